@@ -1,0 +1,510 @@
+"""Every setting of a run, typed and checked: one frozen dataclass a section of the configuration.
+
+The YAML files under ``conf/`` give the values; these classes give the types, the meaning and the limits. A value that
+cannot be raises ``SettingError`` at once, naming its key. This module imports neither torch nor lightning, so that a
+mistake on the command line is reported before they load. Section numbers refer to the method (Peng et al., BAGS,
+ECCV 2024) as stated in docs/method.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bags.errors import SettingError
+
+
+def _need(good: bool, key: str, value: object, remedy: str) -> None:
+    if not good:
+        raise SettingError(key, value, remedy)
+
+
+def _at_least(low: float, **values: float) -> None:
+    for key, value in values.items():
+        _need(value >= low, key.replace("__", "."), value, f"must be at least {low:g}")
+
+
+def _odd(key: str, value: int) -> None:
+    _need(value >= 1 and value % 2 == 1, key, value, "a kernel side must be an odd number, 1 or more")
+
+
+def _one_of(key: str, value: str, options: tuple[str, ...]) -> None:
+    _need(value in options, key, value, f"must be one of {', '.join(options)}")
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """The built-in scene: textured solids, ray-cast in linear light, photographed with real blur.
+
+    Attributes:
+        width, height: photo size in pixels (at ``dataset.factor=1``).
+        train_views, test_views: how many photos; test photos are always sharp.
+        blurs: kinds of blur, dealt out over the training views in turn: ``motion``, ``defocus``, ``low_resolution``,
+            ``sharp``.
+        strength: multiplies every amount of blur; 0 makes all views sharp.
+        points: SfM-like points to start from.
+        point_noise: standard deviation of their position noise, in scene units.
+        samples: rays averaged per pixel of a blurred photo (over the exposure path or the lens).
+        seed: layout of textures, camera path, blur and points.
+    """
+
+    width: int = 192
+    height: int = 128
+    train_views: int = 24
+    test_views: int = 6
+    blurs: tuple[str, ...] = ("motion", "defocus", "low_resolution")
+    strength: float = 1.0
+    points: int = 3000
+    point_noise: float = 0.01
+    samples: int = 64
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        _at_least(16, dataset__synthetic__width=self.width, dataset__synthetic__height=self.height)
+        _at_least(2, dataset__synthetic__train_views=self.train_views)
+        _at_least(0, dataset__synthetic__test_views=self.test_views, dataset__synthetic__strength=self.strength)
+        _at_least(4, dataset__synthetic__points=self.points, dataset__synthetic__samples=self.samples)
+        _at_least(0, dataset__synthetic__point_noise=self.point_noise, dataset__synthetic__seed=self.seed)
+        _need(len(self.blurs) > 0, "dataset.synthetic.blurs", self.blurs, "name at least one kind of blur")
+        for blur in self.blurs:
+            _one_of("dataset.synthetic.blurs", blur, ("motion", "defocus", "low_resolution", "sharp"))
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Where the photos come from, their training resolution and the held-out split (section 5).
+
+    Attributes:
+        parser: ``colmap`` or ``synthetic``.
+        root: folder of the scene (``images/`` and ``sparse/0/`` for COLMAP); not used by the built-in scene.
+        images: folder of the photos below ``root``.
+        factor: training resolution: 1, 2, 4, 8, ... divides the photo's size (rounded); -1 keeps the size but at most
+            1600 pixels wide; any other number is the width in pixels.
+        hold: every ``hold``-th view of the sorted names, from the first, is a test view; null: no held-out split.
+        white_background: composite onto white instead of black.
+        synthetic: the built-in scene.
+    """
+
+    parser: str = "synthetic"
+    root: str | None = None
+    images: str = "images"
+    factor: int = 1
+    hold: int | None = 8
+    white_background: bool = False
+    synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
+
+    def __post_init__(self) -> None:
+        _one_of("dataset.parser", self.parser, ("colmap", "synthetic"))
+        _need(self.factor == -1 or self.factor >= 1, "dataset.factor", self.factor, "must be -1 or at least 1")
+        _need(self.hold is None or self.hold >= 2, "dataset.hold", self.hold, "must be null or at least 2")
+        if self.parser == "colmap":
+            _need(bool(self.root), "dataset.root", self.root, "give the scene's folder: dataset.root=/path/to/scene")
+
+
+@dataclass(frozen=True)
+class BPNSettings:
+    """The Blur Proposal Network (section 3).
+
+    Attributes:
+        kernels: kernel side of each scale, coarse to fine (published: 5, 9, 17).
+        fit_to_width: training width in pixels that ``kernels`` were chosen for; narrower photos get smaller kernels,
+            in proportion, never below the first; null keeps ``kernels`` as they are.
+        single_kernel: kernel side in the single-scale phase; null: that of the last scale.
+        second_network: use the second network in the single-scale phase; null: only where ``single_kernel`` differs
+            from the last scale's.
+        use_position: feed the positional code (input b).
+        use_rgbd: feed the features of the render and its depth (input c).
+        embedding: channels of the view embedding (input a).
+        position_channels: channels of the positional code; a multiple of 4.
+        rgbd_channels: channels of the render features.
+        hidden: channels of all hidden layers.
+        margin: render half a kernel more on every side instead of padding with zeros (beyond the published method).
+        bfloat16: run the network's convolutions in bfloat16.
+    """
+
+    kernels: tuple[int, ...] = (5, 9, 17)
+    fit_to_width: int | None = None
+    single_kernel: int | None = None
+    second_network: bool | None = None
+    use_position: bool = True
+    use_rgbd: bool = True
+    embedding: int = 32
+    position_channels: int = 16
+    rgbd_channels: int = 32
+    hidden: int = 64
+    margin: bool = False
+    bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        _need(len(self.kernels) >= 1, "model.bpn.kernels", self.kernels, "give one kernel side per scale")
+        for kernel in self.kernels:
+            _odd("model.bpn.kernels", kernel)
+        if self.single_kernel is not None:
+            _odd("model.bpn.single_kernel", self.single_kernel)
+        if self.fit_to_width is not None:
+            _at_least(1, model__bpn__fit_to_width=self.fit_to_width)
+        _at_least(
+            1,
+            model__bpn__embedding=self.embedding,
+            model__bpn__rgbd_channels=self.rgbd_channels,
+            model__bpn__hidden=self.hidden,
+        )
+        _need(
+            self.position_channels > 0 and self.position_channels % 4 == 0,
+            "model.bpn.position_channels",
+            self.position_channels,
+            "must be a positive multiple of 4 (sine and cosine for rows and columns)",
+        )
+
+
+@dataclass(frozen=True)
+class GaussianSettings:
+    """Mip-Splatting's Gaussians (sections 1 and 2).
+
+    Attributes:
+        sh_degree: largest degree of the spherical harmonics, 0 to 3.
+        start_opacity: opacity of every Gaussian at the start.
+        filter_variance: variance of the 3D smoothing filter in units of the finest pixel's size (published: 0.2).
+        kernel_size: variance of the 2D Mip filter in pixels squared (published: 0.1).
+        max_count: no more Gaussians than this; densification takes the largest gradients first.
+        random_points: points to start from where a scene has none.
+    """
+
+    sh_degree: int = 3
+    start_opacity: float = 0.1
+    filter_variance: float = 0.2
+    kernel_size: float = 0.1
+    max_count: int = 1_000_000
+    random_points: int = 100_000
+
+    def __post_init__(self) -> None:
+        _need(0 <= self.sh_degree <= 3, "model.gaussians.sh_degree", self.sh_degree, "must be 0, 1, 2 or 3")
+        _need(
+            0 < self.start_opacity < 1,
+            "model.gaussians.start_opacity",
+            self.start_opacity,
+            "must lie between 0 and 1",
+        )
+        _at_least(0, model__gaussians__filter_variance=self.filter_variance)
+        _at_least(0, model__gaussians__kernel_size=self.kernel_size)
+        _at_least(1, model__gaussians__max_count=self.max_count, model__gaussians__random_points=self.random_points)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What is trained: ``blur`` tells whether a Blur Proposal Network goes with the Gaussians.
+
+    Attributes:
+        name: for tables and logs.
+        blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
+        ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
+    """
+
+    name: str = "bags"
+    blur: bool = True
+    ray_jitter: bool = False
+    gaussians: GaussianSettings = field(default_factory=GaussianSettings)
+    bpn: BPNSettings = field(default_factory=BPNSettings)
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """When what happens (section 4). All numbers are optimiser steps of the full schedule.
+
+    ``steps`` shortens the whole schedule by the factor ``steps / iterations``; the ``shortest_*`` limits keep a short
+    run from densifying or resetting too often.
+
+    Attributes:
+        iterations: steps of both phases together.
+        ms_steps: steps of the multi-scale phase; after it the schedule's clock restarts from 1.
+        steps: steps to run, everything scaled; null: ``iterations``.
+        scale_divisors: training resolution divided by these, coarse to fine.
+        scale_starts: first step at each of the scales (1-based).
+        sharp_steps: steps without blur model at the start of the clock.
+        sharp_after_restart: also leave blur out for ``sharp_steps`` after the restart, as published.
+        position_lr_steps: length of the position rate's decay.
+        sh_every: steps per degree of the spherical harmonics.
+        densify_from, densify_until, densify_every: densify at multiples of ``densify_every`` strictly between the two.
+        opacity_reset_every: opacity reset at its multiples, while densification goes on.
+        prune_big_from: Gaussians too large in the world are pruned after this step.
+        filter_every: 3D filter recomputed this often after densification has ended.
+        shortest_densify_every, shortest_densify_from, shortest_opacity_reset_every: limits of scaled schedules.
+    """
+
+    iterations: int = 30_000
+    ms_steps: int = 9_000
+    steps: int | None = None
+    scale_divisors: tuple[int, ...] = (4, 2, 1)
+    scale_starts: tuple[int, ...] = (1, 3000, 6000)
+    sharp_steps: int = 250
+    sharp_after_restart: bool = True
+    position_lr_steps: int = 60_000
+    sh_every: int = 1000
+    densify_from: int = 500
+    densify_until: int = 35_000
+    densify_every: int = 100
+    opacity_reset_every: int = 3000
+    prune_big_from: int = 3000
+    filter_every: int = 100
+    shortest_densify_every: int = 50
+    shortest_densify_from: int = 100
+    shortest_opacity_reset_every: int = 800
+
+    def __post_init__(self) -> None:
+        for key in (
+            "iterations", "position_lr_steps", "sh_every", "densify_every", "opacity_reset_every", "filter_every",
+            "shortest_densify_every", "shortest_opacity_reset_every",
+        ):  # fmt: skip
+            _at_least(1, **{f"schedule__{key}": getattr(self, key)})
+        for key in ("ms_steps", "sharp_steps", "densify_from", "densify_until", "prune_big_from"):
+            _at_least(0, **{f"schedule__{key}": getattr(self, key)})
+        _at_least(0, schedule__shortest_densify_from=self.shortest_densify_from)
+        if self.steps is not None:
+            _at_least(1, schedule__steps=self.steps)
+        _need(
+            self.ms_steps <= self.iterations,
+            "schedule.ms_steps",
+            self.ms_steps,
+            f"must not exceed schedule.iterations ({self.iterations})",
+        )
+        _need(
+            len(self.scale_starts) == len(self.scale_divisors) >= 1,
+            "schedule.scale_starts",
+            self.scale_starts,
+            f"needs one entry per scale divisor {tuple(self.scale_divisors)}",
+        )
+        _need(
+            self.scale_starts[0] == 1 and list(self.scale_starts) == sorted(set(self.scale_starts)),
+            "schedule.scale_starts",
+            self.scale_starts,
+            "must begin at 1 and increase",
+        )
+        _need(
+            min(self.scale_divisors) >= 1 and list(self.scale_divisors) == sorted(self.scale_divisors, reverse=True),
+            "schedule.scale_divisors",
+            self.scale_divisors,
+            "must go from coarse (large) to fine, all 1 or more",
+        )
+
+
+@dataclass(frozen=True)
+class OptimSettings:
+    """Adam's learning rates (section 4); position rates are multiplied by the scene's extent.
+
+    Attributes:
+        position, position_final: at the clock's start and after ``schedule.position_lr_steps`` (log-linear between).
+        sh_dc, sh_rest, opacity, scale, rotation, bpn: constant rates.
+        eps: Adam's epsilon, for all parameters.
+    """
+
+    position: float = 1.6e-4
+    position_final: float = 1.6e-6
+    sh_dc: float = 2.5e-3
+    sh_rest: float = 1.25e-4
+    opacity: float = 0.05
+    scale: float = 5e-3
+    rotation: float = 1e-3
+    bpn: float = 5e-4
+    eps: float = 1e-15
+
+    def __post_init__(self) -> None:
+        for key in ("sh_dc", "sh_rest", "opacity", "scale", "rotation", "bpn"):
+            _at_least(0, **{f"optim__{key}": getattr(self, key)})
+        for key in ("position", "position_final", "eps"):
+            _need(getattr(self, key) > 0, f"optim.{key}", getattr(self, key), "must be positive")
+
+
+@dataclass(frozen=True)
+class DensifySettings:
+    """Who is cloned, split and pruned (section 4).
+
+    Attributes:
+        gradient: threshold of the mean screen-space gradient (NDC) in the single-scale phase.
+        init_gradient: the same in the multi-scale phase ("init_dgt").
+        percent_dense: clone up to this largest scale, split above it; in units of the scene's extent.
+        split_into: Gaussians that a split one becomes.
+        split_shrink: their scale is divided by ``split_shrink * split_into`` (published: 0.8 * 2).
+        min_opacity: prune below this opacity (unfiltered).
+        init_opacity: replaces it in the multi-scale phase where not negative.
+        reset_opacity: an opacity reset sets the filtered opacity to at most this.
+        prune_big: with ``min_opacity`` at most 0.005, prune world scales above this part of the extent.
+        prune_screen: prune screen radii above this many pixels; null (published behaviour): never.
+    """
+
+    gradient: float = 2e-4
+    init_gradient: float = 8e-4
+    percent_dense: float = 0.01
+    split_into: int = 2
+    split_shrink: float = 0.8
+    min_opacity: float = 0.1
+    init_opacity: float = -1.0
+    reset_opacity: float = 0.01
+    prune_big: float = 0.1
+    prune_screen: float | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(0, densify__gradient=self.gradient, densify__init_gradient=self.init_gradient)
+        _at_least(0, densify__percent_dense=self.percent_dense, densify__min_opacity=self.min_opacity)
+        _at_least(2, densify__split_into=self.split_into)
+        for key in ("split_shrink", "prune_big", "reset_opacity"):
+            _need(getattr(self, key) > 0, f"densify.{key}", getattr(self, key), "must be positive")
+        for key in ("min_opacity", "init_opacity", "reset_opacity"):
+            _need(getattr(self, key) < 1, f"densify.{key}", getattr(self, key), "must be below 1")
+        if self.prune_screen is not None:
+            _need(self.prune_screen > 0, "densify.prune_screen", self.prune_screen, "must be positive or null")
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the loss's terms (section 4): ``(1 - ssim) L1 + ssim (1 - SSIM) + mask mean(m) + TV terms``."""
+
+    ssim: float = 0.2
+    mask: float = 0.001
+    depth_tv: float = 0.0
+    rgb_tv: float = 0.0
+
+    def __post_init__(self) -> None:
+        _need(0 <= self.ssim <= 1, "loss.ssim", self.ssim, "must lie in [0, 1]")
+        _at_least(0, loss__mask=self.mask, loss__depth_tv=self.depth_tv, loss__rgb_tv=self.rgb_tv)
+
+
+@dataclass(frozen=True)
+class RasterizerSettings:
+    """Which rasteriser draws: ``auto`` takes the best one of this machine."""
+
+    name: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("rasterizer.name", self.name, ("auto", "numba", "reference"))
+
+
+@dataclass(frozen=True)
+class MetricsSettings:
+    """How test views are judged (section 5).
+
+    Attributes:
+        protocol: ``deblur_nerf`` or ``mip_splatting``.
+        lpips: compute LPIPS too (null in the results where its weights cannot be had).
+    """
+
+    protocol: str = "deblur_nerf"
+    lpips: bool = True
+
+    def __post_init__(self) -> None:
+        _one_of("metrics.protocol", self.protocol, ("deblur_nerf", "mip_splatting"))
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What a run writes, and at which steps (of the run itself, not scaled).
+
+    Attributes:
+        checkpoint_every: write ``checkpoints/last.ckpt`` this often; null: only at the end and when stopped.
+        checkpoint_steps: also keep ``checkpoints/step_N.ckpt`` of these steps.
+        save_steps: also keep ``point_cloud_N.ply`` of these steps.
+        test_steps: compute test metrics at these steps too (into ``metrics_N.json``).
+        images_every: write and log training pictures this often; null: never.
+        train_views: at the end write photo, blurry prediction, sharp render, mask and kernels of at most this many
+            training views; null: of all.
+    """
+
+    checkpoint_every: int | None = 1000
+    checkpoint_steps: tuple[int, ...] = ()
+    save_steps: tuple[int, ...] = ()
+    test_steps: tuple[int, ...] = ()
+    images_every: int | None = 500
+    train_views: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("checkpoint_every", "images_every"):
+            if getattr(self, key) is not None:
+                _at_least(1, **{f"output__{key}": getattr(self, key)})
+        for key in ("checkpoint_steps", "save_steps", "test_steps"):
+            for value in getattr(self, key):
+                _at_least(1, **{f"output__{key}": value})
+        if self.train_views is not None:
+            _at_least(0, output__train_views=self.train_views)
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """The machine: ``accelerator`` and ``precision`` as Lightning names them; ``threads`` null: torch's own choice."""
+
+    accelerator: str = "auto"
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        _one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        if self.threads is not None:
+            _at_least(1, trainer__threads=self.threads)
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """``task=render``: which views are drawn (``test``, ``train`` or ``both``)."""
+
+    split: str = "test"
+
+    def __post_init__(self) -> None:
+        _one_of("render.split", self.split, ("test", "train", "both"))
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """``task=benchmark``: repetitions per row (the median is reported) and whether to run the large cases."""
+
+    repeats: int = 5
+    full: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least(1, benchmark__repeats=self.repeats)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole run.
+
+    Attributes:
+        task: ``train``, ``evaluate``, ``render`` or ``benchmark``.
+        scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
+        seed: of every random draw.
+        ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one.
+        callbacks, logger: ``_target_`` nodes, made by ``bags.config.instantiate``.
+    """
+
+    task: str = "train"
+    scene: str = "synthetic"
+    name: str = "run"
+    seed: int = 0
+    output_root: str = "outputs"
+    ckpt_path: str | None = None
+    dataset: DatasetSettings = field(default_factory=DatasetSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+    densify: DensifySettings = field(default_factory=DensifySettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    rasterizer: RasterizerSettings = field(default_factory=RasterizerSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
+    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    render: RenderSettings = field(default_factory=RenderSettings)
+    benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _need(0 <= self.seed < 2**31, "seed", self.seed, "must lie in [0, 2**31)")
+        _need(
+            bool(self.name) and self.name not in (".", "..") and not self.name.startswith("/") and ".." not in self.name,
+            "name",
+            self.name,
+            "names a folder below output_root: no empty name, no '..', no absolute path",
+        )
+        _need(
+            len(self.model.bpn.kernels) == len(self.schedule.scale_divisors),
+            "model.bpn.kernels",
+            self.model.bpn.kernels,
+            f"needs one kernel side per scale (schedule.scale_divisors = {tuple(self.schedule.scale_divisors)})",
+        )

@@ -1,0 +1,202 @@
+"""The values that flow through the package: cameras, views, points, splats, renders.
+
+Conventions, used everywhere:
+
+* World to camera: ``x_cam = rotation @ x_world + translation``; axes x right, y down, z forward (OpenCV, COLMAP).
+* Quaternions are ``(w, x, y, z)``.
+* Pixel centres lie on integers; the principal point is the image centre, so a point at camera
+  coordinates ``(x, y, z)`` falls on ``(fx * x / z + (width - 1) / 2, fy * y / z + (height - 1) / 2)``.
+* Images are ``(3, height, width)``, float in [0, 1] (or uint8 in [0, 255] where a docstring says so), RGB.
+* Depth is the Euclidean *distance* from the camera centre, in scene units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera at one resolution.
+
+    Attributes:
+        rotation: (3, 3) world-to-camera rotation.
+        translation: (3,) world-to-camera translation, scene units.
+        fx, fy: focal lengths in pixels of this resolution.
+        width, height: image size in pixels.
+        offset: shift of the principal point from the image centre, in pixels (x, y); sub-pixel jitter uses it.
+    """
+
+    rotation: Tensor
+    translation: Tensor
+    fx: float
+    fy: float
+    width: int
+    height: int
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def center(self) -> Tensor:
+        """(3,) camera centre in world coordinates."""
+        return -self.rotation.T @ self.translation
+
+    @property
+    def cx(self) -> float:
+        """Pixel column of the principal point."""
+        return (self.width - 1) / 2 + self.offset[0]
+
+    @property
+    def cy(self) -> float:
+        """Pixel row of the principal point."""
+        return (self.height - 1) / 2 + self.offset[1]
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same camera for an image of ``width`` x ``height`` pixels (same field of view)."""
+        return replace(
+            self,
+            fx=self.fx * width / self.width,
+            fy=self.fy * height / self.height,
+            width=width,
+            height=height,
+            offset=(self.offset[0] * width / self.width, self.offset[1] * height / self.height),
+        )
+
+    def padded(self, margin: int) -> Camera:
+        """The same camera seeing ``margin`` more pixels on every side."""
+        return replace(self, width=self.width + 2 * margin, height=self.height + 2 * margin)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Camera:
+        """The camera with its tensors on ``device`` (and of ``dtype``, where given)."""
+        return replace(
+            self,
+            rotation=self.rotation.to(device=device, dtype=dtype),
+            translation=self.translation.to(device=device, dtype=dtype),
+        )
+
+
+@dataclass(frozen=True)
+class BlurTruth:
+    """What a made-up photo's blur really is (the built-in scene knows; real photos do not).
+
+    Attributes:
+        kind: ``sharp``, ``motion``, ``defocus`` or ``low_resolution``.
+        amount: root mean square spread of the point spread function over the photo, in pixels of the photo.
+        length: motion: mean length of the streak in pixels; 0 for other kinds.
+        direction: motion: mean direction of the streak in degrees, [0, 180), 0 = along +x, 90 = along +y; else 0.
+    """
+
+    kind: Literal["sharp", "motion", "defocus", "low_resolution"]
+    amount: float
+    length: float = 0.0
+    direction: float = 0.0
+
+
+@dataclass(frozen=True)
+class View:
+    """One photo of a scene, not loaded yet.
+
+    Attributes:
+        name: file name without its folder; unique within the scene.
+        camera: at the photo's own resolution.
+        load: reads the photo (RGB or RGBA, 8 bit); raises an error that names the file when it cannot be read.
+        blur: the true blur, where it is known.
+    """
+
+    name: str
+    camera: Camera
+    load: Callable[[], Image]
+    blur: BlurTruth | None = None
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Points to start from: ``xyz`` (P, 3) in scene units, ``rgb`` (P, 3) in [0, 1]; float32, CPU."""
+
+    xyz: Tensor
+    rgb: Tensor
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a parser makes of a data set: views to train on, views to test on, points to start from."""
+
+    name: str
+    train: tuple[View, ...]
+    test: tuple[View, ...]
+    points: PointCloud
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """One training or test view at one resolution, as the loader hands it out.
+
+    Attributes:
+        camera: at the resolution of ``image``.
+        image: (3, H, W) float32 photo in [0, 1].
+        index: index of the view within its split.
+        name: file name of the view.
+        step: 1-based optimiser step this batch is for; 0 for test views.
+    """
+
+    camera: Camera
+    image: Tensor
+    index: int
+    name: str
+    step: int = 0
+
+    def to(self, device: torch.device | str, **kwargs: Any) -> ViewBatch:
+        """The batch with its tensors on ``device``."""
+        return replace(self, camera=self.camera.to(device), image=self.image.to(device, **kwargs))
+
+
+@dataclass(frozen=True)
+class Splats:
+    """Activated Gaussians, ready to be drawn (3D filter applied). N Gaussians, float tensors.
+
+    Attributes:
+        means: (N, 3) centres, world coordinates.
+        scales: (N, 3) standard deviations along the own axes, > 0.
+        rotations: (N, 4) quaternions wxyz of any positive norm; renderers normalise them.
+        opacities: (N,) in (0, 1).
+        sh_dc: (N, 1, 3) spherical harmonics of degree 0.
+        sh_rest: (N, 15, 3) spherical harmonics of degrees 1 to 3 (fewer for a lower maximal degree).
+    """
+
+    means: Tensor
+    scales: Tensor
+    rotations: Tensor
+    opacities: Tensor
+    sh_dc: Tensor
+    sh_rest: Tensor
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Splats:
+        """All tensors moved to ``device`` and ``dtype``."""
+        return Splats(**{f.name: getattr(self, f.name).to(device=device, dtype=dtype) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class RenderOutput:
+    """What a rasteriser returns.
+
+    Attributes:
+        rgb: (3, H, W) colour, background included; not clamped.
+        depth: (H, W) sum of alpha * transmittance * distance (not normalised by alpha).
+        alpha: (H, W) accumulated opacity in [0, 1).
+        means2d: (N, 2) projected centres in pixels. Where the inputs need gradients its gradient is retained, in
+            pixels: ``dL/d(pixel)``; densification multiplies by (W / 2, H / 2) to get the published NDC units.
+        radii: (N,) int32 screen radius in pixels, 0 where the Gaussian is not drawn.
+    """
+
+    rgb: Tensor
+    depth: Tensor
+    alpha: Tensor
+    means2d: Tensor = field(repr=False)
+    radii: Tensor = field(repr=False)
