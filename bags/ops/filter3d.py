@@ -1,0 +1,70 @@
+"""Mip-Splatting's 3D smoothing filter (docs/method.md section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bags.types import Camera
+
+NEAR = 0.2
+BORDER = 0.15  # the image grown by this part per side still counts as seen
+
+
+def smallest_depth(means: Tensor, cameras: Sequence[Camera]) -> tuple[Tensor, Tensor]:
+    """Smallest view depth of each point over the cameras that see it.
+
+    Args:
+        means: (N, 3) world positions.
+        cameras: training cameras.
+
+    Returns:
+        (N,) depths in scene units (meaningless where unseen) and (N,) bool: seen by any camera.
+    """
+    depth = torch.full_like(means[:, 0], torch.inf)
+    for camera in cameras:
+        local = means @ camera.rotation.to(means).T + camera.translation.to(means)
+        z = local[:, 2].clamp_min(1e-3)
+        u = local[:, 0] / z * camera.fx + camera.width / 2
+        v = local[:, 1] / z * camera.fy + camera.height / 2
+        inside_x = (u >= -BORDER * camera.width) & (u <= (1 + BORDER) * camera.width)
+        inside_y = (v >= -BORDER * camera.height) & (v <= (1 + BORDER) * camera.height)
+        seen = (local[:, 2] > NEAR) & inside_x & inside_y
+        depth = torch.where(seen, torch.minimum(depth, z), depth)
+    return depth, depth.isfinite()
+
+
+def filter_sigma(means: Tensor, cameras: Sequence[Camera], variance: float = 0.2) -> Tensor:
+    """Standard deviation of the smoothing filter of each Gaussian.
+
+    ``sigma = sqrt(variance) * smallest depth / largest focal length``; points that no camera sees take the largest
+    distance of the seen ones.
+
+    Args:
+        means: (N, 3) world positions.
+        cameras: training cameras at the current training resolution.
+        variance: in units of a pixel's footprint (published: 0.2).
+
+    Returns:
+        (N,) in scene units.
+    """
+    depth, seen = smallest_depth(means, cameras)
+    farthest = depth[seen].max() if bool(seen.any()) else torch.zeros((), dtype=means.dtype, device=means.device)
+    focal = max(max(camera.fx, camera.fy) for camera in cameras)
+    return torch.where(seen, depth, farthest) * (variance**0.5 / focal)
+
+
+def opacity_coefficient(scales: Tensor, sigma: Tensor) -> Tensor:
+    """Factor on the opacity that keeps a filtered Gaussian's mass: ``sqrt(prod s^2 / prod (s^2 + sigma^2))``.
+
+    Args:
+        scales: (N, 3) unfiltered standard deviations.
+        sigma: (N,) filter.
+
+    Returns:
+        (N,) in (0, 1].
+    """
+    square = scales.square()
+    return (square / (square + sigma[:, None].square())).prod(dim=1).sqrt()
