@@ -73,6 +73,10 @@ class Camera:
         """The same camera seeing ``margin`` more pixels on every side."""
         return replace(self, width=self.width + 2 * margin, height=self.height + 2 * margin)
 
+    def shifted(self, x: float, y: float) -> Camera:
+        """The same camera with its pixel grid's principal point moved by ``x``, ``y`` more pixels."""
+        return replace(self, offset=(self.offset[0] + x, self.offset[1] + y))
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Camera:
         """The camera with its tensors on ``device`` (and of ``dtype``, where given)."""
         return replace(

@@ -1,0 +1,31 @@
+"""Training callbacks, one concern a file. Their order matters and is that of ``conf/callbacks/default.yaml``."""
+
+from bags.callbacks.checkpoint import Checkpoint
+from bags.callbacks.densify import Densify
+from bags.callbacks.filter3d import Filter3D
+from bags.callbacks.image_logging import ImageLogging
+from bags.callbacks.opacity_reset import OpacityReset
+from bags.callbacks.ply_export import PlyExport
+from bags.callbacks.progress import Progress
+from bags.callbacks.prune import Prune
+from bags.callbacks.scalar_logging import ScalarLogging
+from bags.callbacks.scale_reset import ScaleReset
+from bags.callbacks.sh_growth import SHGrowth
+from bags.callbacks.stopwatch import Stopwatch
+from bags.callbacks.test_metrics import TestMetrics
+
+__all__ = [
+    "Checkpoint",
+    "Densify",
+    "Filter3D",
+    "ImageLogging",
+    "OpacityReset",
+    "PlyExport",
+    "Progress",
+    "Prune",
+    "ScalarLogging",
+    "ScaleReset",
+    "SHGrowth",
+    "Stopwatch",
+    "TestMetrics",
+]

@@ -1,0 +1,28 @@
+"""When the 3D smoothing filter is recomputed (docs/method.md section 1)."""
+
+from __future__ import annotations
+
+from lightning import Callback, Trainer
+from torch.optim import Optimizer
+
+from bags.modules.bags_module import BagsModule
+from bags.types import ViewBatch
+
+
+class Filter3D(Callback):
+    """Recomputes the filter at the start, at changes of resolution, after densification and now and then after it."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: BagsModule, batch: ViewBatch, batch_idx: int) -> None:  # type: ignore[override]
+        """At the first step of every resolution (step 1 included)."""
+        if pl_module.schedule.changes_scale(batch.step):
+            self._update(trainer, pl_module, batch.step)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
+        """After this step's edits."""
+        assert pl_module.output is not None
+        if pl_module.schedule.refilters(pl_module.output.phase.step):
+            self._update(trainer, pl_module, pl_module.output.phase.step)
+
+    def _update(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
+        cameras = trainer.datamodule.cameras(pl_module.schedule.at(step).scale)  # type: ignore[attr-defined]
+        pl_module.gaussians.update_filter(cameras)

@@ -1,0 +1,19 @@
+"""Opacity reset (docs/method.md sections 1 and 4)."""
+
+from __future__ import annotations
+
+from lightning import Callback, Trainer
+from torch.optim import Optimizer
+
+from bags.densification.surgery import reset_opacity
+from bags.modules.bags_module import BagsModule
+
+
+class OpacityReset(Callback):
+    """Makes every Gaussian nearly transparent now and then, so that floaters do not come back."""
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
+        """Reset when the schedule says so."""
+        assert pl_module.output is not None
+        if pl_module.schedule.resets_opacity(pl_module.output.phase.step):
+            reset_opacity(pl_module.gaussians, optimizer, pl_module.settings.densify.reset_opacity)

@@ -1,0 +1,75 @@
+"""Progress on the terminal: loss, PSNR, Gaussians, scale, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from lightning import Callback, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bags.callbacks.scalar_logging import psnr
+from bags.modules.bags_module import BagsModule
+
+SMOOTHING = 0.95  # of the running means shown
+REFRESH_STEPS = 10  # reading a number off the device waits for it: not at every step
+QUIET_SECONDS = 20.0  # without a terminal: one line this often
+
+
+class Progress(Callback):
+    """A bar on a terminal; a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar: Bar | None = None
+        self._task: Any = None
+        self._loss = self._psnr = float("nan")
+        self._spoke = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
+        """Show the bar, at the step where a resumed run goes on."""
+        if not pl_module.settings.trainer.progress:
+            return
+        self._spoke = time.monotonic()
+        if sys.stderr.isatty():
+            self._bar = Bar(
+                TextColumn("[bold]{task.fields[name]}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=self._console,
+            )  # fmt: skip
+            self._task = self._bar.add_task(
+                "", total=pl_module.schedule.total, completed=trainer.global_step, name=pl_module.settings.name, numbers=""
+            )
+            self._bar.start()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+        """Show this step."""
+        output = pl_module.output
+        if output is None or not pl_module.settings.trainer.progress:
+            return
+        step, total = output.phase.step, pl_module.schedule.total
+        if step % REFRESH_STEPS and step != total:
+            return
+        self._loss = smoothed(self._loss, float(sum(output.losses.values())))
+        self._psnr = smoothed(self._psnr, psnr(output.prediction.detach(), output.batch.image))
+        numbers = (
+            f"loss {self._loss:.4f}  PSNR {self._psnr:5.2f}  Gaussians {len(pl_module.gaussians):,}"
+            f"  scale 1/{output.phase.divisor}{'' if output.phase.blur else '  sharp only'}"
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, numbers=numbers)
+        elif time.monotonic() - self._spoke > QUIET_SECONDS or step == total:
+            self._spoke = time.monotonic()
+            self._console.print(f"{pl_module.settings.name}  step {step}/{total}  {numbers}", highlight=False)
+
+    def teardown(self, trainer: Trainer, pl_module: BagsModule, stage: str) -> None:  # type: ignore[override]
+        """Leave the terminal tidy, also after an error."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def smoothed(mean: float, value: float) -> float:
+    """Exponential running mean that starts with its first value."""
+    return value if mean != mean else SMOOTHING * mean + (1 - SMOOTHING) * value

@@ -1,0 +1,36 @@
+"""Numbers for the logger: losses by term, learning rates, Gaussians, scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from bags.modules.bags_module import BagsModule
+
+
+class ScalarLogging(Callback):
+    """Logs to whatever loggers the run has, every ``trainer.log_every_n_steps`` steps; nothing without a logger."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+        """Log this step."""
+        output = pl_module.output
+        if not trainer.loggers or output is None or output.phase.step % trainer.log_every_n_steps:
+            return
+        scalars = {f"loss/{name}": float(value) for name, value in output.losses.items()}
+        scalars["loss/total"] = sum(scalars.values())
+        scalars["train/psnr"] = psnr(output.prediction.detach(), output.batch.image)
+        scalars["train/gaussians"] = float(len(pl_module.gaussians))
+        scalars["train/scale"] = float(output.phase.divisor)
+        if output.proposal is not None:
+            scalars["train/mask"] = float(output.proposal.mask.detach().mean())
+        for group in trainer.optimizers[0].param_groups:
+            scalars[f"rate/{group['name']}"] = float(group["lr"])
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, step=output.phase.step)
+
+
+def psnr(image: Tensor, photo: Tensor) -> float:
+    """PSNR in dB of two images in [0, 1], as a training signal (test metrics are in ``bags.modules.metrics``)."""
+    return float(-10 * (image - photo).square().mean().clamp_min(1e-10).log10())

@@ -1,0 +1,42 @@
+"""Training time, summed over a run's interruptions."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+
+class Stopwatch(Callback):
+    """Counts the seconds spent in training steps and everything between them.
+
+    Attributes:
+        seconds: of all sittings of the run so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since: float | None = None
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        if self._since is not None:
+            self.seconds += now - self._since
+        self._since = now
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin this sitting."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Count up to here, so that a checkpoint holds the time."""
+        self._tick()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting from the interrupted run's time."""
+        self.seconds = float(state_dict["seconds"])

@@ -1,0 +1,33 @@
+"""Test metrics in the middle of a run, where somebody asks for them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from lightning import Callback, Trainer
+
+from bags.evaluation import judge_test_views
+from bags.modules.bags_module import BagsModule
+from bags.run_folder import write_json
+
+log = logging.getLogger(__name__)
+
+
+class TestMetrics(Callback):
+    """Judges the test views at ``output.test_steps`` and writes ``metrics_N.json``; nothing is chosen by them."""
+
+    __test__ = False  # not a test class, whatever its name looks like to pytest
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+        """Judge where due."""
+        assert pl_module.output is not None
+        step, settings = pl_module.output.phase.step, pl_module.settings
+        if step not in settings.output.test_steps:
+            return
+        views = trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
+        metrics = {"step": step, **judge_test_views(pl_module, views, settings.metrics)}
+        write_json(settings.folder / f"metrics_{step}.json", metrics)
+        log.info("step %d: test PSNR %s", step, metrics["psnr"])
+        for logger in trainer.loggers:
+            logger.log_metrics({f"test/{k}": metrics[k] for k in ("psnr", "ssim") if metrics[k] is not None}, step=step)

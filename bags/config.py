@@ -1,0 +1,76 @@
+"""From Hydra's nodes to checked ``Settings``; the only place that instantiates ``_target_`` nodes."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from bags.errors import SettingError
+from bags.settings import Settings
+
+
+def register() -> None:
+    """Tell Hydra every key with its default (the config ``base``) and ``${folder_name:PATH}``, a path's last part."""
+    ConfigStore.instance().store(name="base", node=asdict(Settings()))
+    OmegaConf.register_new_resolver("folder_name", lambda path: Path(path).resolve().name if path else "run", replace=True)
+
+
+def to_settings(cfg: DictConfig) -> Settings:
+    """Check a composed configuration.
+
+    Raises:
+        SettingError: names the unknown key, wrong type or impossible value.
+    """
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    return _build(Settings, plain, "")
+
+
+def instantiate(section: dict[str, Any], **extra: Any) -> list[Any]:
+    """Make every ``_target_`` node of a section, in order; null entries are left out."""
+    from hydra.utils import instantiate as hydra_instantiate
+
+    return [hydra_instantiate(node, **extra) for node in section.values() if node]
+
+
+def _build(kind: type, values: Any, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise SettingError(prefix.rstrip("."), values, "must be a section of keys and values")
+    known = {f.name for f in fields(kind)}
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            raise SettingError(f"{prefix}{key}", values[key], f"no such key{f'; did you mean {close[0]}?' if close else ''}")
+    hints = typing.get_type_hints(kind)
+    return kind(**{key: _convert(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    """``value`` as the type ``hint`` says, or an error that names ``key``."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, f"{key}.")
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, key)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise SettingError(key, value, "must be a list")
+        return tuple(_convert(arguments[0], item, key) for item in value)
+    if origin is dict:
+        return dict(value or {})
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)  # a folder called 2024 is a name too
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise SettingError(key, value, f"must be {names.get(hint, str(hint))}")
+    return value

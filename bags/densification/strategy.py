@@ -1,0 +1,101 @@
+"""Who is cloned, split and pruned (docs/method.md section 4). Pure functions of tensors and settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bags.modules.gaussians import Gaussians
+from bags.ops.geometry import quaternion_to_matrix
+from bags.settings import DensifySettings
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Which Gaussians grow: (N,) bool masks, disjoint."""
+
+    clone: Tensor
+    split: Tensor
+
+
+@torch.no_grad()
+def observe(gaussians: Gaussians, gradients: Tensor, radii: Tensor, width: int, height: int) -> None:
+    """Gather the screen-space statistics of one rendered view, in place.
+
+    Args:
+        gaussians: its ``gradient_sum``, ``gradient_count`` and ``max_radius`` are updated.
+        gradients: (N, 2) loss gradient of the projected centres, per pixel.
+        radii: (N,) screen radii; 0 where not drawn.
+        width, height: of the image that the loss was taken over; turns pixel gradients into the published NDC units.
+    """
+    seen = radii > 0
+    ndc = torch.hypot(gradients[:, 0] * (width / 2), gradients[:, 1] * (height / 2))
+    gaussians.gradient_sum += torch.where(seen, ndc, torch.zeros_like(ndc))
+    gaussians.gradient_count += seen
+    gaussians.max_radius = torch.maximum(gaussians.max_radius, radii.to(gaussians.max_radius.dtype))
+
+
+@torch.no_grad()
+def choose_growth(gaussians: Gaussians, settings: DensifySettings, threshold: float, room: int) -> Growth:
+    """Gaussians whose mean screen-space gradient reaches ``threshold``: cloned if small, split if large.
+
+    Args:
+        gaussians: with statistics gathered.
+        settings: ``percent_dense`` tells small from large, in units of the extent.
+        threshold: of the mean gradient, NDC units.
+        room: how many Gaussians may be added; the largest gradients go first.
+    """
+    mean = gaussians.gradient_sum / gaussians.gradient_count.clamp_min(1)
+    grows = mean >= threshold
+    if int(grows.sum()) > room:
+        best = torch.topk(mean, max(room, 0)).indices
+        grows = torch.zeros_like(grows).index_fill_(0, best, True) & grows
+    small = gaussians.scales.amax(dim=1) <= settings.percent_dense * gaussians.extent
+    return Growth(clone=grows & small, split=grows & ~small)
+
+
+@torch.no_grad()
+def grown(gaussians: Gaussians, growth: Growth, settings: DensifySettings, noise: Tensor) -> dict[str, Tensor]:
+    """Values of the Gaussians to append: copies of the cloned ones, then the children of the split ones.
+
+    Children draw their positions from the parent and have its scale divided by ``split_shrink * split_into``.
+
+    Args:
+        gaussians: parents.
+        growth: who is cloned and split.
+        settings: ``split_into``, ``split_shrink``.
+        noise: (split_into * number split, 3) standard normal draws.
+    """
+    added = {}
+    for name in gaussians.PARAMETERS:
+        values = getattr(gaussians, name).data
+        children = values[growth.split].repeat(settings.split_into, *(1 for _ in values.shape[1:]))
+        added[name] = torch.cat([values[growth.clone], children])
+    parent = growth.split
+    spread = gaussians.scales[parent].repeat(settings.split_into, 1) * noise
+    axes = quaternion_to_matrix(gaussians.rotations[parent]).repeat(settings.split_into, 1, 1)
+    clones = int(growth.clone.sum())
+    added["means"][clones:] += (axes @ spread[:, :, None])[:, :, 0]
+    added["log_scales"][clones:] -= torch.tensor(settings.split_shrink * settings.split_into).log()
+    return added
+
+
+@torch.no_grad()
+def choose_pruned(
+    gaussians: Gaussians, settings: DensifySettings, multi_scale: bool, big: bool
+) -> Tensor:
+    """(N,) bool: Gaussians to remove.
+
+    Too transparent (unfiltered opacity below ``min_opacity``; ``init_opacity`` replaces it in the multi-scale phase
+    where not negative); with ``big`` and a ``min_opacity`` of at most 0.005 also those larger than ``prune_big``
+    extents; with ``prune_screen`` those that were ever larger than that on screen.
+    """
+    min_opacity = settings.init_opacity if multi_scale and settings.init_opacity >= 0 else settings.min_opacity
+    pruned = gaussians.opacities < min_opacity
+    if big and settings.min_opacity <= 0.005:
+        pruned |= gaussians.scales.amax(dim=1) > settings.prune_big * gaussians.extent
+    if settings.prune_screen is not None:
+        pruned |= gaussians.max_radius > settings.prune_screen
+    return pruned

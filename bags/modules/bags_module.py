@@ -1,0 +1,154 @@
+"""The LightningModule: Gaussians, Blur Proposal Network and one training step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.nn.functional import pad
+
+from bags.modules.bpn import BPN, Proposal
+from bags.modules.gaussians import Gaussians
+from bags.modules.kernel_sizes import KernelSizes
+from bags.modules.losses import training_loss
+from bags.ops.random import uniform
+from bags.rendering.base import Rasterizer
+from bags.schedule import Phase, ScaleSchedule
+from bags.settings import Settings
+from bags.types import Camera, PointCloud, RenderOutput, ViewBatch
+
+
+@dataclass(frozen=True)
+class TrainingOutput:
+    """What a training step made, for callbacks; tensors carry their graph.
+
+    Attributes:
+        phase: where the step stood.
+        batch: the view.
+        render: rasteriser output, ``margin`` pixels larger than the photo on every side.
+        margin: pixels rendered around the view.
+        sharp: (3, H, W) sharp render; depth: (H, W).
+        prediction: (3, H, W) what is compared with the photo.
+        proposal: the Blur Proposal Network's, or None where blur is not modelled.
+        losses: weighted terms, detached.
+    """
+
+    phase: Phase
+    batch: ViewBatch
+    render: RenderOutput
+    margin: int
+    sharp: Tensor
+    depth: Tensor
+    prediction: Tensor
+    proposal: Proposal | None
+    losses: dict[str, Tensor]
+
+
+class BagsModule(LightningModule):
+    """3D Gaussians and, with ``settings.model.blur``, the Blur Proposal Network that explains the photos' blur.
+
+    One Adam with a named parameter group for each kind of parameter. Every random draw is a function of seed and
+    step, so a resumed run needs no random state.
+
+    Args:
+        settings: the whole run's.
+        points: to start from (overwritten when a checkpoint is loaded).
+        num_views: training views.
+        extent: scene extent.
+        width: training width in pixels; kernel sides are fitted to it where the settings ask for it.
+        rasterizer: draws the Gaussians.
+    """
+
+    output: TrainingOutput | None
+
+    def __init__(
+        self, settings: Settings, points: PointCloud, num_views: int, extent: float, width: int, rasterizer: Rasterizer
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.schedule = ScaleSchedule(settings.schedule)
+        self.gaussians = Gaussians(points, settings.model.gaussians, extent)
+        self.kernels = KernelSizes.fitted(settings.model.bpn, width)
+        self.bpn = BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn) if settings.model.blur else None
+        self.rasterizer = rasterizer
+        self.register_buffer("background", torch.full((3,), float(settings.dataset.white_background)), persistent=False)
+        self.background: Tensor
+        self.output = None
+
+    def render(self, camera: Camera) -> RenderOutput:
+        """Draw the Gaussians sharp, as at test time."""
+        return self.rasterizer(
+            self.gaussians.splats(),
+            camera,
+            sh_degree=int(self.gaussians.sh_degree),
+            background=self.background,
+            kernel_size=self.settings.model.gaussians.kernel_size,
+        )
+
+    def head(self, phase: Phase) -> int | str:
+        """Which of the BPN's heads serves ``phase``: a scale's, or ``single`` for the second network's."""
+        if phase.multi_scale:
+            return phase.scale
+        return "single" if self.kernels.second is not None else len(self.kernels.scales) - 1
+
+    def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
+        """Render one training view sharp and, where ``phase`` says so, blur it as the BPN proposes."""
+        blurs = self.bpn is not None and phase.blur
+        head = self.head(phase)
+        reach = self.kernels.of(head) // 2 if blurs else 0
+        margin = reach if self.settings.model.bpn.margin else 0
+        render = self.render(self.jittered(batch.camera, phase.step).padded(margin))
+        height, width = batch.image.shape[1:]
+        sharp = render.rgb[:, margin : margin + height, margin : margin + width]
+        depth = render.depth[margin : margin + height, margin : margin + width]
+        proposal, prediction = None, sharp
+        if blurs:
+            assert self.bpn is not None
+            proposal = self.bpn(batch.index, head, sharp, depth)
+            padded = render.rgb if margin else pad(render.rgb, (reach,) * 4)
+            prediction = proposal.blur(padded)
+        return TrainingOutput(phase, batch, render, margin, sharp, depth, prediction, proposal, {})
+
+    def jittered(self, camera: Camera, step: int) -> Camera:
+        """``camera`` with the step's sub-pixel offset, where ``model.ray_jitter`` asks for it."""
+        if not self.settings.model.ray_jitter or step == 0:
+            return camera
+        x, y = (uniform((2,), self.settings.seed, step, "ray jitter") - 0.5).tolist()
+        return camera.shifted(x, y)
+
+    def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
+        """One view: render, blur, compare."""
+        output = self.explain(batch, self.schedule.at(batch.step))
+        terms = training_loss(
+            self.settings.loss,
+            output.prediction,
+            batch.image,
+            output.proposal.mask if output.proposal else None,
+            output.sharp,
+            output.depth,
+        )
+        self.output = TrainingOutput(
+            **{**output.__dict__, "losses": {name: term.detach() for name, term in terms.items()}}
+        )
+        return torch.stack(list(terms.values())).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One Adam; the position rate is set at every step by the ``ScaleReset`` callback."""
+        optim, gaussians = self.settings.optim, self.gaussians
+        rates = {
+            "means": optim.position * float(gaussians.extent),
+            "log_scales": optim.scale,
+            "rotations": optim.rotation,
+            "opacity_logits": optim.opacity,
+            "sh_dc": optim.sh_dc,
+            "sh_rest": optim.sh_rest,
+        }
+        groups: list[dict[str, Any]] = [
+            {"name": name, "params": [getattr(gaussians, name)], "lr": rate} for name, rate in rates.items()
+        ]
+        if self.bpn is not None:
+            groups.append({"name": "bpn", "params": list(self.bpn.parameters()), "lr": optim.bpn})
+        return torch.optim.Adam(groups, eps=optim.eps, fused=True)

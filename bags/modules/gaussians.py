@@ -1,0 +1,121 @@
+"""The learned Gaussians (docs/method.md section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bags.ops.filter3d import filter_sigma, opacity_coefficient
+from bags.ops.knn import mean_square_distance
+from bags.settings import GaussianSettings
+from bags.types import Camera, PointCloud, Splats
+
+SH_C0 = 0.28209479177387814  # the constant spherical harmonic: 1 / (2 sqrt(pi))
+
+
+def random_points(count: int, seed: int) -> PointCloud:
+    """Start of a scene without SfM points: uniform in [-1.3, 1.3]^3 with near-grey colour (docs/method.md section 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    xyz = torch.rand(count, 3, generator=generator) * 2.6 - 1.3
+    return PointCloud(xyz, 0.5 + SH_C0 * torch.rand(count, 3, generator=generator) / 255)
+
+
+class Gaussians(nn.Module):
+    """Parameters of N Gaussians and what is known about each of them.
+
+    Every tensor whose first dimension is N is *per Gaussian*: ``bags.densification.surgery`` edits them together.
+    Checkpoints of any N load into any instance.
+
+    Attributes:
+        means: (N, 3) world positions.
+        log_scales: (N, 3).
+        rotations: (N, 4) quaternions wxyz, normalised on use.
+        opacity_logits: (N,).
+        sh_dc: (N, 1, 3); sh_rest: (N, S, 3) with S = (sh_degree + 1)^2 - 1.
+        filter_sigma: (N,) standard deviation of the 3D filter last computed.
+        gradient_sum, gradient_count: (N,) screen-space gradient statistics since the last densification.
+        max_radius: (N,) largest screen radius in pixels since then.
+        extent: () scene extent.
+        sh_degree: () active degree.
+    """
+
+    PARAMETERS = ("means", "log_scales", "rotations", "opacity_logits", "sh_dc", "sh_rest")
+    STATISTICS = ("gradient_sum", "gradient_count", "max_radius")
+    BUFFERS = ("filter_sigma", *STATISTICS)
+
+    means: nn.Parameter
+    log_scales: nn.Parameter
+    rotations: nn.Parameter
+    opacity_logits: nn.Parameter
+    sh_dc: nn.Parameter
+    sh_rest: nn.Parameter
+    filter_sigma: Tensor
+    gradient_sum: Tensor
+    gradient_count: Tensor
+    max_radius: Tensor
+    extent: Tensor
+    sh_degree: Tensor
+
+    def __init__(self, points: PointCloud, settings: GaussianSettings, extent: float) -> None:
+        super().__init__()
+        self.settings = settings
+        count = len(points.xyz)
+        scale = mean_square_distance(points.xyz).clamp_min(1e-7).sqrt().log()
+        rest = (settings.sh_degree + 1) ** 2 - 1
+        opacity = torch.full((count,), settings.start_opacity).logit()
+        self.means = nn.Parameter(points.xyz.clone())
+        self.log_scales = nn.Parameter(scale[:, None].repeat(1, 3))
+        self.rotations = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1))
+        self.opacity_logits = nn.Parameter(opacity)
+        self.sh_dc = nn.Parameter(((points.rgb - 0.5) / SH_C0)[:, None, :].clone())
+        self.sh_rest = nn.Parameter(torch.zeros(count, rest, 3))
+        for name in self.BUFFERS:
+            self.register_buffer(name, torch.zeros(count))
+        self.register_buffer("extent", torch.tensor(float(extent)))
+        self.register_buffer("sh_degree", torch.tensor(0))
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def scales(self) -> Tensor:
+        """(N, 3) unfiltered standard deviations."""
+        return self.log_scales.exp()
+
+    @property
+    def opacities(self) -> Tensor:
+        """(N,) unfiltered opacities."""
+        return self.opacity_logits.sigmoid()
+
+    def splats(self) -> Splats:
+        """The Gaussians as they are drawn: activated, with the 3D filter applied (docs/method.md section 1)."""
+        scales = self.scales
+        sigma = self.filter_sigma
+        return Splats(
+            means=self.means,
+            scales=(scales.square() + sigma[:, None].square()).sqrt(),
+            rotations=self.rotations,
+            opacities=self.opacities * opacity_coefficient(scales, sigma),
+            sh_dc=self.sh_dc,
+            sh_rest=self.sh_rest,
+        )
+
+    @torch.no_grad()
+    def update_filter(self, cameras: Sequence[Camera]) -> None:
+        """Recompute the 3D filter for ``cameras`` (all training cameras at the current training resolution)."""
+        self.filter_sigma = filter_sigma(self.means.detach(), cameras, self.settings.filter_variance)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Resize to the checkpoint's number of Gaussians first; serves fit, test and plain ``load_state_dict``."""
+        for name in self.PARAMETERS:
+            saved, own = state_dict.get(prefix + name), getattr(self, name)
+            if saved is not None and saved.shape != own.shape:
+                setattr(self, name, nn.Parameter(own.data.new_empty(saved.shape)))
+        for name in self.BUFFERS:
+            saved, own = state_dict.get(prefix + name), getattr(self, name)
+            if saved is not None and saved.shape != own.shape:
+                setattr(self, name, own.new_empty(saved.shape))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

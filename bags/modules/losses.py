@@ -1,0 +1,47 @@
+"""The training loss (docs/method.md section 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bags.ops.ssim import l1_ssim
+from bags.ops.tv import total_variation
+from bags.settings import LossSettings
+
+
+def training_loss(
+    settings: LossSettings,
+    prediction: Tensor,
+    photo: Tensor,
+    mask: Tensor | None,
+    sharp: Tensor,
+    depth: Tensor,
+) -> dict[str, Tensor]:
+    """All terms of the loss, weighted; the loss is their sum.
+
+    Args:
+        settings: weights; a term of weight 0 is left out.
+        prediction: (3, H, W) blurry prediction (the sharp render where blur is not modelled).
+        photo: (3, H, W).
+        mask: (H, W) of the Blur Proposal Network, or None.
+        sharp: (3, H, W) sharp render.
+        depth: (H, W) its depth; normalised to [0, 1] by its own range for the smoothness term.
+
+    Returns:
+        ``photo`` (L1 and SSIM), and where they apply ``mask``, ``depth_tv``, ``rgb_tv``.
+    """
+    terms = {"photo": l1_ssim(prediction, photo, settings.ssim)}
+    if mask is not None and settings.mask > 0:
+        terms["mask"] = settings.mask * mask.mean()
+    if settings.depth_tv > 0:
+        terms["depth_tv"] = settings.depth_tv * total_variation(normalised(depth)[None])
+    if settings.rgb_tv > 0:
+        terms["rgb_tv"] = settings.rgb_tv * total_variation(sharp)
+    return terms
+
+
+def normalised(depth: Tensor) -> Tensor:
+    """Depth minus its minimum, divided by the new maximum (docs/method.md section 3); an even depth gives zeros."""
+    shifted = depth - depth.min()
+    return shifted / shifted.max().clamp_min(torch.finfo(depth.dtype).tiny)

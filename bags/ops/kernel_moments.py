@@ -1,0 +1,36 @@
+"""Mean and spread of the blur that predicted kernels and mask amount to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+STRIP = 4096  # pixels at a time: K^2 weights of a whole image are never held
+
+
+@torch.no_grad()
+def kernel_moments(features: Tensor, head: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second moments of the effective kernel ``m w + (1 - m) delta`` of every pixel.
+
+    Args:
+        features: (C, H, W); head: (K*K, C); mask: (H, W).
+
+    Returns:
+        mean (2, H, W): displacement (x, y) in pixels, and covariance (3, H, W): (xx, xy, yy) in pixels squared.
+    """
+    side = round(head.shape[0] ** 0.5)
+    axis = torch.arange(side, dtype=features.dtype, device=features.device) - side // 2
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    basis = torch.stack([x, y, x * x, x * y, y * y]).reshape(5, -1)
+    height, width = mask.shape
+    columns, opened = features.reshape(len(features), -1), mask.reshape(-1)
+    moments = torch.cat(
+        [
+            opened[start : start + STRIP] * (basis @ (head @ columns[:, start : start + STRIP]).softmax(dim=0))
+            for start in range(0, height * width, STRIP)
+        ],
+        dim=1,
+    )
+    mean, second = moments[:2], moments[2:]
+    covariance = second - torch.stack([mean[0] * mean[0], mean[0] * mean[1], mean[1] * mean[1]])
+    return mean.reshape(2, height, width), covariance.reshape(3, height, width)

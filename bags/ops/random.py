@@ -1,0 +1,24 @@
+"""Random draws that are functions of seed, step and purpose: nothing to save, nothing to restore."""
+
+from __future__ import annotations
+
+import zlib
+
+import torch
+from torch import Tensor
+
+
+def generator(seed: int, step: int, purpose: str) -> torch.Generator:
+    """A CPU generator of its own for one ``purpose`` at one ``step`` of the run seeded with ``seed``."""
+    key = zlib.crc32(f"{seed}/{step}/{purpose}".encode())
+    return torch.Generator().manual_seed((seed << 32) ^ key)
+
+
+def uniform(shape: tuple[int, ...], seed: int, step: int, purpose: str) -> Tensor:
+    """Uniform draws in [0, 1) of ``shape``, on the CPU."""
+    return torch.rand(shape, generator=generator(seed, step, purpose))
+
+
+def normal(shape: tuple[int, ...], seed: int, step: int, purpose: str) -> Tensor:
+    """Standard normal draws of ``shape``, on the CPU."""
+    return torch.randn(shape, generator=generator(seed, step, purpose))

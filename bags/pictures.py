@@ -1,0 +1,44 @@
+"""Pictures of kernels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from bags.modules.bpn import Proposal
+from bags.ops.per_pixel_conv import kernels_at
+
+COLUMNS = 12  # kernels across a sheet
+CELL = 33  # pixels a kernel takes on a sheet, its frame included
+
+
+def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns of a regular grid of pixels, ``COLUMNS`` wide with square cells."""
+    step = width / COLUMNS
+    rows = ((torch.arange(max(1, round(height / step))) + 0.5) * step).long().clamp(max=height - 1)
+    columns = ((torch.arange(COLUMNS) + 0.5) * step).long().clamp(max=width - 1)
+    return rows, columns
+
+
+def effective_kernels(proposal: Proposal, rows: Tensor, columns: Tensor) -> Tensor:
+    """(P, K, K) kernels ``m w + (1 - m) delta`` at chosen pixels: what the view's blur amounts to there."""
+    kernels = kernels_at(proposal.features, proposal.head, rows, columns)
+    mask = proposal.mask[rows, columns][:, None, None]
+    effective = mask * kernels
+    middle = proposal.kernel_size // 2
+    effective[:, middle, middle] += 1 - mask[:, 0, 0]
+    return effective
+
+
+@torch.no_grad()
+def kernel_sheet(proposal: Proposal) -> Tensor:
+    """(3, h, w) picture in [0, 1]: the effective kernels of a grid of pixels, each scaled to its own maximum."""
+    rows, columns = _grid(*proposal.mask.shape)
+    ys, xs = torch.meshgrid(rows, columns, indexing="ij")
+    kernels = effective_kernels(proposal, ys.reshape(-1), xs.reshape(-1))
+    kernels = kernels / kernels.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+    cells = torch.full((len(kernels), CELL, CELL), 0.25)
+    cells[:, 1:, 1:] = interpolate(kernels[:, None].cpu(), size=(CELL - 1, CELL - 1), mode="nearest")[:, 0]
+    sheet = cells.reshape(len(rows), len(columns), CELL, CELL).permute(0, 2, 1, 3)
+    return sheet.reshape(1, len(rows) * CELL, len(columns) * CELL).expand(3, -1, -1)

@@ -1,0 +1,91 @@
+"""The end of a run: metrics, pictures, ``metrics.json`` and a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning import Trainer
+from rich.console import Console
+from rich.table import Table
+
+from bags.callbacks import Stopwatch
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.evaluation import describe_training_views, judge_test_views
+from bags.modules.bags_module import BagsModule
+from bags.run_folder import write_json
+from bags.settings import Settings
+from bags.tasks.setup import device_name, peak_memory_mb, versions
+
+
+def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:
+    """Judge a trained run, write everything into its folder and print the table."""
+    watch = next((c for c in trainer.callbacks if isinstance(c, Stopwatch)), None)  # type: ignore[attr-defined]
+    facts = {
+        "steps": trainer.global_step,
+        "train_seconds": round(watch.seconds, 2) if watch else None,
+        "num_gaussians": len(module.gaussians),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "seed": settings.seed,
+        "model": settings.model.name,
+        "device": device_name(),
+        "versions": versions(),
+    }
+    metrics = judge(settings, datamodule, module, facts)
+    scalars = {f"test/{key}": metrics[key] for key in ("psnr", "ssim", "lpips") if metrics[key] is not None}
+    for logger in trainer.loggers:
+        logger.log_metrics(scalars, step=trainer.global_step)
+        logger.finalize("success")
+
+
+def judge(
+    settings: Settings, datamodule: SceneDataModule, module: BagsModule, facts: dict[str, Any], name: str = "metrics.json"
+) -> dict[str, Any]:
+    """Metrics and pictures of ``module`` as it is; written to the run's folder and shown.
+
+    Args:
+        settings: the run's.
+        datamodule: the run's.
+        module: trained.
+        facts: what else belongs into the metrics file.
+        name: of the metrics file.
+
+    Returns:
+        What the metrics file holds.
+    """
+    module.eval()
+    test = judge_test_views(module, datamodule.test_dataloader(), settings.metrics, settings.folder / "test")
+    training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
+    metrics = {**test, **facts, **training}
+    write_json(settings.folder / name, metrics)
+    show(settings, metrics)
+    return metrics
+
+
+def show(settings: Settings, metrics: dict[str, Any]) -> None:
+    """Print the table of one run."""
+
+    def number(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    table = Table(title=f"{settings.name} ({settings.model.name}, {metrics['protocol']} protocol)", title_justify="left")
+    for column in ("test view", "PSNR", "SSIM", "LPIPS"):
+        table.add_column(column, justify="left" if column == "test view" else "right")
+    for row in [*metrics["per_view"], {"name": "mean", **metrics}]:
+        if row["name"] == "mean":
+            table.add_section()
+        table.add_row(row["name"], number(row["psnr"], 2), number(row["ssim"], 4), number(row["lpips"], 4))
+    console = Console()
+    console.print(table)
+    seconds = metrics["train_seconds"]
+    console.print(
+        f"{metrics['steps']} steps in {number(seconds, 0)} s, {metrics['num_gaussians']:,} Gaussians, "
+        f"{metrics['peak_memory_mb']:.0f} MB, seed {metrics['seed']}",
+        highlight=False,
+    )
+    if "blur_rank_correlation" in metrics:
+        console.print(
+            "rank correlation between the photos' true blur and the network's: "
+            f"{metrics['blur_rank_correlation']:.2f}",
+            highlight=False,
+        )
+    console.print(f"results in {settings.folder}/", highlight=False)

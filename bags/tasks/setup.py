@@ -1,0 +1,91 @@
+"""What every task needs: the scene, the module and the trainer of a run."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import resource
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.logging import RichHandler
+
+from bags import __version__
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.errors import BagsError
+from bags.modules.bags_module import BagsModule
+from bags.modules.gaussians import random_points
+from bags.rendering.base import make_rasterizer
+from bags.schedule import ScaleSchedule
+from bags.settings import Settings
+
+
+def quiet_logs() -> None:
+    """One tidy log on stderr; the libraries' chatter stays out of it."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)], force=True)
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "numba", "PIL", "py.warnings"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
+    """Read the scene and make the module that learns it."""
+    quiet_logs()
+    if settings.trainer.threads is not None:
+        torch.set_num_threads(settings.trainer.threads)
+    datamodule = SceneDataModule(settings.dataset, ScaleSchedule(settings.schedule), settings.seed)
+    datamodule.setup()
+    points = datamodule.scene.points
+    if len(points.xyz) == 0:
+        points = random_points(settings.model.gaussians.random_points, settings.seed)
+    torch.manual_seed(settings.seed)
+    module = BagsModule(
+        settings,
+        points,
+        num_views=len(datamodule.scene.train),
+        extent=datamodule.extent,
+        width=datamodule.training_width,
+        rasterizer=make_rasterizer(settings.rasterizer.name, torch.device("cpu")),
+    )
+    return datamodule, module
+
+
+def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
+    """Load a checkpoint into ``module``; nothing in the file is executed.
+
+    Returns:
+        The whole checkpoint.
+
+    Raises:
+        BagsError: the file is no checkpoint of such a model.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        module.load_state_dict(saved["state_dict"])
+    except Exception as error:
+        raise BagsError(f"{path} is not a checkpoint of this run's model: {error}") from error
+    return saved
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    packages = ("torch", "lightning", "numba", "numpy", "hydra-core")
+    return {"bags": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def device_name() -> str:
+    """The machine in words."""
+    try:
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        name = models[0].split(":", 1)[1].strip()
+    except (OSError, IndexError):
+        name = platform.processor() or platform.machine()
+    return f"cpu ({name}, {torch.get_num_threads()} threads)"

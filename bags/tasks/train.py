@@ -1,0 +1,53 @@
+"""``task=train``: learn a scene, then judge it and show it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+from lightning import Trainer
+
+from bags.callbacks import Checkpoint
+from bags.config import instantiate
+from bags.run_folder import begin, checkpoint
+from bags.settings import Settings
+from bags.tasks.checkpoint_io import AtomicCheckpointIO
+from bags.tasks.results import finish
+from bags.tasks.setup import build
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Train ``settings``; at the end write metrics and pictures and print the table."""
+    resumed = checkpoint(settings)
+    datamodule, module = build(settings)
+    if aside := begin(settings):
+        log.info("the earlier run of this name is now %s", aside)
+    trainer = make_trainer(settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+        trainer.fit(module, datamodule=datamodule, ckpt_path=str(resumed) if resumed else None, weights_only=True)
+    stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]
+    if stopper is not None and stopper.stopped:
+        log.info("stopped at step %d; go on with the same command and ckpt_path=last", trainer.global_step)
+        return
+    finish(settings, datamodule, module, trainer)
+
+
+def make_trainer(settings: Settings) -> Trainer:
+    """A trainer whose length is the schedule's and whose checkpoints are atomic and safe to load."""
+    return Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=1,
+        callbacks=instantiate(settings.callbacks),
+        logger=instantiate(settings.logger) or False,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=settings.folder,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
