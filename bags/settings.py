@@ -9,6 +9,7 @@ ECCV 2024) as stated in docs/method.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bags.errors import SettingError
@@ -493,6 +494,11 @@ class Settings:
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's results are."""
+        return Path(self.output_root) / self.name
 
     def __post_init__(self) -> None:
         _need(0 <= self.seed < 2**31, "seed", self.seed, "must lie in [0, 2**31)")
