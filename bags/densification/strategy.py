@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bags.modules.gaussians import Gaussians
-from bags.ops.geometry import quaternion_to_matrix
+from bags.ops.geometry import quaternion_to_rotation
 from bags.settings import DensifySettings
 
 
@@ -75,7 +75,7 @@ def grown(gaussians: Gaussians, growth: Growth, settings: DensifySettings, noise
         added[name] = torch.cat([values[growth.clone], children])
     parent = growth.split
     spread = gaussians.scales[parent].repeat(settings.split_into, 1) * noise
-    axes = quaternion_to_matrix(gaussians.rotations[parent]).repeat(settings.split_into, 1, 1)
+    axes = quaternion_to_rotation(gaussians.rotations[parent]).repeat(settings.split_into, 1, 1)
     clones = int(growth.clone.sum())
     added["means"][clones:] += (axes @ spread[:, :, None])[:, :, 0]
     added["log_scales"][clones:] -= torch.tensor(settings.split_shrink * settings.split_into).log()

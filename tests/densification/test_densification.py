@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from bags.densification.strategy import choose_growth, choose_pruned, grown, observe
+from bags.densification.surgery import rebuild, reset_opacity
+from bags.modules.gaussians import Gaussians
+from bags.settings import DensifySettings, GaussianSettings
+from bags.types import PointCloud
+
+
+@pytest.fixture
+def gaussians() -> Gaussians:
+    generator = torch.Generator().manual_seed(0)
+    points = PointCloud(torch.randn(40, 3, generator=generator), torch.rand(40, 3, generator=generator))
+    made = Gaussians(points, GaussianSettings(), extent=10.0)
+    made.filter_sigma = torch.rand(40, generator=generator) * 0.3
+    return made
+
+
+def stepped(gaussians: Gaussians) -> torch.optim.Adam:
+    """An Adam with one step behind it, so that every parameter has moments."""
+    groups = [{"name": name, "params": [getattr(gaussians, name)], "lr": 1e-3} for name in gaussians.PARAMETERS]
+    optimizer = torch.optim.Adam(groups)
+    generator = torch.Generator().manual_seed(1)
+    for name in gaussians.PARAMETERS:
+        parameter = getattr(gaussians, name)
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    optimizer.step()
+    return optimizer
+
+
+def moments(gaussians: Gaussians, optimizer: torch.optim.Adam, name: str) -> Tensor:
+    return optimizer.state[getattr(gaussians, name)]["exp_avg"]
+
+
+def test_rebuild_keeps_moments_of_the_kept_and_zeroes_those_of_the_new(gaussians: Gaussians) -> None:
+    optimizer = stepped(gaussians)
+    gaussians.gradient_sum = torch.arange(40.0)
+    before = {name: getattr(gaussians, name).data.clone() for name in gaussians.PARAMETERS}
+    old = {name: moments(gaussians, optimizer, name).clone() for name in gaussians.PARAMETERS}
+    keep = torch.arange(40) % 3 != 0
+    added = {name: values[:5] + 1 for name, values in before.items()}
+    rebuild(gaussians, optimizer, keep, added)
+    kept = int(keep.sum())
+    for name in gaussians.PARAMETERS:
+        parameter = getattr(gaussians, name)
+        assert torch.equal(parameter.data, torch.cat([before[name][keep], added[name]]))
+        now = moments(gaussians, optimizer, name)
+        assert torch.equal(now[:kept], old[name][keep])
+        assert now[kept:].shape[0] == 5 and not now[kept:].any()
+        assert parameter.requires_grad and parameter.grad is None
+    assert torch.equal(gaussians.gradient_sum, torch.cat([torch.arange(40.0)[keep], torch.zeros(5)]))
+    assert len(optimizer.state) == len(gaussians.PARAMETERS)
+    assert {id(group["params"][0]) for group in optimizer.param_groups} == {id(p) for p in gaussians.parameters()}
+
+
+def test_optimiser_goes_on_after_surgery_like_one_that_never_held_the_others(gaussians: Gaussians) -> None:
+    """Adam on the survivors alone, from the start, must give the same values."""
+    keep = torch.arange(40) < 25
+    alone = Gaussians(PointCloud(torch.zeros(25, 3), torch.zeros(25, 3)), GaussianSettings(), 10.0)
+    alone.load_state_dict({k: v[keep] if v.ndim else v for k, v in gaussians.state_dict().items()})
+    optimizer, other = stepped(gaussians), None
+    groups = [{"name": name, "params": [getattr(alone, name)], "lr": 1e-3} for name in alone.PARAMETERS]
+    other = torch.optim.Adam(groups)
+    generator = torch.Generator().manual_seed(1)
+    for name in alone.PARAMETERS:
+        full = torch.randn(getattr(gaussians, name).shape, generator=generator)
+        getattr(alone, name).grad = full[keep]
+    other.step()
+    rebuild(gaussians, optimizer, keep)
+    for model, adam in ((gaussians, optimizer), (alone, other)):
+        for name in model.PARAMETERS:
+            getattr(model, name).grad = torch.ones_like(getattr(model, name))
+        adam.step()
+    for name in gaussians.PARAMETERS:
+        torch.testing.assert_close(getattr(gaussians, name), getattr(alone, name), rtol=0, atol=0)
+
+
+def test_observe_gives_ndc_units_and_counts_only_the_seen(gaussians: Gaussians) -> None:
+    gradients = torch.zeros(40, 2)
+    gradients[0] = torch.tensor([3e-3, 0])
+    gradients[1] = torch.tensor([0, 2e-3])
+    radii = torch.zeros(40, dtype=torch.int32)
+    radii[0], radii[2] = 4, 9
+    observe(gaussians, gradients, radii, width=200, height=100)
+    assert gaussians.gradient_sum[0] == pytest.approx(0.3) and gaussians.gradient_sum[1] == 0
+    assert gaussians.gradient_count.sum() == 2 and gaussians.max_radius[2] == 9
+
+
+def test_growth_clones_small_splits_large(gaussians: Gaussians) -> None:
+    settings = DensifySettings()
+    gaussians.log_scales.data[:] = torch.tensor(0.05).log()  # small: at most 0.01 * 10
+    gaussians.log_scales.data[1, 2] = torch.tensor(0.5).log()
+    gaussians.gradient_sum[:3] = 1e-2
+    gaussians.gradient_count[:3] = torch.tensor([10.0, 10.0, 100.0])
+    growth = choose_growth(gaussians, settings, threshold=5e-4, room=1000)
+    assert growth.clone.nonzero().flatten().tolist() == [0]
+    assert growth.split.nonzero().flatten().tolist() == [1]
+
+
+def test_growth_respects_the_room_and_takes_the_largest_gradients(gaussians: Gaussians) -> None:
+    gaussians.gradient_sum = torch.arange(40.0)
+    gaussians.gradient_count = torch.ones(40)
+    growth = choose_growth(gaussians, DensifySettings(), threshold=1.0, room=3)
+    assert (growth.clone | growth.split).nonzero().flatten().tolist() == [37, 38, 39]
+    full = choose_growth(gaussians, DensifySettings(), threshold=1.0, room=0)
+    assert not (full.clone | full.split).any()
+
+
+def test_children_are_drawn_from_their_parent(gaussians: Gaussians) -> None:
+    """Sample mean and covariance of many children match the parent's Gaussian."""
+    gaussians.log_scales.data[7] = torch.tensor([0.1, 0.5, 2.0]).log()
+    gaussians.rotations.data[7] = torch.tensor([0.9, 0.1, -0.3, 0.2])
+    split = torch.zeros(40, dtype=torch.bool)
+    split[7] = True
+    settings = DensifySettings(split_into=40_000)
+    from bags.densification.strategy import Growth
+    from bags.ops.geometry import covariance_root
+
+    noise = torch.randn(40_000, 3, generator=torch.Generator().manual_seed(5))
+    children = grown(gaussians, Growth(torch.zeros_like(split), split), settings, noise)
+    offsets = children["means"] - gaussians.means[7]
+    root = covariance_root(gaussians.scales[7], gaussians.rotations[7]).detach()
+    assert (offsets.T @ offsets / 40_000 - root @ root.T).abs().max() < 0.1
+    expected = gaussians.log_scales[7] - torch.tensor(0.8 * 40_000).log()
+    torch.testing.assert_close(children["log_scales"][0], expected.detach())
+
+
+def test_published_children_are_a_factor_of_1_6_smaller(gaussians: Gaussians) -> None:
+    from bags.densification.strategy import Growth
+
+    split = torch.arange(40) == 3
+    children = grown(gaussians, Growth(~split & False, split), DensifySettings(), torch.zeros(2, 3))
+    torch.testing.assert_close(children["log_scales"].exp(), (gaussians.scales[3] / 1.6).detach().expand(2, 3))
+    torch.testing.assert_close(children["means"], gaussians.means[3].detach().expand(2, 3))
+
+
+def test_prune_rules(gaussians: Gaussians) -> None:
+    gaussians.opacity_logits.data[:] = torch.tensor(0.5).logit()
+    gaussians.opacity_logits.data[0] = torch.tensor(0.05).logit()
+    gaussians.opacity_logits.data[1] = torch.tensor(0.003).logit()
+    gaussians.log_scales.data[:] = 0.0
+    gaussians.log_scales.data[2, 0] = torch.tensor(1.5).log()  # above 0.1 * extent 10
+    gaussians.max_radius[3] = 21
+
+    def pruned(settings: DensifySettings, multi_scale: bool = False, big: bool = False) -> list[int]:
+        return choose_pruned(gaussians, settings, multi_scale, big).nonzero().flatten().tolist()
+
+    assert pruned(DensifySettings()) == [0, 1]
+    assert pruned(DensifySettings(), big=True) == [0, 1]  # the size rule belongs to min_opacity = 0.005
+    mip360 = DensifySettings(min_opacity=0.005, init_opacity=0.1)
+    assert pruned(mip360) == [1] and pruned(mip360, multi_scale=True) == [0, 1]
+    assert pruned(mip360, big=True) == [1, 2]
+    assert pruned(DensifySettings(prune_screen=20)) == [0, 1, 3]
+
+
+def test_opacity_reset_caps_the_filtered_opacity(gaussians: Gaussians) -> None:
+    optimizer = stepped(gaussians)
+    gaussians.opacity_logits.data[:20] = torch.tensor(0.9).logit()
+    gaussians.opacity_logits.data[20:] = torch.tensor(1e-3).logit()
+    before = gaussians.splats().opacities.detach()
+    reset_opacity(gaussians, optimizer, 0.01)
+    torch.testing.assert_close(gaussians.splats().opacities, before.clamp_max(0.01), rtol=1e-4, atol=1e-7)
+    assert not moments(gaussians, optimizer, "opacity_logits").any()
+    assert moments(gaussians, optimizer, "means").any()

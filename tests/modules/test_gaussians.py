@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from bags.modules.gaussians import SH_C0, Gaussians, random_points
+from bags.ops.filter3d import filter_sigma
+from bags.ops.knn import mean_square_distance
+from bags.settings import GaussianSettings
+from bags.types import Camera, PointCloud
+
+
+def cloud(count: int, seed: int = 0) -> PointCloud:
+    generator = torch.Generator().manual_seed(seed)
+    return PointCloud(torch.randn(count, 3, generator=generator), torch.rand(count, 3, generator=generator))
+
+
+def camera(z: float = 0.0, focal: float = 100.0) -> Camera:
+    return Camera(torch.eye(3), torch.tensor([0.0, 0.0, -z]), focal, focal, 100, 80)
+
+
+def test_mean_square_distance_against_brute_force() -> None:
+    points = cloud(50).xyz.double()
+    squared = torch.cdist(points, points).square().fill_diagonal_(torch.inf)
+    expected = squared.sort(dim=1).values[:, :3].mean(dim=1)
+    torch.testing.assert_close(mean_square_distance(points), expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_tiny_clouds_start(count: int) -> None:
+    gaussians = Gaussians(cloud(count), GaussianSettings(), 1.0)
+    assert gaussians.log_scales.isfinite().all() and len(gaussians) == count
+
+
+def test_start_values() -> None:
+    points = PointCloud(torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3], [0, 0, 0]]), torch.rand(5, 3))
+    gaussians = Gaussians(points, GaussianSettings(), 2.0)
+    assert float(gaussians.scales[0, 0].detach()) == pytest.approx(math.sqrt((0 + 1 + 4) / 3), rel=1e-6)
+    torch.testing.assert_close(gaussians.opacities, torch.full((5,), 0.1))
+    torch.testing.assert_close(gaussians.sh_dc[:, 0] * SH_C0 + 0.5, points.rgb)
+    coincident = Gaussians(PointCloud(torch.zeros(6, 3), torch.rand(6, 3)), GaussianSettings(), 1.0)
+    torch.testing.assert_close(coincident.scales, torch.full((6, 3), 1e-7**0.5))
+
+
+def test_random_start_fills_the_cube() -> None:
+    points = random_points(2000, seed=3)
+    assert points.xyz.min() < -1.25 and points.xyz.max() > 1.25 and points.xyz.abs().max() <= 1.3
+    assert (points.rgb - 0.5).abs().max() < 0.01
+
+
+def test_filter_formula() -> None:
+    """sigma = sqrt(0.2) * smallest depth / largest focal; unseen points take the farthest seen depth."""
+    means = torch.tensor([[0.0, 0, 5], [0, 0, 9], [0, 0, -4], [40, 0, 5]])
+    near, far = camera(), camera(z=-3, focal=200.0)
+    sigma = filter_sigma(means, [near, far], 0.2)
+    factor = 0.2**0.5 / 200
+    torch.testing.assert_close(sigma, torch.tensor([5.0, 9.0, 9.0, 9.0]) * factor)
+
+
+def test_filter_sees_fifteen_percent_beyond_the_image() -> None:
+    inside, outside = 50 + 14, 50 + 16  # pixels from the centre of a 100 pixel wide image
+    means = torch.tensor([[inside / 100, 0, 1], [outside / 100, 0, 1], [0, 0, 7]], dtype=torch.float32)
+    factor = 0.2**0.5 / 100
+    torch.testing.assert_close(filter_sigma(means, [camera()], 0.2), torch.tensor([1.0, 7.0, 7.0]) * factor)
+
+
+def test_filter_of_nothing_seen_is_zero() -> None:
+    assert filter_sigma(torch.tensor([[0.0, 0, -5]]), [camera()], 0.2).tolist() == [0.0]
+
+
+def test_splats_apply_the_filter() -> None:
+    gaussians = Gaussians(cloud(20), GaussianSettings(), 1.0)
+    gaussians.filter_sigma = torch.rand(20)
+    splats, raw = gaussians.splats(), gaussians.scales
+    torch.testing.assert_close(splats.scales, (raw**2 + gaussians.filter_sigma[:, None] ** 2).sqrt())
+    coefficient = (raw.prod(1) ** 2 / splats.scales.prod(1) ** 2).sqrt()
+    torch.testing.assert_close(splats.opacities, gaussians.opacities * coefficient)
+
+
+def test_state_of_another_size_loads() -> None:
+    big, small = Gaussians(cloud(30), GaussianSettings(), 3.0), Gaussians(cloud(7, seed=1), GaussianSettings(), 1.0)
+    big.sh_degree.fill_(2)
+    big.gradient_sum += 1
+    small.load_state_dict(big.state_dict())
+    assert len(small) == 30
+    for name, value in big.state_dict().items():
+        assert torch.equal(small.state_dict()[name], value), name

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bags.errors import SettingError
+from bags.schedule import ScaleSchedule
+from bags.settings import ScheduleSettings
+
+PAPER = ScheduleSettings(iterations=49_000, ms_steps=9_000)
+
+
+def test_published_schedule_step_by_step() -> None:
+    """docs/method.md section 4, at every boundary."""
+    clock = ScaleSchedule(PAPER)
+    assert clock.total == 49_000
+    expected_divisor = {1: 4, 2999: 4, 3000: 2, 5999: 2, 6000: 1, 9000: 1, 9001: 1, 49_000: 1}
+    assert {step: clock.at(step).divisor for step in expected_divisor} == expected_divisor
+    assert not clock.at(250).blur and clock.at(251).blur
+    assert clock.at(9000).multi_scale and clock.at(9000).clock == 9000
+    assert not clock.at(9001).multi_scale and clock.at(9001).clock == 1
+    assert clock.at(9000).blur and not clock.at(9001).blur and not clock.at(9250).blur and clock.at(9251).blur
+    assert clock.restarts(9001) and not clock.restarts(9000)
+
+
+def test_densification_window_restarts_with_the_clock() -> None:
+    clock = ScaleSchedule(PAPER)
+    due = [step for step in range(1, 49_001) if clock.densifies(step)]
+    assert due[0] == 600 and 500 not in due
+    assert [step for step in due if 9000 < step < 9700] == [9600]
+    assert due[-1] == 9000 + 34_900
+    resets = [step for step in range(1, 49_001) if clock.resets_opacity(step)]
+    assert resets[:4] == [3000, 6000, 9000, 12_000]
+    assert resets[-1] == 9000 + 33_000
+
+
+def test_sh_degree_never_shrinks() -> None:
+    clock = ScaleSchedule(ScheduleSettings(iterations=6000, ms_steps=1500))
+    degrees = [clock.sh_degree(step, 3) for step in range(1, 6001)]
+    assert degrees == sorted(degrees)
+    assert clock.sh_degree(999, 3) == 0 and clock.sh_degree(1000, 3) == 1 and clock.sh_degree(1500, 3) == 1
+    assert clock.sh_degree(2499, 3) == 1 and clock.sh_degree(2500, 3) == 2
+    assert max(degrees) == 3 and max(clock.sh_degree(step, 1) for step in range(1, 6001)) == 1
+
+
+def test_position_rate_is_log_linear_and_starts_over() -> None:
+    clock = ScaleSchedule(PAPER)
+    middle = clock.position_rate(9000 + 30_000, 1.6e-4, 1.6e-6)
+    assert middle == pytest.approx(1.6e-5)
+    assert clock.position_rate(9001, 1.6e-4, 1.6e-6) == pytest.approx(clock.position_rate(1, 1.6e-4, 1.6e-6))
+    assert clock.position_rate(9000, 1.6e-4, 1.6e-6) == pytest.approx(1.6e-4 * math.exp(9000 / 60_000 * math.log(0.01)))
+
+
+def test_short_run_scales_everything_by_one_factor() -> None:
+    clock = ScaleSchedule(ScheduleSettings(iterations=49_000, ms_steps=9_000, steps=3000))
+    assert clock.total == 3000
+    assert clock.ms_steps == round(9000 * 3000 / 49_000)
+    assert clock.starts == [1, 184, 367]
+    assert clock.sharp_steps == 15
+    assert clock.densify_every == 50 and clock.densify_from == 100 and clock.opacity_reset_every == 800
+    assert clock.position_lr_steps == round(60_000 * 3000 / 49_000)
+    resets = [step for step in range(1, 3001) if clock.resets_opacity(step)]
+    assert resets == [clock.ms_steps + 800, clock.ms_steps + 1600]
+
+
+def test_last_step_is_never_edited() -> None:
+    """The published code saves before it densifies: edits of the last step would never be trained."""
+    clock = ScaleSchedule(ScheduleSettings(iterations=12_000, ms_steps=6000))
+    assert not clock.densifies(12_000) and not clock.resets_opacity(12_000)
+    assert clock.resets_opacity(9000)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_tiny_runs_visit_scales_in_order(steps: int) -> None:
+    clock = ScaleSchedule(ScheduleSettings(iterations=49_000, ms_steps=9_000, steps=steps))
+    divisors = [clock.at(step).divisor for step in range(1, steps + 1)]
+    assert divisors == sorted(divisors, reverse=True) and divisors[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"ms_steps": 50_000}, "schedule.ms_steps"),
+        ({"steps": 0}, "schedule.steps"),
+        ({"scale_starts": (1, 500, 400)}, "schedule.scale_starts"),
+        ({"scale_starts": (1, 500)}, "schedule.scale_starts"),
+        ({"scale_divisors": (1, 2, 4)}, "schedule.scale_divisors"),
+        ({"densify_every": 0}, "schedule.densify_every"),
+    ],
+)
+def test_impossible_schedules_name_their_key(change: dict[str, object], key: str) -> None:
+    with pytest.raises(SettingError, match=key.replace(".", r"\.")):
+        ScheduleSettings(**{"iterations": 49_000, "ms_steps": 9_000, **change})  # type: ignore[arg-type]
