@@ -1,0 +1,5 @@
+"""Rasterisers: Gaussians and a camera in, an image with gradients out. Start at ``make_rasterizer``."""
+
+from bags.rendering.base import Projection, Rasterizer, TwoStageRasterizer, make_rasterizer
+
+__all__ = ["Projection", "Rasterizer", "TwoStageRasterizer", "make_rasterizer"]

@@ -1,0 +1,198 @@
+"""The rasteriser in plain torch: slow, readable, any device and float type, gradients by autograd.
+
+The oracle that fast backends are tested against (in float64), and the "plain torch" row of the benchmark. Formulas:
+docs/method.md section 2, after Zwicker et al. 2001 (EWA), Kerbl et al. 2023 and Yu et al. 2024 (Mip-Splatting).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from bags.ops.geometry import covariance_root
+from bags.ops.sh import sh_to_rgb
+from bags.rendering.base import (
+    DIRECTION_CLAMP,
+    KERNEL_SIZE,
+    MAX_ALPHA,
+    MAX_RADIUS,
+    MIN_ALPHA,
+    MIN_DETERMINANT,
+    MIN_TRANSMITTANCE,
+    NEAR,
+    RADIUS_SIGMAS,
+    TILE,
+    Projection,
+    check_splats,
+)
+from bags.types import Camera, Splats
+
+BATCH = 4096  # (tile, Gaussian) pairs blended at once: bounds memory at about 256 floats x 10 each
+
+
+def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: float = KERNEL_SIZE) -> Projection:
+    """Bring Gaussians to the screen; see ``Projection`` for what comes out and ``base`` for the rules.
+
+    Raises:
+        BagsError: shapes that do not fit, or more SH degrees asked for than there are coefficients.
+    """
+    check_splats(splats, sh_degree)
+    camera = camera.to(splats.means.device, splats.means.dtype)
+    seen = _in_front(splats, camera)
+    means = splats.means[seen]
+    view = means @ camera.rotation.T + camera.translation
+    x, y, z = view.unbind(-1)
+    means2d = torch.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], dim=-1)
+
+    a, b, c = _covariance2d(view, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
+    sharp = a * c - b * b
+    det = sharp + kernel_size * (a + c) + kernel_size**2
+    a, c = a + kernel_size, c + kernel_size
+    conics = torch.stack([c, -b, a], dim=-1) / det.unsqueeze(-1)
+    drawn = (sharp > MIN_DETERMINANT) & (det > MIN_DETERMINANT)
+    # The inner where keeps the square root's infinite slope at 0 away from the gradient.
+    compensation = torch.where(drawn, torch.where(drawn, sharp / det, 1).sqrt(), 0)
+    opacities = splats.opacities[seen] * compensation
+
+    offsets = means - camera.center
+    distances = offsets.norm(dim=-1)
+    colours = sh_to_rgb(splats.sh_dc[seen], splats.sh_rest[seen], offsets / distances.unsqueeze(-1), sh_degree)
+
+    with torch.no_grad():
+        largest = (a + c) / 2 + (((a - c) / 2) ** 2 + b * b).sqrt()
+        size = (RADIUS_SIGMAS * largest.sqrt()).ceil().clamp(max=MAX_RADIUS)
+        on_image = (_tiles(means2d, size, camera.width, camera.height).diff(dim=1) > 0).all(dim=2).all(dim=1)
+        finite = torch.cat([means2d, conics, colours, opacities[:, None], size[:, None]], dim=1).isfinite().all(dim=1)
+        radii = torch.where(on_image & finite, size, 0).to(torch.int32)
+
+    def spread(values: Tensor) -> Tensor:
+        shape = (radii > 0).view(-1, *[1] * (values.ndim - 1))
+        return values.new_zeros(len(splats.means), *values.shape[1:]).index_put((seen,), values.where(shape, 0))
+
+    return Projection(*(spread(v) for v in (means2d, conics, colours, opacities, distances, radii)))
+
+
+def _in_front(splats: Splats, camera: Camera) -> Tensor:
+    """Indices of the Gaussians beyond the near plane whose parameters are all finite."""
+    with torch.no_grad():
+        z = splats.means @ camera.rotation[2] + camera.translation[2]
+        rows = [getattr(splats, name).flatten(1) for name in ("means", "scales", "rotations", "sh_dc", "sh_rest")]
+        finite = torch.cat([*rows, splats.opacities.unsqueeze(1)], dim=1).isfinite().all(dim=1)
+        return ((z > NEAR) & finite).nonzero().squeeze(1)
+
+
+def _covariance2d(view: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+    """EWA: xx, xy, yy (n,) of ``J W Sigma W^T J^T``, for view-space centres (n, 3) and the root of Sigma (n, 3, 3)."""
+    x, y, z = view.unbind(-1)
+    bound_x = DIRECTION_CLAMP * camera.width / (2 * camera.fx)
+    bound_y = DIRECTION_CLAMP * camera.height / (2 * camera.fy)
+    u, v, zero = (x / z).clamp(-bound_x, bound_x), (y / z).clamp(-bound_y, bound_y), torch.zeros_like(z)
+    row_x = torch.stack([camera.fx / z, zero, -camera.fx * u / z], dim=-1)
+    row_y = torch.stack([zero, camera.fy / z, -camera.fy * v / z], dim=-1)
+    jacobian = torch.stack([row_x, row_y], dim=-2)
+    root2d = jacobian @ camera.rotation @ root
+    covariance = root2d @ root2d.mT
+    return covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
+
+
+def _tiles(means2d: Tensor, radii: Tensor, width: int, height: int) -> Tensor:
+    """Tile rectangle (n, 2, 2) of mean +- radius, within the image: [first, one past last] x [column, row]."""
+    limits = torch.tensor([-(-width // TILE), -(-height // TILE)], device=means2d.device)
+    radii = radii.unsqueeze(-1).to(means2d.dtype)
+    first = ((means2d - radii) / TILE).floor()
+    last = ((means2d + radii) / TILE).floor() + 1
+    bounds = torch.stack([first, last], dim=1).nan_to_num(0, MAX_RADIUS, -MAX_RADIUS)
+    return bounds.clamp(-MAX_RADIUS, MAX_RADIUS).long().clamp_min(0).minimum(limits)
+
+
+def rasterize(projection: Projection, background: Tensor, width: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Blend projected Gaussians front to back.
+
+    Args:
+        projection: what ``project`` returned.
+        background: (3,) colour behind everything.
+        width: image width in pixels.
+        height: image height in pixels.
+
+    Returns:
+        rgb (3, H, W), depth (H, W) as sum of alpha * transmittance * distance, alpha (H, W).
+    """
+    features = torch.cat([projection.colours, projection.distances.unsqueeze(1)], dim=1)
+    columns, rows = -(-width // TILE), -(-height // TILE)
+    layers = projection.means2d.new_zeros(columns * rows, TILE * TILE, 4)
+    clear = projection.means2d.new_ones(columns * rows, TILE * TILE)
+    for tiles, members, real in _batches(projection, width, height):
+        pixels = _pixels(tiles, columns, projection.means2d.dtype)
+        splats = (projection.means2d, projection.conics, projection.opacities, features)
+        # Recomputing a batch's blending in the backward pass is what keeps memory bounded.
+        blended, left = checkpoint(
+            _blend, *(s[members] for s in splats), real, pixels, use_reentrant=False, preserve_rng_state=False
+        )
+        layers = layers.index_put((tiles,), blended)
+        clear = clear.index_put((tiles,), left)
+
+    def image(values: Tensor) -> Tensor:
+        grid = values.view(rows, columns, TILE, TILE, -1).permute(4, 0, 2, 1, 3)
+        return grid.reshape(-1, rows * TILE, columns * TILE)[:, :height, :width]
+
+    layers, clear = image(layers), image(clear)
+    return layers[:3] + clear * background.to(layers)[:, None, None], layers[3], 1 - clear[0]
+
+
+def _batches(projection: Projection, width: int, height: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Tiles of similar length together: their numbers (B,), Gaussians front to back (B, K), which of those are real."""
+    drawn = projection.radii.nonzero().squeeze(1)
+    drawn = drawn[projection.distances.detach()[drawn].argsort(stable=True)]
+    device = drawn.device
+    bounds = _tiles(projection.means2d.detach()[drawn], projection.radii[drawn], width, height)
+    spans = bounds[:, 1] - bounds[:, 0]
+    counts = spans.prod(dim=1)
+    owner = torch.arange(len(drawn), device=device).repeat_interleave(counts)
+    nth = torch.arange(len(owner), device=device) - (counts.cumsum(0) - counts)[owner]
+    column = bounds[owner, 0, 0] + nth % spans[owner, 0]
+    row = bounds[owner, 0, 1] + nth // spans[owner, 0]
+    columns, rows = -(-width // TILE), -(-height // TILE)
+    tile, order = (row * columns + column).sort(stable=True)
+    owner = drawn[owner[order]]
+    lengths = torch.bincount(tile, minlength=columns * rows)
+    starts = lengths.cumsum(0) - lengths
+    by_length = lengths.argsort(descending=True)[: int((lengths > 0).sum())]
+    begin = 0
+    while begin < len(by_length):
+        longest = int(lengths[by_length[begin]])
+        tiles = by_length[begin : begin + max(1, BATCH // longest)]
+        entries = torch.arange(longest, device=device)
+        real = entries < lengths[tiles, None]
+        yield tiles, owner[torch.where(real, starts[tiles, None] + entries, 0)], real
+        begin += len(tiles)
+
+
+def _pixels(tiles: Tensor, columns: int, dtype: torch.dtype) -> Tensor:
+    """(B, 256, 2) pixel centres (x, y) of tiles, row by row."""
+    steps = torch.arange(TILE, device=tiles.device)
+    x = (tiles % columns * TILE)[:, None, None] + steps[None, None, :]
+    y = (tiles // columns * TILE)[:, None, None] + steps[None, :, None]
+    return torch.stack(torch.broadcast_tensors(x, y), dim=-1).flatten(1, 2).to(dtype)
+
+
+def _blend(
+    means2d: Tensor, conics: Tensor, opacities: Tensor, features: Tensor, real: Tensor, pixels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Front-to-back blending of B tiles of P pixels with K Gaussians each.
+
+    Takes (B, K, 2), (B, K, 3), (B, K), (B, K, 4), (B, K) and (B, P, 2); returns the features' weighted sums (B, P, 4)
+    and the transmittance left (B, P).
+    """
+    dx, dy = (pixels.unsqueeze(1) - means2d.unsqueeze(2)).unbind(-1)
+    xx, xy, yy = conics.unsqueeze(2).unbind(-1)
+    alpha = opacities.unsqueeze(2) * torch.exp(-(xx * dx * dx + yy * dy * dy) / 2 - xy * dx * dy)
+    alpha = torch.where((alpha >= MIN_ALPHA) & real.unsqueeze(2), alpha.clamp(max=MAX_ALPHA), 0)
+    with torch.no_grad():  # transmittance only falls: this drops the first Gaussian to cross the limit and all behind
+        before_stop = (1 - alpha).cumprod(dim=1) >= MIN_TRANSMITTANCE
+    alpha = alpha * before_stop
+    after = (1 - alpha).cumprod(dim=1)
+    before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], dim=1)
+    return torch.einsum("bkp,bkf->bpf", alpha * before, features), after[:, -1]
