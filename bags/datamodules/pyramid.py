@@ -1,0 +1,78 @@
+"""Photos at every training resolution, kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bags.datamodules.resolution import training_size
+from bags.settings import DatasetSettings
+from bags.types import Camera, View
+
+THREADS = 4  # decoding and resizing release the interpreter; originals in memory at once are as many
+
+
+class ImagePyramid:
+    """Photos and cameras of some views at some scales.
+
+    All photos are read when the pyramid is made, so that a broken one stops the run before it starts. Each level is
+    resized from the original in one step by Pillow's antialiased bicubic filter (docs/method.md section 4) and kept as
+    8-bit; originals are not kept.
+
+    Args:
+        views: photos, of any sizes.
+        settings: ``factor`` and ``white_background`` are used.
+        divisors: of the training resolution, one per scale.
+
+    Raises:
+        DataError: a photo cannot be read.
+        SettingError: a level would be too small.
+    """
+
+    def __init__(self, views: Sequence[View], settings: DatasetSettings, divisors: Sequence[int]) -> None:
+        self.views = tuple(views)
+        self.divisors = tuple(divisors)
+        self._cameras = [[self._camera(view, settings.factor, divisor) for divisor in divisors] for view in views]
+        background = (255, 255, 255) if settings.white_background else (0, 0, 0)
+
+        def levels(index: int) -> list[Tensor]:
+            photo = opaque(self.views[index].load(), background)
+            return [resized(photo, camera.width, camera.height) for camera in self._cameras[index]]
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            self._levels = list(pool.map(levels, range(len(self.views))))
+
+    @staticmethod
+    def _camera(view: View, factor: int, divisor: int) -> Camera:
+        return view.camera.resized(*training_size(view.camera.width, view.camera.height, factor, divisor))
+
+    def __len__(self) -> int:
+        """Number of views."""
+        return len(self.views)
+
+    def camera(self, view: int, scale: int) -> Camera:
+        """Camera of view number ``view`` at ``divisors[scale]``."""
+        return self._cameras[view][scale]
+
+    def image(self, view: int, scale: int) -> Tensor:
+        """Photo of view number ``view`` at ``divisors[scale]``: (3, H, W) float32 in [0, 1]."""
+        return self._levels[view][scale].float().div_(255)
+
+
+def opaque(photo: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """``photo`` as RGB, transparency composited onto ``background`` (0 to 255)."""
+    if photo.mode != "RGBA":
+        return photo.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", photo.size, (*background, 255)), photo).convert("RGB")
+
+
+def resized(photo: Image.Image, width: int, height: int) -> Tensor:
+    """An RGB photo as (3, height, width) uint8."""
+    if photo.size != (width, height):
+        photo = photo.resize((width, height), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,42 @@
+"""Training resolution (docs/method.md section 5)."""
+
+from __future__ import annotations
+
+from bags.errors import SettingError
+
+DIVISORS = (1, 2, 4, 8, 16, 32, 64)
+WIDEST = 1600  # pixels, for factor -1
+SMALLEST = 8  # pixels; SSIM and the renderer's tiles need a few
+
+
+def training_size(width: int, height: int, factor: int, divisor: int = 1) -> tuple[int, int]:
+    """Size in pixels at which a photo is trained on.
+
+    Args:
+        width, height: of the photo.
+        factor: ``dataset.factor``: a power of two up to 64 divides the photo's size; -1 keeps it but at most 1600
+            pixels wide; any other number is the width (enlarging a narrower photo).
+        divisor: of the schedule's current scale.
+
+    Returns:
+        Width and height: the photo's, scaled in one step and rounded (halves to even, as published).
+
+    Raises:
+        SettingError: a side would be shorter than 8 pixels.
+    """
+    if factor in DIVISORS:
+        scale = 1 / factor
+    elif factor == -1:
+        scale = min(1.0, WIDEST / width)
+    else:
+        scale = factor / width
+    size = round(width * scale / divisor), round(height * scale / divisor)
+    if min(size) < SMALLEST:
+        raise SettingError(
+            "dataset.factor",
+            factor,
+            f"a photo of {width} x {height} pixels would be trained at {size[0]} x {size[1]} (scale divisor {divisor}),"
+            f" at least {SMALLEST} are needed; powers of two up to {DIVISORS[-1]} divide the size, other numbers are"
+            " the width in pixels; or use smaller schedule.scale_divisors",
+        )
+    return size

@@ -1,0 +1,113 @@
+"""A scene as Lightning wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import torch
+from lightning import LightningDataModule
+
+from bags.datamodules.pyramid import ImagePyramid
+from bags.datamodules.view_loader import AllViews, ViewLoader
+from bags.errors import DataError
+from bags.schedule import ScaleSchedule
+from bags.settings import DatasetSettings
+from bags.types import Camera, Scene
+
+
+def _parse_colmap(settings: DatasetSettings) -> Scene:
+    from bags.datamodules.parsers.colmap import parse_colmap
+
+    return parse_colmap(settings)
+
+
+def _make_synthetic(settings: DatasetSettings) -> Scene:
+    from bags.datamodules.synthetic import make_synthetic_scene
+
+    return make_synthetic_scene(settings.synthetic)
+
+
+PARSERS: dict[str, Callable[[DatasetSettings], Scene]] = {"colmap": _parse_colmap, "synthetic": _make_synthetic}
+
+
+def scene_extent(cameras: Sequence[Camera]) -> float:
+    """1.1 x the largest distance of a camera from the mean camera centre (docs/method.md section 1), scene units.
+
+    Raises:
+        DataError: all cameras stand in one place, so that the scene has no size.
+    """
+    centers = torch.stack([camera.center.double() for camera in cameras])
+    extent = 1.1 * float((centers - centers.mean(dim=0)).norm(dim=1).max())
+    if not extent > 0:
+        raise DataError(
+            f"the {len(cameras)} training camera(s) all stand in one place: the scene's extent is 0; give photos from"
+            " different places, or hold fewer of them out (dataset.hold)"
+        )
+    return extent
+
+
+class SceneDataModule(LightningDataModule):
+    """Parses a scene and hands its views out. What it holds is read at first use, and once.
+
+    Args:
+        settings: of the data set.
+        schedule: of the run.
+        seed: of the draws of training views.
+    """
+
+    def __init__(self, settings: DatasetSettings, schedule: ScaleSchedule, seed: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.schedule = schedule
+        self.seed = seed
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The parsed scene."""
+        return PARSERS[self.settings.parser](self.settings)
+
+    @cached_property
+    def train(self) -> ImagePyramid:
+        """Training photos at every scale of the schedule."""
+        return ImagePyramid(self.scene.train, self.settings, self.schedule.divisors)
+
+    @cached_property
+    def test(self) -> ImagePyramid:
+        """Test photos at the schedule's last scale: full training resolution."""
+        return ImagePyramid(self.scene.test, self.settings, self.schedule.divisors[-1:])
+
+    @cached_property
+    def extent(self) -> float:
+        """Scene extent in scene units."""
+        return scene_extent([view.camera for view in self.scene.train])
+
+    @property
+    def training_width(self) -> int:
+        """Width in pixels of the widest training view at full training resolution."""
+        return max(camera.width for camera in self.cameras(self.schedule.finest))
+
+    def cameras(self, scale: int) -> list[Camera]:
+        """All training cameras at scale number ``scale`` (0 = coarsest)."""
+        return [self.train.camera(index, scale) for index in range(len(self.train))]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read everything, so that whatever is wrong with the scene is said now.
+
+        Raises:
+            DataError: the scene cannot be used.
+            SettingError: its training resolution cannot be.
+        """
+        _ = self.train, self.test, self.extent
+
+    def train_dataloader(self) -> ViewLoader:
+        """One training view per step of the run."""
+        return ViewLoader(self.train, self.schedule, self.seed)
+
+    def train_views_dataloader(self) -> AllViews:
+        """Every training view once, at full training resolution."""
+        return AllViews(self.train, self.schedule.finest)
+
+    def test_dataloader(self) -> AllViews:
+        """Every test view once, at full training resolution."""
+        return AllViews(self.test, 0)

@@ -1,0 +1,1 @@
+"""Files: photos and pictures, Gaussians as PLY. Every file is written whole or not at all."""

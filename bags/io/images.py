@@ -1,0 +1,125 @@
+"""Photos in, pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from bags.errors import DataError
+from bags.io.atomic import replacing
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+LABEL_HEIGHT = 14  # pixels above each picture of a contact sheet
+
+# Dark blue over green to yellow: even steps of lightness, so that equal depth steps look equal.
+_DEPTH_COLOURS = torch.tensor(
+    [[13, 8, 80], [41, 60, 132], [36, 104, 142], [31, 146, 140], [63, 185, 113], [150, 216, 64], [252, 231, 40]]
+)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read as a picture ({error}); replace the file") from error
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height in pixels from the file's header, as stored (an EXIF orientation is not applied).
+
+    Raises:
+        DataError: not a picture.
+    """
+    with _opened(Path(path)) as image:
+        return image.size
+
+
+def read_image(path: str | Path) -> Image.Image:
+    """A photo as 8-bit RGB, or RGBA where it has transparency; an EXIF orientation is not applied (as COLMAP).
+
+    Raises:
+        DataError: unreadable, cut short, or of more than 8 bits a channel.
+    """
+    path = Path(path)
+    with _opened(path) as image:
+        image.load()
+        if image.mode.startswith(("I", "F")):
+            raise DataError(f"{path}: pixels of mode {image.mode!r}; convert the photo to 8 bits a channel")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """A (3, H, W) or (H, W) float picture in [0, 1] as (H, W, 3) uint8: clamped, then rounded to nearest."""
+    if image.dim() == 2:
+        image = image.expand(3, *image.shape)
+    levels = image.detach().float().nan_to_num(0.0).clamp(0, 1) * 255
+    return levels.round().to(torch.uint8).permute(1, 2, 0).cpu()
+
+
+def write_png(path: str | Path, image: Tensor) -> None:
+    """Write ``image``, (3, H, W) or (H, W) float in [0, 1] (values beyond are clamped), as an 8-bit RGB PNG."""
+    picture = Image.fromarray(to_uint8(image).contiguous().numpy())
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def depth_picture(depth: Tensor, alpha: Tensor) -> Tensor:
+    """Colours for a rendered depth map: near is bright yellow, far is dark blue, nothing is black.
+
+    The scale runs from the 2nd to the 98th percentile of the depths, so that a few stray pixels do not flatten the
+    rest.
+
+    Args:
+        depth: (H, W) sum of alpha * transmittance * distance (``RenderOutput.depth``).
+        alpha: (H, W) accumulated opacity; depth is divided by it, and pixels fade to black with it.
+
+    Returns:
+        (3, H, W) float32 in [0, 1], on the CPU.
+    """
+    alpha = alpha.detach().float().cpu().clamp(0, 1)
+    drawn = alpha > 0.05
+    mean = depth.detach().float().cpu() / alpha.clamp_min(0.05)
+    ends = np.percentile(mean[drawn].numpy(), (2, 98)) if bool(drawn.any()) else np.zeros(2)
+    nearness = 1 - ((mean - float(ends[0])) / max(float(ends[1] - ends[0]), 1e-12)).clamp(0, 1)
+    place = nearness.nan_to_num(0.0) * (len(_DEPTH_COLOURS) - 1)
+    below = place.floor().long().clamp_max(len(_DEPTH_COLOURS) - 2)
+    colours = _DEPTH_COLOURS.float() / 255
+    picture = torch.lerp(colours[below], colours[below + 1], (place - below)[..., None])
+    return (picture * alpha[..., None]).permute(2, 0, 1).contiguous()
+
+
+def tile(images: Sequence[Tensor], columns: int, labels: Sequence[str] | None = None) -> Tensor:
+    """A contact sheet.
+
+    Args:
+        images: (3, H, W) or (H, W) floats in [0, 1], of any sizes; each cell is as large as the largest.
+        columns: pictures a row.
+        labels: one short text a picture, written above it.
+
+    Returns:
+        (3, rows * cell height, columns * cell width) float32 in [0, 1], black where there is no picture.
+    """
+    if not images:
+        raise ValueError("tile: no images")
+    if labels is not None and len(labels) != len(images):
+        raise ValueError(f"tile: {len(labels)} labels for {len(images)} images")
+    top = LABEL_HEIGHT if labels is not None else 0
+    columns = min(columns, len(images))
+    height = max(image.shape[-2] for image in images) + top
+    width = max(image.shape[-1] for image in images)
+    sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * height))
+    draw = ImageDraw.Draw(sheet)
+    for place, image in enumerate(images):
+        x, y = place % columns * width, place // columns * height
+        sheet.paste(Image.fromarray(to_uint8(image).contiguous().numpy()), (x, y + top))
+        if labels is not None:
+            draw.text((x + 2, y + 1), labels[place], fill=(255, 255, 255))
+    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).float().div(255).contiguous()

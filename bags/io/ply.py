@@ -1,0 +1,131 @@
+"""Gaussians as PLY files in the layout that 3DGS viewers and tools share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from plyfile import PlyData, PlyElement, PlyParseError
+from torch import Tensor
+
+from bags.errors import DataError
+from bags.io.atomic import replacing
+from bags.ops.filter3d import opacity_coefficient
+
+FILTER_COLUMN = "filter_3D"
+
+
+@dataclass(frozen=True)
+class PlyGaussians:
+    """N Gaussians as they stand in a PLY file: float32 CPU tensors, before activation.
+
+    Attributes:
+        means: (N, 3) world positions.
+        sh_dc: (N, 1, 3); sh_rest: (N, S, 3) spherical harmonics, S = 0, 3, 8 or 15.
+        opacity_logits: (N,).
+        log_scales: (N, 3) natural logarithm of the standard deviations.
+        rotations: (N, 4) quaternions wxyz.
+        filter_sigma: (N,) standard deviation of Mip-Splatting's 3D filter, where it is *not* baked in; else None.
+    """
+
+    means: Tensor
+    sh_dc: Tensor
+    sh_rest: Tensor
+    opacity_logits: Tensor
+    log_scales: Tensor
+    rotations: Tensor
+    filter_sigma: Tensor | None = None
+
+
+def bake_filter(gaussians: PlyGaussians) -> PlyGaussians:
+    """Plain 3DGS Gaussians with the 3D filter applied (docs/method.md section 1).
+
+    ``scale' = sqrt(scale^2 + sigma^2)``, ``opacity' = opacity * sqrt(prod scale^2 / prod scale'^2)``. Without this a
+    viewer that does not know the filter shows Gaussians too thin and too opaque. No filter: returned as they are.
+    """
+    if gaussians.filter_sigma is None:
+        return gaussians
+    scales, sigma = gaussians.log_scales.double().exp(), gaussians.filter_sigma.double()
+    opacity = gaussians.opacity_logits.double().sigmoid() * opacity_coefficient(scales, sigma)
+    return PlyGaussians(
+        means=gaussians.means,
+        sh_dc=gaussians.sh_dc,
+        sh_rest=gaussians.sh_rest,
+        opacity_logits=opacity.logit(eps=1e-12).float(),
+        log_scales=((scales.square() + sigma[:, None].square()).log() / 2).float(),
+        rotations=gaussians.rotations,
+    )
+
+
+def _columns(rest: int) -> list[str]:
+    return [
+        *("x", "y", "z", "nx", "ny", "nz"),
+        *(f"f_dc_{i}" for i in range(3)),
+        *(f"f_rest_{i}" for i in range(3 * rest)),
+        "opacity",
+        *(f"scale_{i}" for i in range(3)),
+        *(f"rot_{i}" for i in range(4)),
+    ]
+
+
+def write_ply(path: str | Path, gaussians: PlyGaussians) -> None:
+    """Write ``gaussians`` (binary, little endian, float32), replacing ``path`` in one step.
+
+    Columns: ``x y z nx ny nz f_dc_* f_rest_* opacity scale_* rot_*``, the harmonics channel by channel, normals zero;
+    then Mip-Splatting's ``filter_3D`` where there is a filter.
+    """
+    count, rest = gaussians.sh_rest.shape[:2]
+    parts = [
+        gaussians.means,
+        torch.zeros(count, 3),
+        gaussians.sh_dc.transpose(1, 2).reshape(count, 3),
+        gaussians.sh_rest.transpose(1, 2).reshape(count, 3 * rest),
+        gaussians.opacity_logits[:, None],
+        gaussians.log_scales,
+        gaussians.rotations,
+    ]
+    names = _columns(rest)
+    if gaussians.filter_sigma is not None:
+        parts.append(gaussians.filter_sigma[:, None])
+        names.append(FILTER_COLUMN)
+    table = torch.cat([part.detach().float().cpu() for part in parts], dim=1).contiguous().numpy()
+    rows = table.view([(name, "<f4") for name in names])[:, 0]
+    with replacing(path) as temporary:
+        PlyData([PlyElement.describe(rows, "vertex")], byte_order="<").write(str(temporary))
+
+
+def read_ply(path: str | Path) -> PlyGaussians:
+    """Read what ``write_ply`` or another 3DGS tool wrote; normals and unknown columns are ignored.
+
+    Raises:
+        DataError: no such file, not a PLY file, cut short, or columns missing.
+    """
+    path = Path(path)
+    try:
+        vertices = PlyData.read(str(path), mmap=False)["vertex"].data
+    except (OSError, PlyParseError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a PLY file of Gaussians ({error})") from error
+    present = vertices.dtype.names or ()
+    rest, odd = divmod(sum(name.startswith("f_rest_") for name in present), 3)
+    missing = [name for name in _columns(rest) if name not in present and name not in ("nx", "ny", "nz")]
+    if missing or odd or rest not in (0, 3, 8, 15):
+        problem = f"columns {', '.join(missing)} are missing" if missing else f"{3 * rest + odd} f_rest columns"
+        raise DataError(f"{path}: {problem}; not a PLY file of Gaussians in the 3DGS layout")
+
+    def take(*names: str) -> Tensor:
+        return torch.from_numpy(np.stack([vertices[name].astype(np.float32) for name in names], axis=1))
+
+    count = len(vertices)
+    harmonics = [f"f_rest_{i}" for i in range(3 * rest)]
+    sh_rest = take(*harmonics).reshape(count, 3, rest).transpose(1, 2) if rest else torch.zeros(count, 0, 3)
+    return PlyGaussians(
+        means=take("x", "y", "z"),
+        sh_dc=take("f_dc_0", "f_dc_1", "f_dc_2").reshape(count, 1, 3),
+        sh_rest=sh_rest.contiguous(),
+        opacity_logits=take("opacity")[:, 0],
+        log_scales=take("scale_0", "scale_1", "scale_2"),
+        rotations=take("rot_0", "rot_1", "rot_2", "rot_3"),
+        filter_sigma=take(FILTER_COLUMN)[:, 0] if FILTER_COLUMN in present else None,
+    )

@@ -1,0 +1,123 @@
+"""Numba kernels of ``bags.ops.ssim`` for (C, H, W) float32 images; imported at first use only.
+
+Both passes of the separable window work on whole rows, so that LLVM turns every inner loop into packed arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from bags.ops.ssim import C1, C2, RADIUS, window
+
+Images = NDArray[np.float32]
+
+TAPS = window().numpy().astype(np.float32)
+_C1, _C2 = np.float32(C1), np.float32(C2)
+_ONE, _TWO = np.float32(1), np.float32(2)
+_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True}
+
+
+@njit(inline="always", **_OPTIONS)
+def _blur_row(padded: Any, out: Any) -> None:
+    """Blur one row along itself: ``padded`` has RADIUS zeros at either end."""
+    width = out.shape[0]
+    out[:] = TAPS[0] * padded[:width]
+    for k in range(1, 2 * RADIUS + 1):
+        tap, part = TAPS[k], padded[k : k + width]
+        for x in range(width):
+            out[x] += tap * part[x]
+
+
+@njit(inline="always", **_OPTIONS)
+def _blur_column(rows: Any, y: int, out: Any) -> None:
+    """Row ``y`` of the blur of ``rows`` (H, W) down the columns, zeros beyond the border."""
+    out[:] = np.float32(0)
+    for k in range(max(0, y - RADIUS), min(rows.shape[0], y + RADIUS + 1)):
+        tap, part = TAPS[k - y + RADIUS], rows[k]
+        for x in range(out.shape[0]):
+            out[x] += tap * part[x]
+
+
+@njit(parallel=True, **_OPTIONS)
+def _moments(image: Images, photo: Images) -> Images:
+    """(C, 5, H, W): x, y, xx, yy, xy, blurred along the rows."""
+    channels, height, width = image.shape
+    out = np.empty((channels, 5, height, width), np.float32)
+    for place in prange(channels * height):
+        c, y = place // height, place % height
+        padded = np.zeros((5, width + 2 * RADIUS), np.float32)
+        a, b = image[c, y], photo[c, y]
+        for x in range(width):
+            padded[0, x + RADIUS] = a[x]
+            padded[1, x + RADIUS] = b[x]
+            padded[2, x + RADIUS] = a[x] * a[x]
+            padded[3, x + RADIUS] = b[x] * b[x]
+            padded[4, x + RADIUS] = a[x] * b[x]
+        for m in range(5):
+            _blur_row(padded[m], out[c, m, y])
+    return out
+
+
+@njit(parallel=True, **_OPTIONS)
+def _similarity(moments: Images) -> tuple[NDArray[np.float64], Images]:
+    """Sum of SSIM over each row (C * H,), and (C, 3, H, W) its slopes by the blurred x, xx and xy of each pixel."""
+    channels, _, height, width = moments.shape
+    sums = np.zeros(channels * height, np.float64)
+    slopes = np.empty((channels, 3, height, width), np.float32)
+    for place in prange(channels * height):
+        c, y = place // height, place % height
+        row = np.empty((5, width), np.float32)
+        for m in range(5):
+            _blur_column(moments[c, m], y, row[m])
+        mean_x, mean_y, square_x, square_y, product = row[0], row[1], row[2], row[3], row[4]
+        by_mean, by_square, by_product = slopes[c, 0, y], slopes[c, 1, y], slopes[c, 2, y]
+        total = np.float32(0)
+        for x in range(width):
+            p, q = mean_x[x], mean_y[x]
+            a1 = _TWO * p * q + _C1
+            a2 = _TWO * (product[x] - p * q) + _C2
+            b1 = _ONE / (p * p + q * q + _C1)
+            b2 = _ONE / (square_x[x] - p * p + square_y[x] - q * q + _C2)
+            s = a1 * a2 * b1 * b2
+            total += s
+            by_mean[x] = _TWO * q * (a2 - a1) * b1 * b2 + _TWO * p * s * (b2 - b1)
+            by_square[x] = -s * b2
+            by_product[x] = _TWO * a1 * b1 * b2
+        sums[place] = total
+    return sums, slopes
+
+
+@njit(parallel=True, **_OPTIONS)
+def _gradient(image: Images, photo: Images, slopes: Images) -> Images:
+    """d sum(SSIM) / d image: the slopes, blurred again by the (symmetric) window."""
+    channels, height, width = image.shape
+    out = np.empty((channels, height, width), np.float32)
+    for place in prange(channels * height):
+        c, y = place // height, place % height
+        padded = np.zeros((3, width + 2 * RADIUS), np.float32)
+        row = np.empty((3, width), np.float32)
+        for m in range(3):
+            _blur_column(slopes[c, m], y, padded[m, RADIUS : RADIUS + width])
+            _blur_row(padded[m], row[m])
+        by_mean, by_square, by_product = row[0], row[1], row[2]
+        a, b, result = image[c, y], photo[c, y], out[c, y]
+        for x in range(width):
+            result[x] = by_mean[x] + _TWO * a[x] * by_square[x] + b[x] * by_product[x]
+    return out
+
+
+def ssim_and_slopes(image: Images, photo: Images) -> tuple[float, Images]:
+    """Mean SSIM and what ``image_gradient`` needs."""
+    sums, slopes = _similarity(_moments(image, photo))
+    return float(sums.sum() / image.size), slopes
+
+
+def image_gradient(image: Images, photo: Images, slopes: Images) -> Images:
+    """d (mean SSIM) / d image, (C, H, W)."""
+    gradient = _gradient(image, photo, slopes)
+    gradient /= np.float32(image.size)
+    return gradient
