@@ -1,0 +1,118 @@
+"""Exposures that blur (a moving camera, a lens), the sensor of low resolution, and how much each of them blurs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+
+from bags.datamodules.synthetic.raycaster import Exposure, hit_points, instant, photograph, pose
+from bags.datamodules.synthetic.world import Array, World
+from bags.types import BlurTruth, Camera
+
+_GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
+
+
+def shaken(camera: Camera, length: float, depth: float, rng: np.random.Generator, samples: int) -> Exposure:
+    """A camera that moves and turns while the shutter is open, around ``camera`` as its mean pose.
+
+    The streak points in a random direction and is a little curved. Shares of it come from the camera's translation
+    (it grows with nearness) and from its rotation (the same everywhere); some roll comes on top.
+
+    Args:
+        camera: the nominal pose; the mean over the exposure of translation and rotation vector.
+        length: of the streak in pixels, at view depth ``depth``.
+        depth: distance in scene units at which both shares of the motion add up to ``length``.
+        rng: draws direction, curvature, shares and roll.
+        samples: poses, at the midpoints of equal parts of the exposure time.
+    """
+    time = (np.arange(samples) + 0.5) / samples - 0.5
+    angle, bend = rng.uniform(0.0, math.pi), rng.uniform(-0.6, 0.6)
+    share, roll, zoom = rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
+    along = np.array([math.cos(angle), math.sin(angle)])
+    across = bend * np.array([-along[1], along[0]])
+    path = (time[:, None] * along + (time**2 - np.mean(time**2))[:, None] * across) * length / camera.fx
+    shift = -share * depth * np.column_stack([path, zoom * time * length / camera.fx])  # of the camera, own axes
+    turn = np.column_stack([-path[:, 1], path[:, 0], roll * time * length / camera.fx]) * (1.0 - share)
+    rotation, translation = pose(camera)
+    turns = _rotations(turn)
+    return Exposure(turns @ rotation, (turns @ (translation - shift)[..., None])[..., 0], np.zeros((samples, 2)))
+
+
+def opened(camera: Camera, diameter: float, focus: float, samples: int) -> Exposure:
+    """A lens of the given diameter (scene units), sharp at view depth ``focus``, its centre at ``camera``'s.
+
+    A point at view depth z becomes a disc of ``fx * diameter * |1 / focus - 1 / z|`` pixels across.
+    """
+    index = np.arange(samples)
+    radius, angle = 0.5 * diameter * np.sqrt((index + 0.5) / samples), index * _GOLDEN_ANGLE
+    aperture = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    aperture -= aperture.mean(0)
+    exposure = instant(camera, samples)
+    offsets = np.column_stack([aperture, np.zeros(samples)])
+    shifts = -aperture / focus * [camera.fx, camera.fy]
+    return Exposure(exposure.rotations, exposure.translations - offsets, shifts)
+
+
+def low_resolution(world: World, camera: Camera, factor: float, samples: int) -> Array:
+    """(H, W, 3) linear light as seen by a sensor of ``factor`` times larger pixels, brought back to size (bicubic).
+
+    A large pixel averages the light over its area, so this is the sharp photo downsampled by area, at any factor.
+    """
+    small = camera.resized(*low_size(camera, factor))
+    image = photograph(world, small, instant(small, samples)).astype(np.float32)
+    size = (camera.width, camera.height)
+    channels = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(image[..., c])).resize(size, Image.Resampling.BICUBIC))
+        for c in range(3)
+    ]
+    return np.clip(np.stack(channels, -1).astype(np.float64), 0.0, None)
+
+
+def low_size(camera: Camera, factor: float) -> tuple[int, int]:
+    """Width and height of the photo whose pixels are ``factor`` times larger (rounded, at least 2 x 2)."""
+    return max(2, round(camera.width / factor)), max(2, round(camera.height / factor))
+
+
+def exposure_truth(kind: str, world: World, camera: Camera, exposure: Exposure) -> BlurTruth:
+    """What the exposure does to the photo, from the paths that surface points take over it.
+
+    On a grid of pixels, the surface point that the nominal camera sees is projected into every camera of the
+    exposure. ``amount`` is the root mean square distance from the mean position, averaged over the grid (the pixel's
+    own area, which blurs sharp photos too, is left out); ``length`` the mean length of the path, ``direction`` the
+    axial mean of its ends' difference (doubled angles, weighted by squared length).
+    """
+    rows, cols = np.meshgrid(np.linspace(0, camera.height - 1, 12), np.linspace(0, camera.width - 1, 18), indexing="ij")
+    points = hit_points(world, camera, np.column_stack([cols.ravel(), rows.ravel()]))
+    paths = exposure.project(camera, points)
+    amount = float(np.sqrt(((paths - paths.mean(0)) ** 2).sum(-1).mean(0)).mean())
+    if kind != "motion":
+        return BlurTruth("defocus", amount)
+    ends = paths[-1] - paths[0]
+    axis = ((ends[:, 0] + 1j * ends[:, 1]) ** 2).sum()
+    direction = math.degrees(np.angle(axis)) / 2.0 % 180.0
+    steps = np.linalg.norm(np.diff(paths, axis=0), axis=-1).sum(0)
+    count = len(paths)  # midpoints: the path goes on for half a step at either end
+    return BlurTruth("motion", amount, float(steps.mean()) * count / (count - 1), direction)
+
+
+def low_resolution_truth(camera: Camera, factor: float) -> BlurTruth:
+    """Spread of the down-and-up filter in pixels, beyond the pixel's own area.
+
+    A box of side f has the variance f^2 / 12 per axis, the sharp photo's own pixel 1 / 12; bicubic interpolation
+    (Keys' kernel, a = -1/2) reproduces parabolas, so it adds none. Root mean square over both axes:
+    sqrt((fx^2 - 1 + fy^2 - 1) / 12).
+    """
+    width, height = low_size(camera, factor)
+    squares = (camera.width / width) ** 2 + (camera.height / height) ** 2
+    return BlurTruth("low_resolution", math.sqrt(max(0.0, squares - 2.0) / 12.0))
+
+
+def _rotations(vectors: Array) -> Array:
+    """(S, 3, 3) rotations of rotation vectors (S, 3): exponentials of their cross-product matrices."""
+    x, y, z = vectors.T
+    zero = np.zeros_like(x)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
+    return torch.linalg.matrix_exp(torch.from_numpy(skew)).numpy()
