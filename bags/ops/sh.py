@@ -1,4 +1,4 @@
-"""Real spherical harmonics up to degree 3, in the order and signs that 3D Gaussian splatting stores (docs/method.md section 1).
+"""Real spherical harmonics up to degree 3, in the order and signs that 3DGS stores (docs/method.md section 1).
 
 The signs follow the Condon-Shortley phase; a ``.ply`` of any 3DGS code holds its coefficients in this convention.
 """
