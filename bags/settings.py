@@ -42,7 +42,7 @@ class SyntheticSettings:
         train_views, test_views: how many photos; test photos are always sharp.
         blurs: kinds of blur, dealt out over the training views in turn: ``motion``, ``defocus``, ``low_resolution``,
             ``sharp``.
-        strength: multiplies every amount of blur; 0 makes all views sharp.
+        strength: multiplies every amount of blur, at most by 4; 0 makes all views sharp.
         points: SfM-like points to start from.
         point_noise: standard deviation of their position noise, in scene units.
         samples: rays averaged per pixel of a blurred photo (over the exposure path or the lens).
@@ -63,7 +63,8 @@ class SyntheticSettings:
     def __post_init__(self) -> None:
         _at_least(16, dataset__synthetic__width=self.width, dataset__synthetic__height=self.height)
         _at_least(2, dataset__synthetic__train_views=self.train_views)
-        _at_least(0, dataset__synthetic__test_views=self.test_views, dataset__synthetic__strength=self.strength)
+        _at_least(0, dataset__synthetic__test_views=self.test_views)
+        _need(0 <= self.strength <= 4, "dataset.synthetic.strength", self.strength, "must lie in [0, 4]")
         _at_least(4, dataset__synthetic__points=self.points, dataset__synthetic__samples=self.samples)
         _at_least(0, dataset__synthetic__point_noise=self.point_noise, dataset__synthetic__seed=self.seed)
         _need(len(self.blurs) > 0, "dataset.synthetic.blurs", self.blurs, "name at least one kind of blur")
