@@ -13,7 +13,8 @@ def training_size(width: int, height: int, factor: int, divisor: int = 1) -> tup
     """Size in pixels at which a photo is trained on.
 
     Args:
-        width, height: of the photo.
+        width: of the photo.
+        height: of the photo.
         factor: ``dataset.factor``: a power of two up to 64 divides the photo's size; -1 keeps it but at most 1600
             pixels wide; any other number is the width (enlarging a narrower photo).
         divisor: of the schedule's current scale.

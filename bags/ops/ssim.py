@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from bags.ops.threads import use_torch_threads
+
 RADIUS = 5
 SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
@@ -26,7 +28,8 @@ def ssim_reference(image: Tensor, photo: Tensor) -> Tensor:
     """SSIM in plain torch: any device and float type, differentiable in both images.
 
     Args:
-        image, photo: (C, H, W) in [0, 1].
+        image: (C, H, W) in [0, 1].
+        photo: (C, H, W) in [0, 1].
 
     Returns:
         () mean SSIM, at most 1.
@@ -45,12 +48,13 @@ def ssim_reference(image: Tensor, photo: Tensor) -> Tensor:
 
 
 class _FusedSSIM(torch.autograd.Function):
-    """SSIM of float32 CPU images by the Numba kernels; the gradient is taken in the forward pass."""
+    """SSIM of float32 CPU images by the Numba kernels; most of the gradient is taken in the forward pass."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, photo: Tensor) -> Tensor:
         from bags.ops.ssim_numba import ssim_and_slopes
 
+        use_torch_threads()
         value, slopes = ssim_and_slopes(image.detach().numpy(), photo.detach().numpy())
         ctx.save_for_backward(image, photo)
         ctx.slopes = slopes
@@ -60,6 +64,7 @@ class _FusedSSIM(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         from bags.ops.ssim_numba import image_gradient
 
+        use_torch_threads()
         image, photo = ctx.saved_tensors
         gradient = image_gradient(image.detach().numpy(), photo.detach().numpy(), ctx.slopes)
         return torch.from_numpy(gradient).mul_(grads[0]), None

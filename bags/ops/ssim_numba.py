@@ -93,7 +93,7 @@ def _similarity(moments: Images) -> tuple[NDArray[np.float64], Images]:
 
 @njit(parallel=True, **_OPTIONS)
 def _gradient(image: Images, photo: Images, slopes: Images) -> Images:
-    """d sum(SSIM) / d image: the slopes, blurred again by the (symmetric) window."""
+    """Slope of the sum of SSIM by each pixel: the slopes blurred again, as the window is symmetric."""
     channels, height, width = image.shape
     out = np.empty((channels, height, width), np.float32)
     for place in prange(channels * height):
@@ -117,7 +117,7 @@ def ssim_and_slopes(image: Images, photo: Images) -> tuple[float, Images]:
 
 
 def image_gradient(image: Images, photo: Images, slopes: Images) -> Images:
-    """d (mean SSIM) / d image, (C, H, W)."""
+    """Slope of the mean SSIM by each pixel of ``image``: (C, H, W)."""
     gradient = _gradient(image, photo, slopes)
     gradient /= np.float32(image.size)
     return gradient

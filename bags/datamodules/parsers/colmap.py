@@ -58,7 +58,9 @@ def _sparse_folder(root: Path) -> Path:
 def _points(model: ColmapModel, root: Path) -> PointCloud:
     good = np.isfinite(model.xyz).all(axis=1)
     if not good.any():
-        raise DataError(f"{root}: the COLMAP model has no points to start from; rerun the mapper (or point_triangulator)")
+        raise DataError(
+            f"{root}: the COLMAP model has no points to start from; rerun the mapper (or point_triangulator)"
+        )
     xyz, rgb = (torch.from_numpy(array[good]).float() for array in (model.xyz, model.rgb))
     return PointCloud(xyz, rgb / 255)
 
@@ -120,7 +122,9 @@ def _pinhole(camera: ColmapCamera) -> tuple[float, float, float, float]:
 def _camera(image: ColmapImage, camera: ColmapCamera, path: Path) -> Camera:
     fx, fy, cx, cy = _pinhole(camera)
     numbers = (*camera.params, *image.quaternion, *image.translation)
-    if not (all(map(math.isfinite, numbers)) and any(image.quaternion) and min(fx, fy, camera.width, camera.height) > 0):
+    if not (
+        all(map(math.isfinite, numbers)) and any(image.quaternion) and min(fx, fy, camera.width, camera.height) > 0
+    ):
         raise DataError(f"{path}: COLMAP gives this photo an impossible camera ({camera}, {image}); rerun the mapper")
     width, height = image_size(path)
     _check_shape(camera, path, width, height)

@@ -176,12 +176,18 @@ def _text_images(path: Path) -> list[ColmapImage]:
     for line in lines:
         if not line.strip():
             continue
-        _, *pose, camera, name = line.split(maxsplit=9)
-        images.append(ColmapImage(name.strip(), tuple(map(float, pose[:4])), tuple(map(float, pose[4:])), int(camera)))
+        words = line.strip().split(maxsplit=9)  # the name, last, may hold spaces
+        if len(words) != 10:
+            raise ValueError(f"10 words expected: {line!r}")
+        pose = tuple(map(float, words[1:8]))
+        images.append(ColmapImage(words[9], pose[:4], pose[4:], int(words[8])))
         next(lines, None)  # its observations, an empty line where there are none
     return images
 
 
 def _text_points(path: Path) -> NDArray[np.float64]:
-    points = [[float(word) for word in line.split()[1:7]] for line in filter(str.strip, _lines(path))]
+    points = []
+    for line in filter(str.strip, _lines(path)):
+        _, x, y, z, red, green, blue, *_ = map(float, line.split())
+        points.append((x, y, z, red, green, blue))
     return np.array(points, dtype=np.float64).reshape(-1, 6)

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pycolmap
+import pytest
+import torch
+from PIL import Image
+
+from bags.datamodules.parsers.colmap import parse_colmap
+from bags.datamodules.parsers.colmap_files import CAMERA_MODELS, read_model
+from bags.errors import DataError
+from bags.settings import DatasetSettings
+
+
+def settings(root, **kwargs):
+    return DatasetSettings(parser="colmap", root=str(root), **kwargs)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_agrees_with_pycolmap(colmap_scene, text):
+    root = colmap_scene(text=text)
+    theirs = pycolmap.Reconstruction(str(root / "sparse/0"))
+    scene = parse_colmap(settings(root, hold=2))
+    assert [view.name for view in scene.test] == ["a.png", "c.png"]
+    assert [view.name for view in scene.train] == ["b.png", "d.png"]
+    for view in (*scene.train, *scene.test):
+        pose = theirs.find_image_with_name(view.name).cam_from_world().matrix()
+        np.testing.assert_allclose(view.camera.rotation, pose[:, :3], atol=1e-6)
+        np.testing.assert_allclose(view.camera.translation, pose[:, 3], atol=1e-6)
+        assert (view.camera.fx, view.camera.fy) == (50.0, 52.0)
+        assert (view.camera.width, view.camera.height) == view.load().size == (48, 32)
+        assert view.camera.offset == (0.0, 0.0)
+    ids = list(theirs.points3D)
+    expected = {tuple(np.float32(theirs.points3D[i].xyz)): theirs.points3D[i].color / 255 for i in ids}
+    assert len(scene.points.xyz) == len(ids)
+    for xyz, rgb in zip(scene.points.xyz, scene.points.rgb, strict=True):
+        np.testing.assert_allclose(rgb, expected[tuple(xyz.numpy())], atol=1e-6)
+
+
+def test_projection_agrees_with_pycolmap_up_to_the_half_pixel(colmap_scene):
+    root = colmap_scene(params=(50.0, 52.0, 25.5, 14.0), photo_size=(96, 64))
+    theirs = pycolmap.Reconstruction(str(root / "sparse/0"))
+    camera = parse_colmap(settings(root, hold=None)).train[0].camera
+    pose = theirs.find_image_with_name("a.png").cam_from_world()
+    local = np.array([0.3, -0.2, 2.0])
+    world = pose.inverse() * local
+    x, y, z = (camera.rotation @ torch.tensor(world, dtype=torch.float32) + camera.translation).tolist()
+    ours = (camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy)
+    pixel = theirs.cameras[1].img_from_cam(local)  # pixel centres at half integers, photo half as large
+    np.testing.assert_allclose(ours, 2 * np.ravel(pixel) - 0.5, atol=1e-4)
+
+
+def test_simple_pinhole_and_sparse_without_number(colmap_scene):
+    root = colmap_scene(model="SIMPLE_PINHOLE", params=(40.0, 24.0, 16.0), sparse="sparse")
+    camera = parse_colmap(settings(root)).train[0].camera
+    assert (camera.fx, camera.fy) == (40.0, 40.0)
+
+
+def test_all_camera_models_are_read_and_the_distorted_ones_refused(colmap_scene, tmp_path):
+    for number, (model, count) in CAMERA_MODELS.items():
+        params = [50.0] * count
+        reconstruction = pycolmap.Reconstruction()
+        camera = pycolmap.Camera(model=model, width=48, height=32, params=params, camera_id=3)
+        reconstruction.add_camera_with_trivial_rig(camera)
+        for text in (False, True):
+            folder = tmp_path / f"{number}_{text}"
+            folder.mkdir()
+            reconstruction.write_text(str(folder)) if text else reconstruction.write_binary(str(folder))
+            ours = read_model(folder).cameras[3]
+            assert (ours.model, ours.params) == (model, tuple(params))
+    root = colmap_scene(model="SIMPLE_RADIAL", params=(50.0, 24.0, 16.0, 0.01))
+    with pytest.raises(DataError, match=r"SIMPLE_RADIAL.*image_undistorter"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize(("k1", "warned"), [(0.0, False), (0.02, True)])
+def test_opencv_is_taken_as_undistorted_but_not_silently(colmap_scene, caplog, k1, warned):
+    root = colmap_scene(model="OPENCV", params=(50.0, 52.0, 24.0, 16.0, k1, 0.0, 0.0, 0.0))
+    assert parse_colmap(settings(root)).train[0].camera.fy == 52.0
+    assert ("OPENCV" in caplog.text) == warned
+
+
+def test_no_held_out_split(colmap_scene):
+    scene = parse_colmap(settings(colmap_scene(), hold=None))
+    assert [view.name for view in scene.train] == ["a.png", "b.png", "c.png", "d.png"]
+    assert scene.test == ()
+
+
+def test_nothing_left_to_train_on(colmap_scene):
+    with pytest.raises(DataError, match="no training view"):
+        parse_colmap(settings(colmap_scene(names=("a.png",)), hold=2))
+
+
+def test_photos_of_another_size_and_extension(colmap_scene):
+    root = colmap_scene(photo_size=(97, 64))
+    (root / "images").rename(root / "images_2")
+    (root / "images_2/b.png").rename(root / "images_2/b.JPG")
+    camera = parse_colmap(settings(root, images="images_2", hold=None)).train[1].camera
+    assert (camera.width, camera.height) == (97, 64)
+    assert camera.fx == pytest.approx(50 * 97 / 48)
+    assert camera.fy == 104.0
+    shutil.copy(root / "images_2/b.JPG", root / "images_2/b.jpeg")
+    with pytest.raises(DataError, match=r"b\.png.*b\.JPG and b\.jpeg"):
+        parse_colmap(settings(root, images="images_2"))
+
+
+def test_photo_of_another_shape(colmap_scene):
+    root = colmap_scene()
+    Image.new("RGB", (32, 48)).save(root / "images/c.png")
+    with pytest.raises(DataError, match=r"c\.png.*32 x 48.*48 x 32"):
+        parse_colmap(settings(root))
+
+
+def test_missing_things_are_named(colmap_scene, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere.*dataset\.root"):
+        parse_colmap(settings(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="no COLMAP model"):
+        parse_colmap(settings(tmp_path))
+    root = colmap_scene()
+    with pytest.raises(DataError, match=r"images_4.*dataset\.images"):
+        parse_colmap(settings(root, images="images_4"))
+    (root / "images/b.png").unlink()
+    with pytest.raises(DataError, match=r"images/b\.png"):
+        parse_colmap(settings(root))
+    (root / "sparse/0/points3D.bin").unlink()
+    with pytest.raises(DataError, match=r"points3D\.bin.*mapper"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_no_points(colmap_scene, text):
+    with pytest.raises(DataError, match=r"no points.*mapper"):
+        parse_colmap(settings(colmap_scene(points=0, text=text)))
+
+
+def test_no_photos(colmap_scene):
+    root = colmap_scene(names=())
+    (root / "images").mkdir()
+    with pytest.raises(DataError, match="registered no photo"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.6, 0.99])
+def test_binary_file_cut_short(colmap_scene, name, keep):
+    root = colmap_scene()
+    path = root / f"sparse/0/{name}.bin"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(DataError, match=rf"{name}\.bin: not a whole COLMAP file"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
+def test_binary_file_of_noise(colmap_scene, name):
+    root = colmap_scene()
+    path = root / f"sparse/0/{name}.bin"
+    path.write_bytes(np.random.default_rng(0).bytes(500))
+    with pytest.raises(DataError, match=rf"{name}\.bin: not a whole COLMAP file"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("cameras", "1 PINHOLE 48 32 50 52 24"),
+        ("images", "1 1 0 0"),
+        ("images", "1 1 0 0 0 0 0 0 1"),
+        ("points3D", "1 0.5 0.5 x 0 0 0"),
+        ("points3D", "1 0.5 0.5 0.5 0 0"),
+    ],
+)
+def test_text_file_damaged(colmap_scene, name, line):
+    root = colmap_scene(text=True)
+    (root / f"sparse/0/{name}.txt").write_text(line + "\n")
+    with pytest.raises(DataError, match=rf"{name}\.txt: not a whole COLMAP file"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../outside.png", "sub/../../outside.png"])
+def test_names_that_lead_outside_are_refused(colmap_scene, name):
+    root = colmap_scene(text=True)
+    path = root / "sparse/0/images.txt"
+    path.write_text(path.read_text().replace(" a.png", " " + name))
+    with pytest.raises(DataError, match="refused"):
+        parse_colmap(settings(root))
+
+
+def test_photos_in_subfolders_and_with_spaces(colmap_scene):
+    scene = parse_colmap(settings(colmap_scene(names=("cam 1/a.png", "cam 2/a.png", "b.png"), text=True), hold=None))
+    assert [view.name for view in scene.train] == ["b.png", "cam 1_a.png", "cam 2_a.png"]
+
+
+def test_photos_of_one_name(colmap_scene):
+    root = colmap_scene(names=("x/a.png", "x_a.png"))
+    with pytest.raises(DataError, match=r"more than one photo named x_a\.png"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("1 PINHOLE 48 32 50", "1 PINHOLE 48 32 -50"), ("1 PINHOLE 48 32 50", "1 PINHOLE 48 32 nan")]
+)
+def test_impossible_camera(colmap_scene, old, new):
+    root = colmap_scene(text=True)
+    path = root / "sparse/0/cameras.txt"
+    changed = path.read_text().replace(old, new)
+    assert changed != path.read_text()
+    path.write_text(changed)
+    with pytest.raises(DataError, match=r"a\.png: COLMAP gives this photo an impossible camera"):
+        parse_colmap(settings(root))

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from bags.datamodules.resolution import training_size
+from bags.errors import SettingError
+
+
+@pytest.mark.parametrize(
+    ("photo", "factor", "divisor", "expected"),
+    [
+        ((2400, 1600), 4, 1, (600, 400)),
+        ((2400, 1600), 4, 4, (150, 100)),
+        ((1003, 667), 2, 1, (502, 334)),  # 501.5 and 333.5: halves to even
+        ((1001, 667), 8, 2, (63, 42)),
+        ((4096, 2048), 64, 1, (64, 32)),
+        ((1600, 900), -1, 1, (1600, 900)),
+        ((1601, 901), -1, 1, (1600, 900)),
+        ((5187, 3361), -1, 1, (1600, 1037)),
+        ((5187, 3361), -1, 4, (400, 259)),
+        ((640, 480), -1, 2, (320, 240)),
+        ((640, 480), 300, 1, (300, 225)),
+        ((640, 480), 800, 1, (800, 600)),
+    ],
+)
+def test_size(photo, factor, divisor, expected):
+    assert training_size(*photo, factor, divisor) == expected
+
+
+@pytest.mark.parametrize(("factor", "divisor"), [(3, 1), (64, 1), (8, 8)])
+def test_too_small(factor, divisor):
+    with pytest.raises(SettingError, match=rf"dataset\.factor = {factor}.*at least 8"):
+        training_size(400, 300, factor, divisor)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from PIL import Image
+
+from bags.datamodules.pyramid import ImagePyramid
+from bags.datamodules.view_loader import AllViews, ViewLoader
+from bags.schedule import ScaleSchedule
+from bags.settings import DatasetSettings, ScheduleSettings
+from bags.types import Camera, View
+
+STEPS = 12
+SCHEDULE = ScaleSchedule(
+    ScheduleSettings(iterations=STEPS, ms_steps=6, scale_divisors=(4, 2, 1), scale_starts=(1, 4, 8))
+)
+
+
+@pytest.fixture(scope="module")
+def pyramid():
+    camera = Camera(torch.eye(3), torch.zeros(3), 40.0, 40.0, 48, 32)
+    views = [View(f"{i}.png", camera, lambda i=i: Image.new("RGB", (48, 32), (20 * i, 0, 0))) for i in range(5)]
+    return ImagePyramid(views, DatasetSettings(), SCHEDULE.divisors)
+
+
+def seen(batch):
+    return batch.step, batch.index, batch.name, tuple(batch.image.shape), batch.camera.width, float(batch.image.mean())
+
+
+class Recorder(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def training_step(self, batch, batch_idx):
+        assert batch.step == self.global_step + 1
+        self.seen.append(seen(batch))
+        return self.weight * batch.image.mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class SaveAndStopAt(Callback):
+    def __init__(self, step, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = True
+
+
+def fit(loader, callbacks=(), ckpt_path=None):
+    module = Recorder()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=STEPS,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, loader, ckpt_path=ckpt_path, weights_only=True)
+    return module.seen
+
+
+def test_steps_scales_and_images(pyramid):
+    loader = ViewLoader(pyramid, SCHEDULE, seed=0)
+    batches = list(loader)
+    assert len(loader) == len(batches) == STEPS
+    for step, batch in enumerate(batches, start=1):
+        scale = SCHEDULE.at(step).scale
+        assert batch.step == step
+        assert batch.name == f"{batch.index}.png"
+        assert batch.image.shape == (3, 8 * 2**scale, 12 * 2**scale)
+        assert batch.camera is pyramid.camera(batch.index, scale)
+        assert float(batch.image[0].mean()) == pytest.approx(20 * batch.index / 255)
+
+
+def test_the_draw_is_uniform_and_a_function_of_the_seed_alone(pyramid):
+    long = ScaleSchedule(ScheduleSettings(iterations=5000, ms_steps=0))
+    first, again, other = (ViewLoader(pyramid, long, seed).order for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+    counts = torch.bincount(torch.tensor(first), minlength=5)
+    assert counts.min() > 880  # 1000 expected, standard deviation 28
+    assert ViewLoader(pyramid, SCHEDULE, 3).order == first[:STEPS]
+
+
+def test_iterating_anew_starts_over(pyramid):
+    loader = ViewLoader(pyramid, SCHEDULE, seed=0)
+    assert [b.step for b in loader] == [b.step for b in loader] == list(range(1, STEPS + 1))
+
+
+@pytest.mark.parametrize("stop", [0, 1, 5, STEPS])
+def test_state_without_lightning(pyramid, stop):
+    whole = [seen(batch) for batch in ViewLoader(pyramid, SCHEDULE, seed=1)]
+    loader = ViewLoader(pyramid, SCHEDULE, seed=1)
+    iterator = iter(loader)
+    for _ in range(stop):
+        next(iterator)
+    resumed = ViewLoader(pyramid, SCHEDULE, seed=1)
+    resumed.load_state_dict(loader.state_dict())
+    assert resumed.state_dict() == {"done": stop}
+    assert [seen(batch) for batch in resumed] == whole[stop:]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 7, STEPS - 1])
+def test_lightning_resumes_at_the_very_step(pyramid, tmp_path, stop):
+    unbroken = fit(ViewLoader(pyramid, SCHEDULE, seed=2))
+    assert [entry[0] for entry in unbroken] == list(range(1, STEPS + 1))
+    path = tmp_path / "stopped.ckpt"
+    before = fit(ViewLoader(pyramid, SCHEDULE, seed=2), [SaveAndStopAt(stop, path)])
+    after = fit(ViewLoader(pyramid, SCHEDULE, seed=2), ckpt_path=path)
+    assert len(before) == stop
+    assert before + after == unbroken
+
+
+def test_all_views(pyramid):
+    views = AllViews(pyramid, scale=1)
+    assert len(views) == 5
+    for _ in range(2):
+        assert [seen(batch)[:4] for batch in views] == [(0, i, f"{i}.png", (3, 16, 24)) for i in range(5)]
