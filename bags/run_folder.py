@@ -12,20 +12,19 @@ from typing import Any
 import yaml
 
 from bags.errors import BagsError
+from bags.io.atomic import replacing
 from bags.settings import Settings
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write ``text`` so that ``path`` holds either what it held before or all of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write ``values`` as indented JSON, atomically."""
-    write_atomically(path, json.dumps(values, indent=2) + "\n")
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def begin(settings: Settings) -> Path | None:
@@ -46,7 +45,7 @@ def begin(settings: Settings) -> Path | None:
             made = datetime.fromtimestamp((folder / "config.yaml").stat().st_mtime, tz=timezone.utc)
             aside = folder.with_name(f"{folder.name}.{made:%Y%m%d-%H%M%S}")
             os.rename(folder, aside)
-        write_atomically(folder / "config.yaml", yaml.safe_dump(plain(asdict(settings)), sort_keys=False))
+        write_text(folder / "config.yaml", yaml.safe_dump(plain(asdict(settings)), sort_keys=False))
     except OSError as error:
         raise BagsError(f"cannot write to {folder}: {error.strerror}; choose another place with output_root=") from error
     return aside
