@@ -6,23 +6,21 @@ call on a machine compiles (about 20 s); the result is cached on disk.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bags.errors import BagsError
+from bags.ops.threads import piece_count, run_pieces
 from bags.rendering import numba_projection, numba_raster
 from bags.rendering.base import DIRECTION_CLAMP, KERNEL_SIZE, TILE, Projection, check_splats
 from bags.types import Camera, Splats
 
-if numba.config.THREADING_LAYER == "default" and find_spec("numba.np.ufunc.omppool"):
-    # A stray libtbb would otherwise be taken first, and is slower. NUMBA_THREADING_LAYER overrides.
-    numba.config.THREADING_LAYER = "omp"
+SMALLEST_PIECE = 2000  # Gaussians worth waking a thread for
+SMALLEST_TILES = 4
 
 
 def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: float = KERNEL_SIZE) -> Projection:
@@ -87,13 +85,6 @@ def _pack_view(camera: Camera, kernel_size: float) -> np.ndarray:
     return np.concatenate([rotation, translation, center, intrinsics])
 
 
-def _workers() -> int:
-    """Let Numba use as many threads as torch does; returns how many pieces to cut the work into."""
-    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(threads)
-    return threads
-
-
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
@@ -104,7 +95,8 @@ class _Project(torch.autograd.Function):
         count = len(splats[0])
         outputs = [torch.empty(count, n) if n else torch.empty(count) for n in (2, 3, 3, 0, 0)]
         radii = torch.empty(count, dtype=torch.int32)
-        numba_projection.project(view, size, degree, _workers(), *_arrays(*splats, *outputs, radii))
+        pieces = piece_count(count, SMALLEST_PIECE)
+        run_pieces(numba_projection.project, pieces, view, size, degree, *_arrays(*splats, *outputs, radii))
         ctx.view, ctx.degree = view, degree
         ctx.save_for_backward(*splats, outputs[2], radii)
         ctx.mark_non_differentiable(radii)
@@ -115,8 +107,8 @@ class _Project(torch.autograd.Function):
     def backward(ctx: Any, *g_outputs: Tensor) -> tuple[Tensor | None, ...]:
         means, scales, rotations, opacities, sh_dc, sh_rest, colours, radii = ctx.saved_tensors
         g_splats = [torch.empty_like(t) for t in (means, scales, rotations, opacities, sh_dc, sh_rest)]
-        numba_projection.project_backward(
-            ctx.view, ctx.degree, _workers(),
+        run_pieces(
+            numba_projection.project_backward, piece_count(len(means), SMALLEST_PIECE), ctx.view, ctx.degree,
             *_arrays(means, scales, rotations, opacities, sh_rest, colours, radii, *g_outputs[:5], *g_splats),
         )  # fmt: skip
         return (None, None, None, *g_splats)
@@ -139,22 +131,24 @@ class _Rasterize(torch.autograd.Function):
         ctx: Any, radii: Tensor, width: int, height: int, *inputs: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:  # inputs: means2d, conics, colours, opacities, distances, background
         means2d, conics, colours, opacities, distances, background = _arrays(*inputs)
-        workers = _workers()
         order = _front_to_back(distances, radii.numpy())
-        packed, pairs = np.empty((len(order), numba_raster.PACKED), np.float32), np.empty(len(order), np.int64)
-        numba_raster.pack(
-            order, means2d, conics, colours, opacities, distances, radii.numpy(), width, height, workers, packed, pairs
-        )
-        offsets = np.concatenate([[0], np.cumsum(pairs)])
         columns, rows = -(-width // TILE), -(-height // TILE)
-        starts, entries = np.empty(columns * rows + 1, np.int64), np.empty(offsets[-1], np.int32)
-        numba_raster.fill_tiles(packed, pairs, columns, np.empty((workers, columns * rows), np.int64), starts, entries)
+        pieces = piece_count(len(order), SMALLEST_PIECE)
+        packed, pairs = np.empty((len(order), numba_raster.PACKED), np.float32), np.empty(len(order), np.int64)
+        cursors = np.empty((pieces, columns * rows), np.int64)
+        flat = order, means2d, conics, colours, opacities, distances, radii.numpy()
+        run_pieces(numba_raster.pack, pieces, *flat, width, height, packed, pairs, cursors)
+        starts, offsets = np.empty(columns * rows + 1, np.int64), np.empty(len(order) + 1, np.int64)
+        numba_raster.lay_out(cursors, pairs, starts, offsets)
+        entries = np.empty(starts[-1], np.int32)
+        run_pieces(numba_raster.fill_tiles, pieces, packed, pairs, columns, cursors, entries)
 
         rgb, depth, alpha, final = (torch.empty(*n, height, width) for n in ((3,), (), (), (2,)))
         ends = np.empty(columns * rows, np.int64)
-        numba_raster.blend(
-            packed, starts, entries, background, workers, *_arrays(rgb, depth, alpha), ends, final.numpy()
-        )
+        run_pieces(
+            numba_raster.blend, piece_count(columns * rows, SMALLEST_TILES),
+            packed, starts, entries, background, *_arrays(rgb, depth, alpha), ends, final.numpy(),
+        )  # fmt: skip
         ctx.save_for_backward(inputs[1], inputs[3], inputs[5], final)
         ctx.lists = order, offsets, packed, starts, ends, entries
         return rgb, depth, alpha
@@ -164,13 +158,16 @@ class _Rasterize(torch.autograd.Function):
     def backward(ctx: Any, *g_images: Tensor) -> tuple[Tensor | None, ...]:
         conics, opacities, background, final = ctx.saved_tensors
         order, offsets, packed, starts, ends, entries = ctx.lists
-        workers = _workers()
         slots = np.empty((offsets[-1], numba_raster.MOMENTS), np.float32)
-        numba_raster.blend_backward(
-            packed, starts, ends, entries, offsets, *_arrays(background), workers, *_arrays(final, *g_images), slots
-        )
+        run_pieces(
+            numba_raster.blend_backward, piece_count(len(ends), SMALLEST_TILES),
+            packed, starts, ends, entries, offsets, *_arrays(background, final, *g_images), slots,
+        )  # fmt: skip
         count = len(conics)
         gradients = [torch.zeros(count, n) if n else torch.zeros(count) for n in (2, 3, 3, 0, 0)]
-        numba_raster.gather_gradients(order, offsets, slots, *_arrays(conics, opacities), workers, *_arrays(*gradients))
+        run_pieces(
+            numba_raster.gather_gradients, piece_count(len(order), SMALLEST_PIECE),
+            order, offsets, slots, *_arrays(conics, opacities, *gradients),
+        )  # fmt: skip
         g_background = (g_images[0] * final[0]).sum(dim=(1, 2)) if ctx.needs_input_grad[-1] else None
         return (None, None, None, *gradients, g_background)

@@ -1,4 +1,4 @@
-"""Numba kernels that bring Gaussians to the screen, forward and backward; one Gaussian at a time, in parallel.
+"""Numba kernels that bring Gaussians to the screen, forward and backward: a piece of all Gaussians, one at a time.
 
 Same formulas as ``reference.project`` (docs/method.md section 2). Arithmetic is float64 between float32 inputs and
 outputs: it costs little in scalar code and keeps thin Gaussians' determinants exact. The backward pass recomputes the
@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import ceil, floor, isfinite, sqrt
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from bags.ops.sh import C0, C1, C2_XX, C2_XY, C2_ZZ, C3_A, C3_B, C3_C, C3_D, C3_E
 from bags.rendering.base import MAX_RADIUS, MIN_DETERMINANT, NEAR, RADIUS_SIGMAS, TILE
@@ -163,56 +163,55 @@ def _radius(x, y, a, b, c, size):
     return 0.0 if outside else radius
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@njit(cache=True, error_model="numpy", nogil=True)
 def project(
-    view, size, degree, workers, means, scales, rotations, opacities, sh_dc, sh_rest,
+    piece, pieces, view, size, degree, means, scales, rotations, opacities, sh_dc, sh_rest,
     means2d, conics, colours, filtered, distances, radii,
 ):  # fmt: skip
     """Fill the last six arrays (see ``base.Projection``); those of Gaussians that are not drawn become 0."""
     count = len(means)
     terms = (degree + 1) * (degree + 1)
-    for worker in prange(workers):
-        basis = np.empty(16)
-        for i in range(worker * count // workers, (worker + 1) * count // workers):
-            means2d[i] = 0
-            conics[i] = 0
-            colours[i] = 0
-            filtered[i] = 0
-            distances[i] = 0
-            radii[i] = 0
-            mean = _row(means, i)
-            position = _to_view(view, mean)
-            if not position[2] > NEAR:
-                continue
-            x = view[15] * position[0] / position[2] + view[17]
-            y = view[16] * position[1] / position[2] + view[18]
-            row_x, row_y, _, _ = _jacobian(view, position)
-            qw, qx, qy, qz, _ = _unit_quaternion(rotations, i)
-            _, _, _, _, a, b, c = _covariance(row_x, row_y, _axes(qw, qx, qy, qz), _row(scales, i))
-            sharp, det = _determinants(a, b, c, view[21])
-            a += view[21]
-            c += view[21]
-            radius = _radius(x, y, a, b, c, size)
-            if radius == 0:
-                continue
-            distance = sqrt(_dot(position, position))
-            direction = _mix(1 / distance, mean, -1 / distance, _vector(view, 12))
-            _sh_basis(direction, degree, basis)
-            red, green, blue = 0.5 + C0 * sh_dc[i, 0, 0], 0.5 + C0 * sh_dc[i, 0, 1], 0.5 + C0 * sh_dc[i, 0, 2]
-            for k in range(1, terms):
-                red += basis[k] * sh_rest[i, k - 1, 0]
-                green += basis[k] * sh_rest[i, k - 1, 1]
-                blue += basis[k] * sh_rest[i, k - 1, 2]
-            drawn = sharp > MIN_DETERMINANT and det > MIN_DETERMINANT
-            opacity = opacities[i] * sqrt(sharp / det) if drawn else 0.0
-            if not isfinite(red + green + blue + opacity + (a + c) / det):
-                continue
-            means2d[i, 0], means2d[i, 1] = x, y
-            conics[i, 0], conics[i, 1], conics[i, 2] = c / det, -b / det, a / det
-            colours[i, 0], colours[i, 1], colours[i, 2] = max(red, 0.0), max(green, 0.0), max(blue, 0.0)
-            filtered[i] = opacity
-            distances[i] = distance
-            radii[i] = np.int32(radius)
+    basis = np.empty(16)
+    for i in range(piece * count // pieces, (piece + 1) * count // pieces):
+        means2d[i] = 0
+        conics[i] = 0
+        colours[i] = 0
+        filtered[i] = 0
+        distances[i] = 0
+        radii[i] = 0
+        mean = _row(means, i)
+        position = _to_view(view, mean)
+        if not position[2] > NEAR:
+            continue
+        x = view[15] * position[0] / position[2] + view[17]
+        y = view[16] * position[1] / position[2] + view[18]
+        row_x, row_y, _, _ = _jacobian(view, position)
+        qw, qx, qy, qz, _ = _unit_quaternion(rotations, i)
+        _, _, _, _, a, b, c = _covariance(row_x, row_y, _axes(qw, qx, qy, qz), _row(scales, i))
+        sharp, det = _determinants(a, b, c, view[21])
+        a += view[21]
+        c += view[21]
+        radius = _radius(x, y, a, b, c, size)
+        if radius == 0:
+            continue
+        distance = sqrt(_dot(position, position))
+        direction = _mix(1 / distance, mean, -1 / distance, _vector(view, 12))
+        _sh_basis(direction, degree, basis)
+        red, green, blue = 0.5 + C0 * sh_dc[i, 0, 0], 0.5 + C0 * sh_dc[i, 0, 1], 0.5 + C0 * sh_dc[i, 0, 2]
+        for k in range(1, terms):
+            red += basis[k] * sh_rest[i, k - 1, 0]
+            green += basis[k] * sh_rest[i, k - 1, 1]
+            blue += basis[k] * sh_rest[i, k - 1, 2]
+        drawn = sharp > MIN_DETERMINANT and det > MIN_DETERMINANT
+        opacity = opacities[i] * sqrt(sharp / det) if drawn else 0.0
+        if not isfinite(red + green + blue + opacity + (a + c) / det):
+            continue
+        means2d[i, 0], means2d[i, 1] = x, y
+        conics[i, 0], conics[i, 1], conics[i, 2] = c / det, -b / det, a / det
+        colours[i, 0], colours[i, 1], colours[i, 2] = max(red, 0.0), max(green, 0.0), max(blue, 0.0)
+        filtered[i] = opacity
+        distances[i] = distance
+        radii[i] = np.int32(radius)
 
 
 @njit(cache=True, error_model="numpy")
@@ -246,81 +245,80 @@ def _quaternion_gradient(w, x, y, z, norm, g0, g1, g2):
     return (gw - along * w) / norm, (gx - along * x) / norm, (gy - along * y) / norm, (gz - along * z) / norm
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@njit(cache=True, error_model="numpy", nogil=True)
 def project_backward(
-    view, degree, workers, means, scales, rotations, opacities, sh_rest, colours, radii,
+    piece, pieces, view, degree, means, scales, rotations, opacities, sh_rest, colours, radii,
     g_means2d, g_conics, g_colours, g_filtered, g_distances,
     g_means, g_scales, g_rotations, g_opacities, g_dc, g_rest,
 ):  # fmt: skip
     """Fill the last six arrays with gradients, given those of ``project``'s outputs; 0 for Gaussians not drawn."""
     count = len(means)
     terms = (degree + 1) * (degree + 1)
-    for worker in prange(workers):
-        basis, g_basis = np.empty(16), np.empty(16)
-        for i in range(worker * count // workers, (worker + 1) * count // workers):
-            g_means[i] = 0
-            g_scales[i] = 0
-            g_rotations[i] = 0
-            g_opacities[i] = 0
-            g_dc[i] = 0
-            g_rest[i] = 0
-            if radii[i] == 0:
-                continue
-            mean, scale = _row(means, i), _row(scales, i)
-            position = _to_view(view, mean)
-            distance = sqrt(_dot(position, position))
+    basis, g_basis = np.empty(16), np.empty(16)
+    for i in range(piece * count // pieces, (piece + 1) * count // pieces):
+        g_means[i] = 0
+        g_scales[i] = 0
+        g_rotations[i] = 0
+        g_opacities[i] = 0
+        g_dc[i] = 0
+        g_rest[i] = 0
+        if radii[i] == 0:
+            continue
+        mean, scale = _row(means, i), _row(scales, i)
+        position = _to_view(view, mean)
+        distance = sqrt(_dot(position, position))
 
-            # Colour: to the coefficients, and through the direction to the mean.
-            direction = _mix(1 / distance, mean, -1 / distance, _vector(view, 12))
-            _sh_basis(direction, degree, basis)
-            red = g_colours[i, 0] if colours[i, 0] > 0 else np.float32(0)
-            green = g_colours[i, 1] if colours[i, 1] > 0 else np.float32(0)
-            blue = g_colours[i, 2] if colours[i, 2] > 0 else np.float32(0)
-            g_dc[i, 0, 0], g_dc[i, 0, 1], g_dc[i, 0, 2] = C0 * red, C0 * green, C0 * blue
-            for k in range(1, terms):
-                g_rest[i, k - 1, 0] = basis[k] * red
-                g_rest[i, k - 1, 1] = basis[k] * green
-                g_rest[i, k - 1, 2] = basis[k] * blue
-                g_basis[k] = red * sh_rest[i, k - 1, 0] + green * sh_rest[i, k - 1, 1] + blue * sh_rest[i, k - 1, 2]
-            g_direction = _sh_gradient(direction, degree, g_basis)
-            inward = _dot(g_direction, direction)
-            g_mean = _mix(1 / distance, g_direction, np.float64(g_distances[i]) - inward / distance, direction)
+        # Colour: to the coefficients, and through the direction to the mean.
+        direction = _mix(1 / distance, mean, -1 / distance, _vector(view, 12))
+        _sh_basis(direction, degree, basis)
+        red = g_colours[i, 0] if colours[i, 0] > 0 else np.float32(0)
+        green = g_colours[i, 1] if colours[i, 1] > 0 else np.float32(0)
+        blue = g_colours[i, 2] if colours[i, 2] > 0 else np.float32(0)
+        g_dc[i, 0, 0], g_dc[i, 0, 1], g_dc[i, 0, 2] = C0 * red, C0 * green, C0 * blue
+        for k in range(1, terms):
+            g_rest[i, k - 1, 0] = basis[k] * red
+            g_rest[i, k - 1, 1] = basis[k] * green
+            g_rest[i, k - 1, 2] = basis[k] * blue
+            g_basis[k] = red * sh_rest[i, k - 1, 0] + green * sh_rest[i, k - 1, 1] + blue * sh_rest[i, k - 1, 2]
+        g_direction = _sh_gradient(direction, degree, g_basis)
+        inward = _dot(g_direction, direction)
+        g_mean = _mix(1 / distance, g_direction, np.float64(g_distances[i]) - inward / distance, direction)
 
-            # Covariance: to scale and rotation, and to the rows of J W.
-            row_x, row_y, u, v = _jacobian(view, position)
-            qw, qx, qy, qz, norm = _unit_quaternion(rotations, i)
-            axes = _axes(qw, qx, qy, qz)
-            px, py, mx, my, a, b, c = _covariance(row_x, row_y, axes, scale)
-            g_a, g_b, g_c, g_alpha = _covariance_gradient(
-                a, b, c, view[21], _row(g_conics, i), np.float64(g_filtered[i]), np.float64(opacities[i])
-            )
-            g_opacities[i] = g_alpha
-            g_mx, g_my = _mix(2 * g_a, mx, g_b, my), _mix(2 * g_c, my, g_b, mx)
-            g_scales[i, 0] = g_mx[0] * px[0] + g_my[0] * py[0]
-            g_scales[i, 1] = g_mx[1] * px[1] + g_my[1] * py[1]
-            g_scales[i, 2] = g_mx[2] * px[2] + g_my[2] * py[2]
-            g_px = (g_mx[0] * scale[0], g_mx[1] * scale[1], g_mx[2] * scale[2])
-            g_py = (g_my[0] * scale[0], g_my[1] * scale[1], g_my[2] * scale[2])
-            g_rotations[i, 0], g_rotations[i, 1], g_rotations[i, 2], g_rotations[i, 3] = _quaternion_gradient(
-                qw, qx, qy, qz, norm,
-                _mix(g_px[0], row_x, g_py[0], row_y),
-                _mix(g_px[1], row_x, g_py[1], row_y),
-                _mix(g_px[2], row_x, g_py[2], row_y),
-            )  # fmt: skip
-            g_row_x = _mix(1.0, _mix(g_px[0], axes[0], g_px[1], axes[1]), g_px[2], axes[2])
-            g_row_y = _mix(1.0, _mix(g_py[0], axes[0], g_py[1], axes[1]), g_py[2], axes[2])
+        # Covariance: to scale and rotation, and to the rows of J W.
+        row_x, row_y, u, v = _jacobian(view, position)
+        qw, qx, qy, qz, norm = _unit_quaternion(rotations, i)
+        axes = _axes(qw, qx, qy, qz)
+        px, py, mx, my, a, b, c = _covariance(row_x, row_y, axes, scale)
+        g_a, g_b, g_c, g_alpha = _covariance_gradient(
+            a, b, c, view[21], _row(g_conics, i), np.float64(g_filtered[i]), np.float64(opacities[i])
+        )
+        g_opacities[i] = g_alpha
+        g_mx, g_my = _mix(2 * g_a, mx, g_b, my), _mix(2 * g_c, my, g_b, mx)
+        g_scales[i, 0] = g_mx[0] * px[0] + g_my[0] * py[0]
+        g_scales[i, 1] = g_mx[1] * px[1] + g_my[1] * py[1]
+        g_scales[i, 2] = g_mx[2] * px[2] + g_my[2] * py[2]
+        g_px = (g_mx[0] * scale[0], g_mx[1] * scale[1], g_mx[2] * scale[2])
+        g_py = (g_my[0] * scale[0], g_my[1] * scale[1], g_my[2] * scale[2])
+        g_rotations[i, 0], g_rotations[i, 1], g_rotations[i, 2], g_rotations[i, 3] = _quaternion_gradient(
+            qw, qx, qy, qz, norm,
+            _mix(g_px[0], row_x, g_py[0], row_y),
+            _mix(g_px[1], row_x, g_py[1], row_y),
+            _mix(g_px[2], row_x, g_py[2], row_y),
+        )  # fmt: skip
+        g_row_x = _mix(1.0, _mix(g_px[0], axes[0], g_px[1], axes[1]), g_px[2], axes[2])
+        g_row_y = _mix(1.0, _mix(g_py[0], axes[0], g_py[1], axes[1]), g_py[2], axes[2])
 
-            # Rows of J W and screen position: to the view-space position (u = x / z, v = y / z).
-            inverse = 1 / position[2]
-            g_inverse = (_dot(g_row_x, row_x) + _dot(g_row_y, row_y)) / inverse
-            g_u, g_v = view[15] * g_means2d[i, 0], view[16] * g_means2d[i, 1]
-            depth_axis = _vector(view, 6)
-            true_u, true_v = position[0] * inverse, position[1] * inverse
-            if u == true_u:
-                g_u -= view[15] * inverse * _dot(g_row_x, depth_axis)
-            if v == true_v:
-                g_v -= view[16] * inverse * _dot(g_row_y, depth_axis)
-            g_z = -inverse * (g_u * true_u + g_v * true_v + g_inverse * inverse)
-            g_screen = _mix(g_u * inverse, _vector(view, 0), g_v * inverse, _vector(view, 3))
-            g_screen = _mix(1.0, g_screen, g_z, depth_axis)
-            g_means[i, 0], g_means[i, 1], g_means[i, 2] = _mix(1.0, g_mean, 1.0, g_screen)
+        # Rows of J W and screen position: to the view-space position (u = x / z, v = y / z).
+        inverse = 1 / position[2]
+        g_inverse = (_dot(g_row_x, row_x) + _dot(g_row_y, row_y)) / inverse
+        g_u, g_v = view[15] * g_means2d[i, 0], view[16] * g_means2d[i, 1]
+        depth_axis = _vector(view, 6)
+        true_u, true_v = position[0] * inverse, position[1] * inverse
+        if u == true_u:
+            g_u -= view[15] * inverse * _dot(g_row_x, depth_axis)
+        if v == true_v:
+            g_v -= view[16] * inverse * _dot(g_row_y, depth_axis)
+        g_z = -inverse * (g_u * true_u + g_v * true_v + g_inverse * inverse)
+        g_screen = _mix(g_u * inverse, _vector(view, 0), g_v * inverse, _vector(view, 3))
+        g_screen = _mix(1.0, g_screen, g_z, depth_axis)
+        g_means[i, 0], g_means[i, 1], g_means[i, 2] = _mix(1.0, g_mean, 1.0, g_screen)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from math import ceil, floor, log, log2, sqrt
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
 
 from bags.rendering.base import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
@@ -59,77 +59,86 @@ def _exp2(e):
     return p * p
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
-def pack(order, means2d, conics, colours, opacities, distances, radii, width, height, workers, packed, pairs):
-    """Fill ``packed`` (V, 16) and the number of tiles each Gaussian reaches ``pairs`` (V,), both in depth order."""
-    count = len(order)
-    for worker in prange(workers):
-        for rank in range(worker * count // workers, (worker + 1) * count // workers):
-            i = order[rank]
-            xx, xy, yy = np.float64(conics[i, 0]), np.float64(conics[i, 1]), np.float64(conics[i, 2])
-            x, y, radius = np.float64(means2d[i, 0]), np.float64(means2d[i, 1]), np.float64(radii[i])
-            opacity = np.float64(opacities[i])
-            pairs[rank] = 0
-            det = xx * yy - xy * xy
-            if not (opacity >= MIN_ALPHA and det > 0):
-                continue
-            # Half extents of the ellipse where alpha reaches 1/255, a hair wider against rounding.
-            reach = 2 * log(opacity / MIN_ALPHA) / det
-            reach_x, reach_y = 1.0001 * sqrt(reach * yy) + 1e-3, 1.0001 * sqrt(reach * xx) + 1e-3
-            left, right = max(ceil(x - reach_x), 0.0), min(floor(x + reach_x), width - 1.0)
-            top, bottom = max(ceil(y - reach_y), 0.0), min(floor(y + reach_y), height - 1.0)
-            if left > right or top > bottom:
-                continue
-            x0 = max(floor(left / TILE), floor((x - radius) / TILE))
-            x1 = min(floor(right / TILE), floor((x + radius) / TILE)) + 1
-            y0 = max(floor(top / TILE), floor((y - radius) / TILE))
-            y1 = min(floor(bottom / TILE), floor((y + radius) / TILE)) + 1
-            if x0 >= x1 or y0 >= y1:
-                continue
-            pairs[rank] = np.int64((x1 - x0) * (y1 - y0))
-            half = 1 / (2 * log(2.0))  # 2^e instead of exp(-power / 2)
-            l11 = sqrt(half * xx)
-            packed[rank, X], packed[rank, Y] = x, y
-            packed[rank, L11] = l11
-            packed[rank, L21] = half * xy / l11
-            packed[rank, L22] = sqrt(half * det / xx)
-            packed[rank, LOG_OPACITY] = log2(opacity)
-            packed[rank, RED], packed[rank, GREEN], packed[rank, BLUE] = colours[i, 0], colours[i, 1], colours[i, 2]
-            packed[rank, DISTANCE] = distances[i]
-            packed[rank, TOP], packed[rank, BOTTOM] = top, bottom
-            packed[rank, TILE_X0], packed[rank, TILE_X1] = x0, x1
-            packed[rank, TILE_Y0], packed[rank, TILE_Y1] = y0, y1
+@njit(cache=True, error_model="numpy", nogil=True)
+def pack(
+    piece, pieces, order, means2d, conics, colours, opacities, distances, radii, width, height, packed, pairs, cursors
+):
+    """Fill, in depth order, ``packed`` (V, 16) and how many tiles each Gaussian reaches ``pairs`` (V,).
 
-
-@njit(cache=True, parallel=True)
-def fill_tiles(packed, pairs, columns, cursors, starts, entries):
-    """Stable parallel counting sort of depth-ordered Gaussians into tiles.
-
-    ``cursors`` (workers, tiles) is scratch; fills ``starts`` (tiles + 1,) and ``entries``, the ranks tile by tile.
+    Also the first half of a counting sort: ``cursors[piece]`` (tiles,) counts this piece's Gaussians in every tile.
     """
-    count, workers, tiles = len(packed), len(cursors), len(starts) - 1
-    for worker in prange(workers):
-        cursors[worker] = 0
-        for rank in range(worker * count // workers, (worker + 1) * count // workers):
-            if pairs[rank] > 0:
-                for row in range(np.int64(packed[rank, TILE_Y0]), np.int64(packed[rank, TILE_Y1])):
-                    for column in range(np.int64(packed[rank, TILE_X0]), np.int64(packed[rank, TILE_X1])):
-                        cursors[worker, row * columns + column] += 1
+    count, columns = len(order), -(-width // TILE)
+    cursors[piece] = 0
+    for rank in range(piece * count // pieces, (piece + 1) * count // pieces):
+        i = order[rank]
+        xx, xy, yy = np.float64(conics[i, 0]), np.float64(conics[i, 1]), np.float64(conics[i, 2])
+        x, y, radius = np.float64(means2d[i, 0]), np.float64(means2d[i, 1]), np.float64(radii[i])
+        opacity = np.float64(opacities[i])
+        pairs[rank] = 0
+        det = xx * yy - xy * xy
+        if not (opacity >= MIN_ALPHA and det > 0):
+            continue
+        # Half extents of the ellipse where alpha reaches 1/255, a hair wider against rounding.
+        reach = 2 * log(opacity / MIN_ALPHA) / det
+        reach_x, reach_y = 1.0001 * sqrt(reach * yy) + 1e-3, 1.0001 * sqrt(reach * xx) + 1e-3
+        left, right = max(ceil(x - reach_x), 0.0), min(floor(x + reach_x), width - 1.0)
+        top, bottom = max(ceil(y - reach_y), 0.0), min(floor(y + reach_y), height - 1.0)
+        if left > right or top > bottom:
+            continue
+        x0 = max(floor(left / TILE), floor((x - radius) / TILE))
+        x1 = min(floor(right / TILE), floor((x + radius) / TILE)) + 1
+        y0 = max(floor(top / TILE), floor((y - radius) / TILE))
+        y1 = min(floor(bottom / TILE), floor((y + radius) / TILE)) + 1
+        if x0 >= x1 or y0 >= y1:
+            continue
+        pairs[rank] = np.int64((x1 - x0) * (y1 - y0))
+        half = 1 / (2 * log(2.0))  # 2^e instead of exp(-power / 2)
+        l11 = sqrt(half * xx)
+        packed[rank, X], packed[rank, Y] = x, y
+        packed[rank, L11] = l11
+        packed[rank, L21] = half * xy / l11
+        packed[rank, L22] = sqrt(half * det / xx)
+        packed[rank, LOG_OPACITY] = log2(opacity)
+        packed[rank, RED], packed[rank, GREEN], packed[rank, BLUE] = colours[i, 0], colours[i, 1], colours[i, 2]
+        packed[rank, DISTANCE] = distances[i]
+        packed[rank, TOP], packed[rank, BOTTOM] = top, bottom
+        packed[rank, TILE_X0], packed[rank, TILE_X1] = x0, x1
+        packed[rank, TILE_Y0], packed[rank, TILE_Y1] = y0, y1
+        for row in range(np.int64(y0), np.int64(y1)):
+            for column in range(np.int64(x0), np.int64(x1)):
+                cursors[piece, row * columns + column] += 1
+
+
+@njit(cache=True, nogil=True)
+def lay_out(cursors, pairs, starts, offsets):
+    """Turn counts into places: ``starts`` (tiles + 1,) of each tile's entries, ``offsets`` (V + 1,) of each slot.
+
+    ``cursors`` (pieces, tiles) becomes where each piece begins to write within each tile.
+    """
+    pieces, tiles = cursors.shape
     total = 0
     for tile in range(tiles):
         starts[tile] = total
-        for worker in range(workers):
-            here = cursors[worker, tile]
-            cursors[worker, tile] = total
+        for piece in range(pieces):
+            here = cursors[piece, tile]
+            cursors[piece, tile] = total
             total += here
     starts[tiles] = total
-    for worker in prange(workers):
-        for rank in range(worker * count // workers, (worker + 1) * count // workers):
-            if pairs[rank] > 0:
-                for row in range(np.int64(packed[rank, TILE_Y0]), np.int64(packed[rank, TILE_Y1])):
-                    for column in range(np.int64(packed[rank, TILE_X0]), np.int64(packed[rank, TILE_X1])):
-                        entries[cursors[worker, row * columns + column]] = rank
-                        cursors[worker, row * columns + column] += 1
+    offsets[0] = 0
+    for rank in range(len(pairs)):
+        offsets[rank + 1] = offsets[rank] + pairs[rank]
+
+
+@njit(cache=True, nogil=True)
+def fill_tiles(piece, pieces, packed, pairs, columns, cursors, entries):
+    """Second half of a stable counting sort: writes the ranks, tile by tile and front to back, to ``entries``."""
+    count = len(packed)
+    for rank in range(piece * count // pieces, (piece + 1) * count // pieces):
+        if pairs[rank] > 0:
+            for row in range(np.int64(packed[rank, TILE_Y0]), np.int64(packed[rank, TILE_Y1])):
+                for column in range(np.int64(packed[rank, TILE_X0]), np.int64(packed[rank, TILE_X1])):
+                    entries[cursors[piece, row * columns + column]] = rank
+                    cursors[piece, row * columns + column] += 1
 
 
 @njit(inline="always")
@@ -262,104 +271,104 @@ def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_o
         slots[slot, 6], slots[slot, 7], slots[slot, 8], slots[slot, 9] = g_red, g_green, g_blue, g_depth
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
-def blend(packed, starts, entries, background, workers, rgb, depth, alpha, ends, final):
+@njit(cache=True, error_model="numpy", nogil=True)
+def blend(piece, pieces, packed, starts, entries, background, rgb, depth, alpha, ends, final):
     """Fills the images, where each tile stopped (``ends``), and ``final`` (2, H, W): T and the last entry's index."""
     height, width = depth.shape
     columns = -(-width // TILE)
-    for worker in prange(workers):
-        pixels = np.empty(7 * TILE * TILE, np.float32)
-        for tile in range(worker, len(ends), workers):
-            left, top = tile % columns * TILE, tile // columns * TILE
-            for row in range(TILE):
-                for i in range(TILE):
-                    at = row * 7 * TILE + i
-                    inside = left + i < width and top + row < height
-                    pixels[at] = ONE if inside else -ONE
-                    for field in range(1, 6):
-                        pixels[at + field * TILE] = ZERO
-                    pixels[at + 5 * TILE] = -ONE
-                    pixels[at + 6 * TILE] = np.float32(i)
-            ends[tile] = _blend_tile(
-                packed, entries, starts[tile], starts[tile + 1], np.float32(left), np.float32(top), pixels
-            )
-            for row in range(min(TILE, height - top)):
-                for i in range(min(TILE, width - left)):
-                    at = row * 7 * TILE + i
-                    t = abs(pixels[at])
-                    rgb[0, top + row, left + i] = pixels[at + TILE] + t * background[0]
-                    rgb[1, top + row, left + i] = pixels[at + 2 * TILE] + t * background[1]
-                    rgb[2, top + row, left + i] = pixels[at + 3 * TILE] + t * background[2]
-                    depth[top + row, left + i] = pixels[at + 4 * TILE]
-                    alpha[top + row, left + i] = ONE - t
-                    final[0, top + row, left + i] = t
-                    final[1, top + row, left + i] = pixels[at + 5 * TILE]
+    pixels = np.empty(7 * TILE * TILE, np.float32)
+    for tile in range(piece, len(ends), pieces):
+        left, top = tile % columns * TILE, tile // columns * TILE
+        for row in range(TILE):
+            for i in range(TILE):
+                at = row * 7 * TILE + i
+                inside = left + i < width and top + row < height
+                pixels[at] = ONE if inside else -ONE
+                for field in range(1, 6):
+                    pixels[at + field * TILE] = ZERO
+                pixels[at + 5 * TILE] = -ONE
+                pixels[at + 6 * TILE] = np.float32(i)
+        ends[tile] = _blend_tile(
+            packed, entries, starts[tile], starts[tile + 1], np.float32(left), np.float32(top), pixels
+        )
+        for row in range(min(TILE, height - top)):
+            for i in range(min(TILE, width - left)):
+                at = row * 7 * TILE + i
+                t = abs(pixels[at])
+                rgb[0, top + row, left + i] = pixels[at + TILE] + t * background[0]
+                rgb[1, top + row, left + i] = pixels[at + 2 * TILE] + t * background[1]
+                rgb[2, top + row, left + i] = pixels[at + 3 * TILE] + t * background[2]
+                depth[top + row, left + i] = pixels[at + 4 * TILE]
+                alpha[top + row, left + i] = ONE - t
+                final[0, top + row, left + i] = t
+                final[1, top + row, left + i] = pixels[at + 5 * TILE]
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
-def blend_backward(packed, starts, ends, entries, offsets, background, workers, final, g_rgb, g_depth, g_alpha, slots):
+@njit(cache=True, error_model="numpy", nogil=True)
+def blend_backward(
+    piece, pieces, packed, starts, ends, entries, offsets, background, final, g_rgb, g_depth, g_alpha, slots
+):
     """Backward pass: fills the slots (pairs, MOMENTS) from the gradients of the images."""
     height, width = g_depth.shape
     columns = -(-width // TILE)
-    for worker in prange(workers):
-        pixels = np.empty(8 * TILE * TILE, np.float32)
-        sums = np.empty(7 * TILE, np.float32)
-        for tile in range(worker, len(ends), workers):
-            column, row_of_tile = tile % columns, tile // columns
-            left, top = column * TILE, row_of_tile * TILE
-            for k in range(ends[tile], starts[tile + 1]):  # never reached: no gradient
-                rank = entries[k]
-                wide = np.int64(packed[rank, TILE_X1] - packed[rank, TILE_X0])
-                slot = offsets[rank] + (row_of_tile - np.int64(packed[rank, TILE_Y0])) * wide
-                slots[slot + column - np.int64(packed[rank, TILE_X0])] = 0
-            for row in range(TILE):
-                for i in range(TILE):
-                    at = row * 8 * TILE + i
-                    for field in range(7):
-                        pixels[at + field * TILE] = ZERO
-                    pixels[at + 7 * TILE] = np.float32(i)
-                    pixels[at + 6 * TILE] = -ONE
-                    if left + i < width and top + row < height:
-                        t = final[0, top + row, left + i]
-                        red, green, blue = (
-                            g_rgb[0, top + row, left + i],
-                            g_rgb[1, top + row, left + i],
-                            g_rgb[2, top + row, left + i],
-                        )
-                        behind = red * background[0] + green * background[1] + blue * background[2]
-                        pixels[at] = t
-                        pixels[at + TILE] = t * (behind - g_alpha[top + row, left + i])
-                        pixels[at + 2 * TILE], pixels[at + 3 * TILE], pixels[at + 4 * TILE] = red, green, blue
-                        pixels[at + 5 * TILE] = g_depth[top + row, left + i]
-                        pixels[at + 6 * TILE] = final[1, top + row, left + i]
-            _unblend_tile(
-                packed, entries, starts[tile], ends[tile], np.float32(left), np.float32(top), offsets, column,
-                row_of_tile, pixels, sums, slots,
-            )  # fmt: skip
+    pixels = np.empty(8 * TILE * TILE, np.float32)
+    sums = np.empty(7 * TILE, np.float32)
+    for tile in range(piece, len(ends), pieces):
+        column, row_of_tile = tile % columns, tile // columns
+        left, top = column * TILE, row_of_tile * TILE
+        for k in range(ends[tile], starts[tile + 1]):  # never reached: no gradient
+            rank = entries[k]
+            wide = np.int64(packed[rank, TILE_X1] - packed[rank, TILE_X0])
+            slot = offsets[rank] + (row_of_tile - np.int64(packed[rank, TILE_Y0])) * wide
+            slots[slot + column - np.int64(packed[rank, TILE_X0])] = 0
+        for row in range(TILE):
+            for i in range(TILE):
+                at = row * 8 * TILE + i
+                for field in range(7):
+                    pixels[at + field * TILE] = ZERO
+                pixels[at + 7 * TILE] = np.float32(i)
+                pixels[at + 6 * TILE] = -ONE
+                if left + i < width and top + row < height:
+                    t = final[0, top + row, left + i]
+                    red, green, blue = (
+                        g_rgb[0, top + row, left + i],
+                        g_rgb[1, top + row, left + i],
+                        g_rgb[2, top + row, left + i],
+                    )
+                    behind = red * background[0] + green * background[1] + blue * background[2]
+                    pixels[at] = t
+                    pixels[at + TILE] = t * (behind - g_alpha[top + row, left + i])
+                    pixels[at + 2 * TILE], pixels[at + 3 * TILE], pixels[at + 4 * TILE] = red, green, blue
+                    pixels[at + 5 * TILE] = g_depth[top + row, left + i]
+                    pixels[at + 6 * TILE] = final[1, top + row, left + i]
+        _unblend_tile(
+            packed, entries, starts[tile], ends[tile], np.float32(left), np.float32(top), offsets, column,
+            row_of_tile, pixels, sums, slots,
+        )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@njit(cache=True, error_model="numpy", nogil=True)
 def gather_gradients(
-    order, offsets, slots, conics, opacities, workers, g_means2d, g_conics, g_colours, g_opacities, g_distances
-):
+    piece, pieces, order, offsets, slots, conics, opacities,
+    g_means2d, g_conics, g_colours, g_opacities, g_distances,
+):  # fmt: skip
     """Sum each Gaussian's slots and turn moments into gradients; arrays of Gaussians without slots stay as they are."""
     count = len(order)
-    for worker in prange(workers):
-        total = np.empty(MOMENTS)
-        for rank in range(worker * count // workers, (worker + 1) * count // workers):
-            if offsets[rank] == offsets[rank + 1]:
-                continue
-            i = order[rank]
+    total = np.empty(MOMENTS)
+    for rank in range(piece * count // pieces, (piece + 1) * count // pieces):
+        if offsets[rank] == offsets[rank + 1]:
+            continue
+        i = order[rank]
+        for m in range(MOMENTS):
+            total[m] = 0
+        for slot in range(offsets[rank], offsets[rank + 1]):
             for m in range(MOMENTS):
-                total[m] = 0
-            for slot in range(offsets[rank], offsets[rank + 1]):
-                for m in range(MOMENTS):
-                    total[m] += slots[slot, m]
-            g_means2d[i, 0] = conics[i, 0] * total[1] + conics[i, 1] * total[2]
-            g_means2d[i, 1] = conics[i, 1] * total[1] + conics[i, 2] * total[2]
-            g_conics[i, 0] = -total[3] / 2
-            g_conics[i, 1] = -total[4]
-            g_conics[i, 2] = -total[5] / 2
-            g_opacities[i] = total[0] / opacities[i]
-            g_colours[i, 0], g_colours[i, 1], g_colours[i, 2] = total[6], total[7], total[8]
-            g_distances[i] = total[9]
+                total[m] += slots[slot, m]
+        g_means2d[i, 0] = conics[i, 0] * total[1] + conics[i, 1] * total[2]
+        g_means2d[i, 1] = conics[i, 1] * total[1] + conics[i, 2] * total[2]
+        g_conics[i, 0] = -total[3] / 2
+        g_conics[i, 1] = -total[4]
+        g_conics[i, 2] = -total[5] / 2
+        g_opacities[i] = total[0] / opacities[i]
+        g_colours[i, 0], g_colours[i, 1], g_colours[i, 2] = total[6], total[7], total[8]
+        g_distances[i] = total[9]
