@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from bags.ops.threads import use_torch_threads
-
 RADIUS = 5
 SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
@@ -54,7 +52,6 @@ class _FusedSSIM(torch.autograd.Function):
     def forward(ctx: Any, image: Tensor, photo: Tensor) -> Tensor:
         from bags.ops.ssim_numba import ssim_and_slopes
 
-        use_torch_threads()
         value, slopes = ssim_and_slopes(image.detach().numpy(), photo.detach().numpy())
         ctx.save_for_backward(image, photo)
         ctx.slopes = slopes
@@ -64,10 +61,9 @@ class _FusedSSIM(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         from bags.ops.ssim_numba import image_gradient
 
-        use_torch_threads()
         image, photo = ctx.saved_tensors
-        gradient = image_gradient(image.detach().numpy(), photo.detach().numpy(), ctx.slopes)
-        return torch.from_numpy(gradient).mul_(grads[0]), None
+        gradient = image_gradient(image.detach().numpy(), photo.detach().numpy(), ctx.slopes, float(grads[0]))
+        return torch.from_numpy(gradient), None
 
 
 def ssim(image: Tensor, photo: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Numba kernels of ``bags.ops.ssim`` for (C, H, W) float32 images; imported at first use only.
 
 Both passes of the separable window work on whole rows, so that LLVM turns every inner loop into packed arithmetic.
+Kernels do one piece of the C * H rows each, for ``run_pieces``.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from bags.ops.ssim import C1, C2, RADIUS, window
+from bags.ops.threads import piece_count, run_pieces
 
 Images = NDArray[np.float32]
 
@@ -42,14 +44,13 @@ def _blur_column(rows: Any, y: int, out: Any) -> None:
             out[x] += tap * part[x]
 
 
-@njit(parallel=True, **_OPTIONS)
-def _moments(image: Images, photo: Images) -> Images:
-    """(C, 5, H, W): x, y, xx, yy, xy, blurred along the rows."""
+@njit(**_OPTIONS)
+def _moments(piece: int, pieces: int, image: Images, photo: Images, out: Images) -> None:
+    """Write x, y, xx, yy, xy, blurred along the rows, to ``out`` (C, 5, H, W)."""
     channels, height, width = image.shape
-    out = np.empty((channels, 5, height, width), np.float32)
-    for place in prange(channels * height):
+    padded = np.zeros((5, width + 2 * RADIUS), np.float32)
+    for place in range(piece * channels * height // pieces, (piece + 1) * channels * height // pieces):
         c, y = place // height, place % height
-        padded = np.zeros((5, width + 2 * RADIUS), np.float32)
         a, b = image[c, y], photo[c, y]
         for x in range(width):
             padded[0, x + RADIUS] = a[x]
@@ -59,18 +60,15 @@ def _moments(image: Images, photo: Images) -> Images:
             padded[4, x + RADIUS] = a[x] * b[x]
         for m in range(5):
             _blur_row(padded[m], out[c, m, y])
-    return out
 
 
-@njit(parallel=True, **_OPTIONS)
-def _similarity(moments: Images) -> tuple[NDArray[np.float64], Images]:
-    """Sum of SSIM over each row (C * H,), and (C, 3, H, W) its slopes by the blurred x, xx and xy of each pixel."""
+@njit(**_OPTIONS)
+def _similarity(piece: int, pieces: int, moments: Images, sums: Images, slopes: Images) -> None:
+    """Write the sum of SSIM over each row (C * H,), and (C, 3, H, W) its slopes by the blurred x, xx and xy."""
     channels, _, height, width = moments.shape
-    sums = np.zeros(channels * height, np.float64)
-    slopes = np.empty((channels, 3, height, width), np.float32)
-    for place in prange(channels * height):
+    row = np.empty((5, width), np.float32)
+    for place in range(piece * channels * height // pieces, (piece + 1) * channels * height // pieces):
         c, y = place // height, place % height
-        row = np.empty((5, width), np.float32)
         for m in range(5):
             _blur_column(moments[c, m], y, row[m])
         mean_x, mean_y, square_x, square_y, product = row[0], row[1], row[2], row[3], row[4]
@@ -88,36 +86,44 @@ def _similarity(moments: Images) -> tuple[NDArray[np.float64], Images]:
             by_square[x] = -s * b2
             by_product[x] = _TWO * a1 * b1 * b2
         sums[place] = total
-    return sums, slopes
 
 
-@njit(parallel=True, **_OPTIONS)
-def _gradient(image: Images, photo: Images, slopes: Images) -> Images:
-    """Slope of the sum of SSIM by each pixel: the slopes blurred again, as the window is symmetric."""
+@njit(**_OPTIONS)
+def _gradient(
+    piece: int, pieces: int, image: Images, photo: Images, slopes: Images, scale: np.float32, out: Images
+) -> None:
+    """Write ``scale`` x the slope of the sum of SSIM by each pixel: the slopes blurred again by the same window."""
     channels, height, width = image.shape
-    out = np.empty((channels, height, width), np.float32)
-    for place in prange(channels * height):
+    padded = np.zeros((3, width + 2 * RADIUS), np.float32)
+    row = np.empty((3, width), np.float32)
+    for place in range(piece * channels * height // pieces, (piece + 1) * channels * height // pieces):
         c, y = place // height, place % height
-        padded = np.zeros((3, width + 2 * RADIUS), np.float32)
-        row = np.empty((3, width), np.float32)
         for m in range(3):
             _blur_column(slopes[c, m], y, padded[m, RADIUS : RADIUS + width])
             _blur_row(padded[m], row[m])
         by_mean, by_square, by_product = row[0], row[1], row[2]
         a, b, result = image[c, y], photo[c, y], out[c, y]
         for x in range(width):
-            result[x] = by_mean[x] + _TWO * a[x] * by_square[x] + b[x] * by_product[x]
-    return out
+            result[x] = scale * (by_mean[x] + _TWO * a[x] * by_square[x] + b[x] * by_product[x])
+
+
+def _pieces(image: Images) -> int:
+    return piece_count(image.shape[0] * image.shape[1], smallest=32)
 
 
 def ssim_and_slopes(image: Images, photo: Images) -> tuple[float, Images]:
     """Mean SSIM and what ``image_gradient`` needs."""
-    sums, slopes = _similarity(_moments(image, photo))
-    return float(sums.sum() / image.size), slopes
+    channels, height, width = image.shape
+    moments = np.empty((channels, 5, height, width), np.float32)
+    sums = np.empty(channels * height, np.float32)
+    slopes = np.empty((channels, 3, height, width), np.float32)
+    run_pieces(_moments, _pieces(image), image, photo, moments)
+    run_pieces(_similarity, _pieces(image), moments, sums, slopes)
+    return float(sums.sum(dtype=np.float64) / image.size), slopes
 
 
-def image_gradient(image: Images, photo: Images, slopes: Images) -> Images:
-    """Slope of the mean SSIM by each pixel of ``image``: (C, H, W)."""
-    gradient = _gradient(image, photo, slopes)
-    gradient /= np.float32(image.size)
+def image_gradient(image: Images, photo: Images, slopes: Images, factor: float) -> Images:
+    """``factor`` x the slope of the mean SSIM by each pixel of ``image``: (C, H, W)."""
+    gradient = np.empty_like(image)
+    run_pieces(_gradient, _pieces(image), image, photo, slopes, np.float32(factor / image.size), gradient)
     return gradient
