@@ -1,0 +1,139 @@
+"""Numba kernels of the per-pixel convolution (float32, CPU); ``bags.ops.per_pixel_conv`` says what they compute.
+
+Every inner loop runs over one image row with few arrays, so that LLVM can tell the arrays apart at run time and
+vectorises it, while the rows stay in the first-level cache. Indices are unsigned: the wrap-around of signed ones blocks
+vectorisation. Rows are handled in parallel and no two threads add to the same number, so the results do not depend on
+the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+_F = np.float32
+_U = np.uint64
+_FLAGS = {"cache": True, "fastmath": {"contract", "nsz"}, "error_model": "numpy"}
+# Chebyshev interpolation of exp on [-1, 0]: relative error 4e-8.
+_E0, _E1, _E2, _E3, _E4, _E5, _E6 = (
+    _F(c) for c in (1.0, 0.99999845, 0.49997509, 0.16651517, 0.041223318, 0.0076543251, 0.00084900787)
+)
+
+
+@njit(inline="always", **_FLAGS)
+def _exp_difference(logits, shift, out):
+    """``out = exp(logits - shift)``; differences, never positive, below -32 are taken as -32 (exp: 1e-14).
+
+    exp(t) = exp(t / 32)^32, the inner one from a polynomial: no branch, no library call.
+    """
+    for x in range(_U(out.size)):
+        z = max(logits[x] - shift[x], _F(-32.0)) * _F(1 / 32)
+        p = _E0 + z * (_E1 + z * (_E2 + z * (_E3 + z * (_E4 + z * (_E5 + z * _E6)))))
+        p *= p
+        p *= p
+        p *= p
+        p *= p
+        p *= p
+        out[x] = p
+
+
+@njit(inline="always", **_FLAGS)
+def _maximum(values, out):
+    for x in range(_U(out.size)):
+        out[x] = max(out[x], values[x])
+
+
+@njit(inline="always", **_FLAGS)
+def _add(values, out):
+    for x in range(_U(out.size)):
+        out[x] += values[x]
+
+
+@njit(inline="always", **_FLAGS)
+def _add_product(a, b, out):
+    for x in range(_U(b.size)):
+        out[x] += a[x] * b[x]
+
+
+@njit(inline="always", **_FLAGS)
+def _multiply(values, out):
+    for x in range(_U(out.size)):
+        out[x] *= values[x]
+
+
+@njit(inline="always", **_FLAGS)
+def _dot3_minus(a0, b0, a1, b1, a2, b2, offset, out):
+    for x in range(_U(out.size)):
+        out[x] = a0[x] * b0[x] + a1[x] * b1[x] + a2[x] * b2[x] - offset[x]
+
+
+@njit(parallel=True, **_FLAGS)
+def forward_rows(logits, image, first, log_sum, blurred):
+    """Softmax and gather of the rows ``first, first + 1, ...`` that ``logits`` (K*K, R, W) holds.
+
+    Args:
+        logits: (K*K, R, W), kept as they are.
+        image: (3, H + K - 1, W + K - 1).
+        first: row of ``blurred`` that the strip begins with.
+        log_sum: (H, W) gets the log-sum-exp of the logits.
+        blurred: (3, H, W) gets the softmax-weighted sum.
+    """
+    taps, rows, width = logits.shape
+    side = int(round(math.sqrt(taps)))
+    for row in prange(rows):
+        y = first + row
+        top, total, weight = np.empty(width, _F), np.zeros(width, _F), np.empty(width, _F)
+        top[:] = logits[0, row]
+        for k in range(1, taps):
+            _maximum(logits[k, row], top)
+        blurred[:, y] = _F(0.0)
+        for k in range(taps):
+            dy, dx = k // side, k % side
+            _exp_difference(logits[k, row], top, weight)
+            _add(weight, total)
+            for c in range(3):
+                _add_product(image[c, y + dy, dx:], weight, blurred[c, y])
+        for x in range(width):
+            log_sum[y, x] = top[x] + math.log(total[x])
+            total[x] = _F(1.0) / total[x]
+        for c in range(3):
+            _multiply(total, blurred[c, y])
+
+
+@njit(parallel=True, **_FLAGS)
+def backward_rows(logits, image, first, log_sum, grad, mean, scattered, image_grad):
+    """Gradients of ``forward_rows``; ``logits`` is overwritten with its gradient.
+
+    Args:
+        logits: (K*K, R, W) as they were in the forward pass.
+        image: (3, H + K - 1, W + K - 1).
+        first: row that the strip begins with.
+        log_sum: (H, W) from the forward pass.
+        grad: (3, H, W) gradient of ``blurred``.
+        mean: (H, W) sum over channels of ``grad * blurred``: the weights' mean of their own gradients.
+        scattered: (R, 3, K, W + K - 1) scratch: what each row adds to the K image rows it has read.
+        image_grad: (3, H + K - 1, W + K - 1) is added to.
+    """
+    taps, rows, width = logits.shape
+    side = scattered.shape[2]
+    for row in prange(rows):
+        y = first + row
+        weight, centred = np.empty(width, _F), np.empty(width, _F)
+        scattered[row] = _F(0.0)
+        for k in range(taps):
+            dy, dx = k // side, k % side
+            z = y + dy
+            _exp_difference(logits[k, row], log_sum[y], weight)
+            _dot3_minus(
+                grad[0, y], image[0, z, dx:], grad[1, y], image[1, z, dx:], grad[2, y], image[2, z, dx:], mean[y], centred
+            )
+            for c in range(3):
+                _add_product(weight, grad[c, y], scattered[row, c, dy, dx:])
+            _multiply(centred, weight)
+            logits[k, row] = weight
+    for z in prange(rows + side - 1):
+        for row in range(max(0, z - side + 1), min(rows, z + 1)):
+            for c in range(3):
+                _add(scattered[row, c, z - row], image_grad[c, first + z])
