@@ -128,13 +128,13 @@ def _check_reachable(url: str) -> None:
 
     A thread does the asking, as looking up a name obeys no timeout.
     """
-    outcome: list[OSError | None] = []
+    outcome: list[Exception | None] = []
 
     def ask() -> None:
         try:
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE):
                 outcome.append(None)
-        except OSError as error:
+        except Exception as error:
             outcome.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)

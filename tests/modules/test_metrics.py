@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
+import threading
 from typing import ClassVar
 
 import lpips
@@ -115,10 +115,19 @@ def test_without_weights_the_run_goes_on_and_says_so_once(pair, monkeypatch, cap
 def test_a_silent_server_is_not_waited_for(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(metrics, "PATIENCE", 0.2)
-    monkeypatch.setattr(metrics.urllib.request, "urlopen", lambda request, timeout: time.sleep(3))
-    start = time.monotonic()
+    given_up, waited = threading.Event(), []
+
+    def silent(request, timeout):
+        waited.append(given_up.wait(20))
+        raise OSError("silent")
+
+    monkeypatch.setattr(metrics.urllib.request, "urlopen", silent)
+    before = set(threading.enumerate())
     assert lpips_network("alex") is None
-    assert time.monotonic() - start < 2.5
+    given_up.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert waited == [True]  # the answer came while the server was still silent
     assert socket.getdefaulttimeout() is None
 
 
