@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bags.datamodules.synthetic.world import Array, World
-from bags.ops.threads import use_torch_threads
+from bags.ops.threads import piece_count, run_pieces
 from bags.types import Camera
 
 # Offsets of the low-discrepancy sequence frac(n * alpha), alpha_k = g^-k with g the real root of g^5 = g + 1
@@ -61,12 +61,14 @@ def photograph(world: World, camera: Camera, exposure: Exposure) -> Array:
     """
     from bags.datamodules.synthetic import kernels  # loads numba
 
-    use_torch_threads()
     samples = len(exposure.shifts)
     spread = (0.5 + np.arange(1, samples + 1)[:, None] * _ALPHAS) % 1.0 - 0.5
     lights = np.repeat(world.light[None], samples, 0)
     lights[:, :2] += 2.0 * world.light_radius * spread[:, 2:]
-    return kernels.photograph(
+    image = np.empty((camera.height, camera.width, 3))
+    run_pieces(
+        kernels.photograph,
+        piece_count(camera.height, 1),
         world,
         exposure.centers,
         np.ascontiguousarray(exposure.rotations),
@@ -74,9 +76,9 @@ def photograph(world: World, camera: Camera, exposure: Exposure) -> Array:
         lights,
         (camera.fx, camera.fy),
         (camera.cx, camera.cy),
-        camera.width,
-        camera.height,
+        image,
     )
+    return image
 
 
 def rays(camera: Camera, pixels: Array) -> tuple[Array, Array]:
@@ -91,6 +93,7 @@ def hit_points(world: World, camera: Camera, pixels: Array) -> Array:
     """(P, 3) first surface points that the camera sees through pixels (P, 2)."""
     from bags.datamodules.synthetic import kernels  # loads numba
 
-    use_torch_threads()
     origins, directions = rays(camera, pixels)
-    return origins + kernels.first_hits(world, origins, directions)[:, None] * directions
+    hits = np.empty(len(pixels))
+    run_pieces(kernels.first_hits, piece_count(len(pixels), 1000), world, origins, directions, hits)
+    return origins + hits[:, None] * directions
