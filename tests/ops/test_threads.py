@@ -1,0 +1,28 @@
+"""Work cut into pieces: every piece once, errors come back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bags.ops.threads import piece_count, run_pieces
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 37])
+def test_every_piece_runs_once(pieces):
+    done: list[tuple[int, int]] = []
+    run_pieces(lambda piece, of, into: into.append((piece, of)), pieces, done)
+    assert sorted(done) == [(piece, pieces) for piece in range(pieces)]
+
+
+def test_errors_reach_the_caller():
+    def kernel(piece: int, pieces: int) -> None:
+        raise ValueError(f"piece {piece}")
+
+    with pytest.raises(ValueError, match="piece"):
+        run_pieces(kernel, 8)
+
+
+def test_piece_count():
+    most = 4 * torch.get_num_threads()
+    assert [piece_count(n, 100) for n in (0, 99, 200, 10**6)] == [1, 1, 2, most]
