@@ -6,6 +6,9 @@ forward one instead of storing it. ``view`` is the camera as 22 float64: rotatio
 (3), fx, fy, cx, cy, the two bounds of the Jacobian's direction, kernel size.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# Numba infers the types: arrays are C-contiguous, float32 unless a docstring says otherwise.
+
 from __future__ import annotations
 
 from math import ceil, floor, isfinite, sqrt

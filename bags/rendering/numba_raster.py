@@ -7,17 +7,23 @@ How they get their speed, and what not to undo:
 * The exponent is ``log2(opacity) - (l11 dx + l21 dy)^2 - (l22 dy)^2``: the Cholesky factor of the conic costs no more
   than the conic and does not cancel for thin Gaussians. It lies in [-8, 0] wherever alpha counts, so 2^e = p(e)^8 with
   a polynomial p.
-* Gaussians are packed in depth order, 64 bytes each; rows of a tile that the Gaussian cannot reach are skipped.
+* Gaussians are packed in depth order, 64 bytes each, and asked for ahead of time; rows of a tile that the Gaussian
+  cannot reach are skipped.
 * Backward: every (tile, Gaussian) pair writes its own slot, slots of a Gaussian lie together and are summed in a fixed
   order. No atomics, so results do not depend on the number of threads, bit by bit.
 """
+
+# mypy: disable-error-code="no-untyped-def,call-arg"
+# Numba infers the types: arrays are C-contiguous, float32 unless a docstring says otherwise.
 
 from __future__ import annotations
 
 from math import ceil, floor, log, log2, sqrt
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.polynomial import Chebyshev, Polynomial
 
 from bags.rendering.base import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
@@ -37,6 +43,7 @@ TILE_ROWS = TILE
 FORWARD_ROW = np.uint64(7 * TILE)  # transmittance, red, green, blue, depth, last, column
 BACKWARD_ROW = np.uint64(8 * TILE)  # transmittance, rest, gradients of red, green, blue, depth, last, column
 F1, F2, F3, F4, F5, F6, F7 = (np.uint64(i * TILE) for i in range(1, 8))
+AHEAD = 8  # entries of a tile between asking for a Gaussian and using it
 CHECK_EVERY = 32  # Gaussians between two looks at whether a tile is finished
 
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -49,6 +56,24 @@ P0, P1, P2, P3, P4, P5 = (
     np.float32(c)
     for c in Chebyshev.interpolate(lambda e: 2 ** (e / 8), 5, domain=[-8, 0]).convert(kind=Polynomial).coef
 )
+
+
+@intrinsic
+def _prefetch(typing_context, array, row):
+    """Ask for the cache line at ``array[row, 0]``, which may be needed soon: tiles visit Gaussians in no order."""
+
+    def generate(context, builder, signature, arguments):
+        values = context.make_array(signature.args[0])(context, builder, arguments[0])
+        stride = builder.extract_value(values.strides, 0)
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        start = builder.bitcast(values.data, byte)
+        line = builder.gep(start, [builder.mul(stride, arguments[1])])
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        builder.call(function, [line, number(0), number(3), number(1)])  # to read, keep close, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @njit(inline="always")
@@ -206,6 +231,7 @@ def _blend_tile(packed, entries, begin, end, left, top, pixels):
     for k in range(begin, end):
         if (k - begin) % CHECK_EVERY == CHECK_EVERY - 1 and _finished(pixels):
             return k
+        _prefetch(packed, entries[min(k + AHEAD, end - 1)])
         rank = entries[k]
         slope = packed[rank, L11]
         base = slope * (left - packed[rank, X])
@@ -230,6 +256,7 @@ def _blend_tile(packed, entries, begin, end, left, top, pixels):
 def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_of_tile, pixels, sums, slots):
     """Go back through entries [begin, end) of a tile, writing each one's moments to its slot."""
     for k in range(end - 1, begin - 1, -1):
+        _prefetch(packed, entries[max(k - AHEAD, begin)])
         rank = entries[k]
         slope = packed[rank, L11]
         dx0 = left - packed[rank, X]
