@@ -1,0 +1,242 @@
+"""Whole runs on a tiny built-in scene: every file is there, every task works, resume is exact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from lightning import Callback
+from PIL import Image
+
+from bags.cli import config_folder
+from bags.config import register, to_settings
+from bags.errors import BagsError
+from bags.run_folder import checkpoint
+from bags.settings import Settings
+from bags.tasks import evaluate, render, train
+
+TINY = (
+    "dataset.synthetic.width=48", "dataset.synthetic.height=32", "dataset.synthetic.train_views=6",
+    "dataset.synthetic.test_views=2", "dataset.synthetic.points=200", "dataset.synthetic.samples=8",
+    "schedule.steps=40", "schedule.shortest_densify_every=5", "schedule.shortest_densify_from=5",
+    "schedule.shortest_opacity_reset_every=12", "model.bpn.kernels=[3,3,5]", "metrics.lpips=false",
+    "trainer.progress=false", "output.images_every=20", "densify.gradient=1e-5", "densify.init_gradient=1e-5",
+)  # fmt: skip
+
+
+def settings_of(root: Path, *overrides: str) -> Settings:
+    register()
+    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
+        return to_settings(compose("config", overrides=[*TINY, f"output_root={root}", *overrides]))
+
+
+def state_of(settings: Settings, name: str = "last.ckpt") -> dict[str, Any]:
+    return torch.load(settings.folder / "checkpoints" / name, weights_only=True)
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """Bit for bit, through nested containers."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype and torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_same(a, b, f"{where}/{i}")
+    else:
+        assert one == other, where
+
+
+class StopAt(Callback):
+    """Asks the run to stop after a step, as a signal would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch.step == self.step:
+            from bags.callbacks import Checkpoint
+
+            next(c for c in trainer.callbacks if isinstance(c, Checkpoint)).stopped = True
+
+
+def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
+    if stop_at is not None:
+        assert monkeypatch is not None
+        made = train.instantiate
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "instantiate", lambda section: [StopAt(stop_at), *made(section)] if section else [])
+            train.run(settings)
+    else:
+        train.run(settings)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = settings_of(
+        tmp_path_factory.mktemp("runs"), "output.checkpoint_steps=[20]", "output.save_steps=[20]",
+        "output.test_steps=[20]",
+    )  # fmt: skip
+    run(settings)
+    return settings
+
+
+def test_everything_promised_is_there(finished: Settings) -> None:
+    folder = finished.folder
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for key in (
+        "psnr", "ssim", "lpips", "protocol", "per_view", "steps", "train_seconds", "num_gaussians", "peak_memory_mb",
+        "seed", "device", "versions",
+    ):  # fmt: skip
+        assert key in metrics, key
+    assert metrics["steps"] == 40 and metrics["lpips"] is None and len(metrics["per_view"]) == 2
+    assert metrics["psnr"] == pytest.approx(sum(view["psnr"] for view in metrics["per_view"]) / 2)
+    assert len(metrics["train_views"]) == 6 and -1 <= metrics["blur_rank_correlation"] <= 1
+    for name in ("config.yaml", "point_cloud.ply", "point_cloud_20.ply", "metrics_20.json", "progress/step_000020.png"):
+        assert (folder / name).is_file(), name
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"last.ckpt", "step_20.ckpt"}
+    for part, names in {
+        "test": ("render", "ground_truth", "depth"),
+        "train_views": ("photo", "prediction", "sharp", "mask", "kernels"),
+    }.items():
+        for name in names:
+            pictures = sorted((folder / part / name).glob("*.png"))
+            assert len(pictures) == (2 if part == "test" else 6), name
+            if name != "kernels":
+                assert Image.open(pictures[0]).size == (48, 32)
+
+
+def test_checkpoint_knows_what_the_run_was(finished: Settings) -> None:
+    saved = state_of(finished)
+    assert saved["global_step"] == 40
+    assert saved["callbacks"]["Stopwatch"]["seconds"] > 0
+
+
+def test_the_run_learned_something(finished: Settings) -> None:
+    early = json.loads((finished.folder / "metrics_20.json").read_text())["psnr"]
+    assert json.loads((finished.folder / "metrics.json").read_text())["psnr"] > early
+
+
+@pytest.mark.parametrize("stop", [1, 3, 9, 12, 19, 20, 27, 39])
+def test_resumed_run_equals_the_unbroken_one(
+    stop: int, finished: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stops before and after changes of scale, the restart, densification and opacity reset."""
+    settings = settings_of(tmp_path)
+    run(settings, stop, monkeypatch)
+    assert state_of(settings)["global_step"] == stop
+    assert not (settings.folder / "metrics.json").exists()
+    run(settings_of(tmp_path, "ckpt_path=last"))
+    one, other = state_of(finished), state_of(settings)
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(one[key], other[key], key)
+    scores = [json.loads((s.folder / "metrics.json").read_text()) for s in (finished, settings)]
+    assert_same(scores[0]["per_view"], scores[1]["per_view"])
+    assert_same(scores[0]["train_views"], scores[1]["train_views"])
+
+
+def test_same_seed_same_result_other_seed_other_result(finished: Settings, tmp_path: Path) -> None:
+    again, other = settings_of(tmp_path), settings_of(tmp_path, "seed=1", "name=other")
+    run(again)
+    run(other)
+    assert_same(state_of(finished)["state_dict"], state_of(again)["state_dict"])
+    assert not torch.equal(
+        state_of(again)["state_dict"]["gaussians.means"][:50], state_of(other)["state_dict"]["gaussians.means"][:50]
+    )
+
+
+def test_evaluate_repeats_the_metrics(finished: Settings) -> None:
+    before = json.loads((finished.folder / "metrics.json").read_text())
+    evaluate.run(finished)
+    after = json.loads((finished.folder / "metrics.json").read_text())
+    assert_same(before["per_view"], after["per_view"])
+    assert after["peak_memory_mb"] == before["peak_memory_mb"]
+
+
+def test_evaluate_an_earlier_step_in_the_other_protocol(finished: Settings) -> None:
+    other = settings_of(Path(finished.output_root), "metrics=mip_splatting", "metrics.lpips=false", "ckpt_path=20")
+    evaluate.run(other)
+    metrics = json.loads((finished.folder / "metrics_20.json").read_text())
+    assert metrics["protocol"] == "mip_splatting" and metrics["steps"] == 20
+
+
+@pytest.mark.parametrize(("split", "counts"), [("test", (2, 0)), ("train", (0, 6)), ("both", (2, 6))])
+def test_render_splits(split: str, counts: Sequence[int], finished: Settings, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, f"render.split={split}", f"ckpt_path={finished.folder}/checkpoints/step_20.ckpt")
+    render.run(settings)
+    made = settings.folder / "renders" / "step_20"
+    for part, count in zip(("test", "train"), counts, strict=True):
+        assert len([p for p in (made / part).glob("*.png") if "_depth" not in p.name]) == count
+
+
+def test_mip_splatting_is_the_same_trainer_without_blur(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "model=mip_splatting", "dataset.white_background=true")
+    run(settings)
+    metrics = json.loads((settings.folder / "metrics.json").read_text())
+    assert metrics["model"] == "mip_splatting" and "spread" not in metrics["train_views"][0]
+    assert not (settings.folder / "train_views" / "mask").exists()
+    assert not any(key.startswith("bpn") for key in state_of(settings)["state_dict"])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model.bpn.second_network=true",),
+        ("model.bpn.single_kernel=3",),
+        ("model.bpn.use_position=false", "model.bpn.use_rgbd=false"),
+        ("model.bpn.margin=false",),
+        ("model.ray_jitter=true",),
+        ("loss.depth_tv=0.01", "loss.rgb_tv=0.001", "loss.mask=0"),
+        ("model.gaussians.sh_degree=0",),
+        ("dataset.synthetic.blurs=[sharp]",),
+        ("dataset.synthetic.test_views=0",),
+        ("rasterizer=reference", "schedule.steps=3"),
+        ("experiment=paper", "model.bpn.kernels=[3,3,5]"),
+    ],
+    ids=lambda overrides: overrides[0],
+)
+def test_switches_run(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "schedule.steps=12", *overrides)
+    run(settings)
+    metrics = json.loads((settings.folder / "metrics.json").read_text())
+    assert metrics["steps"] == settings.schedule.steps
+    assert all(view["psnr"] > 3 for view in metrics["train_views"])
+
+
+def test_no_held_out_views_gives_null_metrics(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "schedule.steps=3", "dataset.synthetic.test_views=0")
+    run(settings)
+    metrics = json.loads((settings.folder / "metrics.json").read_text())
+    assert metrics["psnr"] is None and metrics["per_view"] == []
+
+
+def test_an_earlier_run_is_set_aside_not_overwritten(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "schedule.steps=3")
+    run(settings)
+    (settings.folder / "notes.txt").write_text("mine")
+    run(settings)
+    others = [path for path in tmp_path.iterdir() if path != settings.folder]
+    assert len(others) == 1 and (others[0] / "notes.txt").read_text() == "mine"
+    assert (others[0] / "metrics.json").is_file()
+
+
+def test_missing_checkpoint_names_those_that_are_there(finished: Settings) -> None:
+    settings = settings_of(Path(finished.output_root), "ckpt_path=33")
+    with pytest.raises(BagsError, match=r"step_33\.ckpt.*last\.ckpt, step_20\.ckpt"):
+        checkpoint(settings)
+
+
+def test_a_checkpoint_that_is_none_is_refused(finished: Settings, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.ckpt"
+    bad.write_bytes(b"not a checkpoint")
+    with pytest.raises(BagsError, match=r"bad\.ckpt"):
+        evaluate.run(settings_of(tmp_path, f"ckpt_path={bad}"))
