@@ -1,0 +1,172 @@
+"""The Blur Proposal Network: a blur kernel for every pixel of a training view (docs/method.md section 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+from bags.ops.per_pixel_conv import per_pixel_conv
+from bags.ops.positional import positional_code_1d
+from bags.settings import BPNSettings
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the network proposes for one view. The kernels themselves are never all written out.
+
+    Attributes:
+        features: (C, H, W) hidden features of every pixel.
+        head: (K*K, C) makes kernel logits of them, in the order of ``bags.ops.per_pixel_conv``.
+        mask: (H, W) in (0, 1): how much of the pixel is blurred.
+        bfloat16: whether ``blur`` runs its matrix products in bfloat16.
+    """
+
+    features: Tensor
+    head: Tensor
+    mask: Tensor
+    bfloat16: bool = False
+
+    @property
+    def kernel_size(self) -> int:
+        """Kernel side K."""
+        return math.isqrt(self.head.shape[0])
+
+    def blur(self, padded_image: Tensor) -> Tensor:
+        """(3, H, W) blurry prediction from a sharp image of (3, H + K - 1, W + K - 1)."""
+        return per_pixel_conv(padded_image, self.features, self.head, self.mask, self.bfloat16)
+
+
+class RenderFeatures(nn.Module):
+    """Features of a render and its depth (input c): conv5, ReLU, InstanceNorm, twice, then conv3.
+
+    Args:
+        hidden: channels of the two inner layers.
+        channels: of the result.
+        bfloat16: run in bfloat16 (parameters stay float32).
+    """
+
+    def __init__(self, hidden: int, channels: int, bfloat16: bool) -> None:
+        super().__init__()
+        self.bfloat16 = bfloat16
+        self.conv1 = nn.Conv2d(4, hidden, 5, padding=2)
+        self.conv2 = nn.Conv2d(hidden, hidden, 5, padding=2)
+        self.conv3 = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        """(channels, H, W) from ``rgb`` (3, H, W) and ``depth`` (H, W), which get no gradient.
+
+        Depth is shifted and scaled to [0, 1]; a constant one becomes 0.
+        """
+        depth = depth.detach() - depth.detach().amin()
+        depth = depth / depth.amax().clamp_min(torch.finfo(depth.dtype).tiny)
+        image = torch.cat([rgb.detach(), depth[None]])[None].contiguous(memory_format=torch.channels_last)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bfloat16):
+            hidden = _normalised(self.conv1(image).relu_())
+            hidden = _normalised(self.conv2(hidden).relu_())
+            features = self.conv3(hidden)[0]
+        return features.to(image.dtype)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    """InstanceNorm without affine part of one image; as batch norm, many times faster in channels-last order on CPUs."""
+    assert x.shape[0] == 1
+    return batch_norm(x, None, None, training=True)
+
+
+class HiddenLayers(nn.Module):
+    """1x1 convolutions without bias, each followed by a ReLU, with heads for kernel logits and mask on some of them.
+
+    They are kept as linear layers: the same weights, initialised alike.
+
+    Args:
+        inputs: channels of the input.
+        hidden: channels of every layer.
+        kernels: for each layer the kernel side of its head, or None for no head.
+    """
+
+    def __init__(self, inputs: int, hidden: int, kernels: Sequence[int | None]) -> None:
+        super().__init__()
+        widths = [inputs] + [hidden] * (len(kernels) - 1)
+        sides = {str(level): side for level, side in enumerate(kernels) if side is not None}
+        self.layers = nn.ModuleList(nn.Linear(width, hidden, bias=False) for width in widths)
+        self.kernel_heads = nn.ModuleDict({level: nn.Linear(hidden, k * k, bias=False) for level, k in sides.items()})
+        self.mask_heads = nn.ModuleDict({level: nn.Linear(hidden, 1, bias=False) for level in sides})
+
+
+class BPN(nn.Module):
+    """Proposes kernel and mask of every pixel from the view, the pixel's position, and render and depth around it.
+
+    Inputs (a) a learned embedding of the view, (b) the fixed positional code, (c) ``RenderFeatures``; (b) and (c) can be
+    switched off. The three layers of the multi-scale network chain, one head pair each, coarse to fine. The second
+    network (two layers, one head pair) shares embedding, code and render features, and has its own layers.
+
+    Args:
+        num_views: training views.
+        kernels: kernel side per scale, coarse to fine.
+        single_kernel: kernel side of the second network; None: there is none.
+        settings: channels and switches; its own ``kernels`` and ``single_kernel`` are not read here.
+    """
+
+    def __init__(
+        self, num_views: int, kernels: tuple[int, ...], single_kernel: int | None, settings: BPNSettings
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.embedding = nn.Embedding(num_views, settings.embedding)
+        self.render_features = (
+            RenderFeatures(settings.hidden, settings.rgbd_channels, settings.bfloat16) if settings.use_rgbd else None
+        )
+        half = settings.position_channels // 2 if settings.use_position else 0
+        self.input_channels = (settings.embedding, half, half, settings.rgbd_channels if settings.use_rgbd else 0)
+        self.scales = HiddenLayers(sum(self.input_channels), settings.hidden, kernels)
+        self.second = (
+            None
+            if single_kernel is None
+            else HiddenLayers(sum(self.input_channels), settings.hidden, (None, single_kernel))
+        )
+
+    def forward(self, view: int, scale: int | Literal["single"], rgb: Tensor, depth: Tensor) -> Proposal:
+        """Propose the blur of training view ``view``.
+
+        Args:
+            view: index of the view.
+            scale: index of the scale, or ``single`` for the second network.
+            rgb: (3, H, W) sharp render in [0, 1].
+            depth: (H, W) its depth. Neither gets a gradient from the proposal.
+
+        Raises:
+            ValueError: ``single`` without a second network.
+        """
+        network, level = (self.second, 1) if isinstance(scale, str) else (self.scales, scale)
+        if network is None:
+            raise ValueError(f"scale {scale!r}: this BPN has no second network (model.bpn.second_network)")
+        hidden = self._first_layer(network.layers[0].weight, view, rgb, depth)
+        for layer in network.layers[1 : level + 1]:
+            hidden = (layer.weight @ hidden).relu_()
+        mask = (network.mask_heads[str(level)].weight @ hidden).sigmoid()
+        head = network.kernel_heads[str(level)].weight
+        return Proposal(hidden.unflatten(1, depth.shape), head, mask.reshape(depth.shape), self.settings.bfloat16)
+
+    def _first_layer(self, weight: Tensor, view: int, rgb: Tensor, depth: Tensor) -> Tensor:
+        """(hidden, H*W) the first layer on the concatenated inputs, which are never written out.
+
+        The embedding is constant over the image and each half of the positional code along an axis, so the layer sees a
+        vector, a row profile and a column profile; only the render features are multiplied pixel by pixel.
+        """
+        for_view, for_rows, for_columns, for_render = weight.split(self.input_channels, dim=1)
+        height, width = depth.shape
+        ground = (for_view @ self.embedding.weight[view])[:, None]
+        if self.settings.use_position:
+            half = self.input_channels[1]
+            rows = ground + for_rows @ positional_code_1d(height, half, weight.device)
+            columns = for_columns @ positional_code_1d(width, half, weight.device)
+            ground = (rows[:, :, None] + columns[:, None, :]).flatten(1)
+        if self.render_features is None:
+            return ground.relu().expand(-1, height * width)
+        return torch.addmm(ground, for_render, self.render_features(rgb, depth).flatten(1)).relu_()
