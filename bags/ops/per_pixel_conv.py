@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bags.ops.threads import piece_count, run_pieces
+
 STRIP_BYTES = 4 << 20  # of logits held at a time: what the cores' second-level caches hold together
 
 
@@ -141,14 +143,13 @@ def _has_kernels(image: Tensor) -> bool:
 
 def _forward_strip(logits: Tensor, image: Tensor, first: int, log_sum: Tensor, blurred: Tensor) -> None:
     """Fill the strip's rows of ``log_sum`` (H, W) and ``blurred`` (3, H, W), the weighted sum."""
+    rows, side = logits.shape[1], _side(logits)
     if _has_kernels(image):
         from bags.ops.per_pixel_conv_kernels import forward_rows
-        from bags.ops.threads import use_torch_threads
 
-        use_torch_threads()
-        forward_rows(logits.numpy(), image.numpy(), first, log_sum.numpy(), blurred.numpy())
+        arrays = logits.numpy(), image.numpy(), first, log_sum.numpy(), blurred.numpy()
+        run_pieces(forward_rows, piece_count(rows, 1), *arrays)
         return
-    rows, side = logits.shape[1], _side(logits)
     strip = slice(first, first + rows)
     patches = _patches(image[:, first : first + rows + side - 1], side)
     log_sum[strip] = logits.logsumexp(dim=0)
@@ -165,13 +166,12 @@ def _backward_strip(
     """
     rows, side = logits.shape[1], _side(logits)
     if _has_kernels(image):
-        from bags.ops.per_pixel_conv_kernels import backward_rows
-        from bags.ops.threads import use_torch_threads
+        from bags.ops.per_pixel_conv_kernels import backward_rows, gather_rows
 
-        use_torch_threads()
-        scattered = image.new_empty(rows, 3, side, image.shape[2])
-        tensors = (log_sum, grad, mean, scattered, image_grad)
-        backward_rows(logits.numpy(), image.numpy(), first, *(tensor.numpy() for tensor in tensors))
+        scattered = image.new_empty(rows, 3, side, image.shape[2]).numpy()
+        arrays = log_sum.numpy(), grad.numpy(), mean.numpy()
+        run_pieces(backward_rows, piece_count(rows, 1), logits.numpy(), image.numpy(), first, *arrays, scattered)
+        run_pieces(gather_rows, piece_count(rows, 1), scattered, first, image_grad.numpy())
         return
     strip, halo = slice(first, first + rows), slice(first, first + rows + side - 1)
     weights = (logits - log_sum[strip]).exp_()

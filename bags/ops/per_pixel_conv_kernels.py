@@ -2,8 +2,8 @@
 
 Every inner loop runs over one image row with few arrays, so that LLVM can tell the arrays apart at run time and
 vectorises it, while the rows stay in the first-level cache. Indices are unsigned: the wrap-around of signed ones blocks
-vectorisation. Rows are handled in parallel and no two threads add to the same number, so the results do not depend on
-the number of threads.
+vectorisation. A kernel handles piece ``piece`` of ``pieces`` (``bags.ops.threads.run_pieces``); pieces are cut along rows
+and none adds to another's numbers, so the results do not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 _F = np.float32
 _U = np.uint64
-_FLAGS = {"cache": True, "fastmath": {"contract", "nsz"}, "error_model": "numpy"}
+_FLAGS = {"cache": True, "nogil": True, "fastmath": {"contract", "nsz"}, "error_model": "numpy"}
 # Chebyshev interpolation of exp on [-1, 0]: relative error 4e-8.
 _E0, _E1, _E2, _E3, _E4, _E5, _E6 = (
     _F(c) for c in (1.0, 0.99999845, 0.49997509, 0.16651517, 0.041223318, 0.0076543251, 0.00084900787)
@@ -69,11 +69,12 @@ def _dot3_minus(a0, b0, a1, b1, a2, b2, offset, out):
         out[x] = a0[x] * b0[x] + a1[x] * b1[x] + a2[x] * b2[x] - offset[x]
 
 
-@njit(parallel=True, **_FLAGS)
-def forward_rows(logits, image, first, log_sum, blurred):
+@njit(**_FLAGS)
+def forward_rows(piece, pieces, logits, image, first, log_sum, blurred):
     """Softmax and gather of the rows ``first, first + 1, ...`` that ``logits`` (K*K, R, W) holds.
 
     Args:
+        piece, pieces: which part of the rows.
         logits: (K*K, R, W), kept as they are.
         image: (3, H + K - 1, W + K - 1).
         first: row of ``blurred`` that the strip begins with.
@@ -82,7 +83,7 @@ def forward_rows(logits, image, first, log_sum, blurred):
     """
     taps, rows, width = logits.shape
     side = int(round(math.sqrt(taps)))
-    for row in prange(rows):
+    for row in range(rows * piece // pieces, rows * (piece + 1) // pieces):
         y = first + row
         top, total, weight = np.empty(width, _F), np.zeros(width, _F), np.empty(width, _F)
         top[:] = logits[0, row]
@@ -102,11 +103,12 @@ def forward_rows(logits, image, first, log_sum, blurred):
             _multiply(total, blurred[c, y])
 
 
-@njit(parallel=True, **_FLAGS)
-def backward_rows(logits, image, first, log_sum, grad, mean, scattered, image_grad):
+@njit(**_FLAGS)
+def backward_rows(piece, pieces, logits, image, first, log_sum, grad, mean, scattered):
     """Gradients of ``forward_rows``; ``logits`` is overwritten with its gradient.
 
     Args:
+        piece, pieces: which part of the rows.
         logits: (K*K, R, W) as they were in the forward pass.
         image: (3, H + K - 1, W + K - 1).
         first: row that the strip begins with.
@@ -114,11 +116,10 @@ def backward_rows(logits, image, first, log_sum, grad, mean, scattered, image_gr
         grad: (3, H, W) gradient of ``blurred``.
         mean: (H, W) sum over channels of ``grad * blurred``: the weights' mean of their own gradients.
         scattered: (R, 3, K, W + K - 1) scratch: what each row adds to the K image rows it has read.
-        image_grad: (3, H + K - 1, W + K - 1) is added to.
     """
     taps, rows, width = logits.shape
     side = scattered.shape[2]
-    for row in prange(rows):
+    for row in range(rows * piece // pieces, rows * (piece + 1) // pieces):
         y = first + row
         weight, centred = np.empty(width, _F), np.empty(width, _F)
         scattered[row] = _F(0.0)
@@ -133,7 +134,21 @@ def backward_rows(logits, image, first, log_sum, grad, mean, scattered, image_gr
                 _add_product(weight, grad[c, y], scattered[row, c, dy, dx:])
             _multiply(centred, weight)
             logits[k, row] = weight
-    for z in prange(rows + side - 1):
+
+
+@njit(**_FLAGS)
+def gather_rows(piece, pieces, scattered, first, image_grad):
+    """Add what a strip's rows scattered to the image gradient, each image row in the order of the strip's rows.
+
+    Args:
+        piece, pieces: which part of the R + K - 1 image rows that the strip has read.
+        scattered: (R, 3, K, W + K - 1) from ``backward_rows``.
+        first: row that the strip begins with.
+        image_grad: (3, H + K - 1, W + K - 1) is added to.
+    """
+    rows, _, side, _ = scattered.shape
+    reach = rows + side - 1
+    for z in range(reach * piece // pieces, reach * (piece + 1) // pieces):
         for row in range(max(0, z - side + 1), min(rows, z + 1)):
             for c in range(3):
                 _add(scattered[row, c, z - row], image_grad[c, first + z])
