@@ -19,7 +19,9 @@ from bags.settings import Settings
 def register() -> None:
     """Tell Hydra every key with its default (the config ``base``) and ``${folder_name:PATH}``, a path's last part."""
     ConfigStore.instance().store(name="base", node=asdict(Settings()))
-    OmegaConf.register_new_resolver("folder_name", lambda path: Path(path).resolve().name if path else "run", replace=True)
+    OmegaConf.register_new_resolver(
+        "folder_name", lambda path: Path(path).resolve().name if path else "run", replace=True
+    )
 
 
 def to_settings(cfg: DictConfig) -> Settings:
@@ -46,7 +48,9 @@ def _build(kind: type, values: Any, prefix: str) -> Any:
     for key in values:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
-            raise SettingError(f"{prefix}{key}", values[key], f"no such key{f'; did you mean {close[0]}?' if close else ''}")
+            raise SettingError(
+                f"{prefix}{key}", values[key], f"no such key{f'; did you mean {close[0]}?' if close else ''}"
+            )
     hints = typing.get_type_hints(kind)
     return kind(**{key: _convert(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
 

@@ -47,7 +47,9 @@ def begin(settings: Settings) -> Path | None:
             os.rename(folder, aside)
         write_text(folder / "config.yaml", yaml.safe_dump(plain(asdict(settings)), sort_keys=False))
     except OSError as error:
-        raise BagsError(f"cannot write to {folder}: {error.strerror}; choose another place with output_root=") from error
+        raise BagsError(
+            f"cannot write to {folder}: {error.strerror}; choose another place with output_root="
+        ) from error
     return aside
 
 

@@ -101,7 +101,7 @@ class ScaleSchedule:
         return math.exp((1 - part) * math.log(first) + part * math.log(last))
 
     def densifying(self, step: int) -> bool:
-        """Are screen-space gradients gathered at ``step``? (The last step's edits would never be seen.)"""
+        """Are screen-space gradients gathered at ``step``? Not at the last one: its edits would never be seen."""
         return self.at(step).clock < self.densify_until and step < self.total
 
     def densifies(self, step: int) -> bool:

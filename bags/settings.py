@@ -504,7 +504,10 @@ class Settings:
     def __post_init__(self) -> None:
         _need(0 <= self.seed < 2**31, "seed", self.seed, "must lie in [0, 2**31)")
         _need(
-            bool(self.name) and self.name not in (".", "..") and not self.name.startswith("/") and ".." not in self.name,
+            bool(self.name)
+            and self.name not in (".", "..")
+            and not self.name.startswith("/")
+            and ".." not in self.name,
             "name",
             self.name,
             "names a folder below output_root: no empty name, no '..', no absolute path",

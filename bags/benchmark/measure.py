@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -33,6 +34,22 @@ def measure(call: Callable[[], object], repeats: int) -> Measured:
         call()
         times.append((time.perf_counter() - begin) * 1e3)
     return Measured(statistics.median(times), max(times) - min(times), mb)
+
+
+def row(name: str, ours: Measured, plain: Measured, **more: Any) -> dict[str, Any]:
+    """One line of the table and of the JSON file."""
+    memory = None if ours.mb is None or plain.mb is None else plain.mb / max(ours.mb, 1e-3)
+    return {
+        "name": name,
+        "ours_ms": round(ours.ms, 2),
+        "ours_spread_ms": round(ours.spread_ms, 2),
+        "plain_ms": round(plain.ms, 2),
+        "ratio": round(plain.ms / ours.ms, 2),
+        "ours_mb": None if ours.mb is None else round(ours.mb, 1),
+        "plain_mb": None if plain.mb is None else round(plain.mb, 1),
+        "memory_ratio": None if memory is None else round(memory, 2),
+        **more,
+    }
 
 
 def peak_mb(call: Callable[[], object]) -> float | None:

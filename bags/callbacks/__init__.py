@@ -23,9 +23,9 @@ __all__ = [
     "PlyExport",
     "Progress",
     "Prune",
+    "SHGrowth",
     "ScalarLogging",
     "ScaleReset",
-    "SHGrowth",
     "Stopwatch",
     "TestMetrics",
 ]

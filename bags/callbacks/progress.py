@@ -8,7 +8,8 @@ from typing import Any
 
 from lightning import Callback, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from bags.callbacks.scalar_logging import psnr
 from bags.modules.bags_module import BagsModule
@@ -39,7 +40,11 @@ class Progress(Callback):
                 TextColumn("{task.fields[numbers]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=self._console,
             )  # fmt: skip
             self._task = self._bar.add_task(
-                "", total=pl_module.schedule.total, completed=trainer.global_step, name=pl_module.settings.name, numbers=""
+                "",
+                total=pl_module.schedule.total,
+                completed=trainer.global_step,
+                name=pl_module.settings.name,
+                numbers="",
             )
             self._bar.start()
 

@@ -10,13 +10,16 @@ from torch import Tensor
 from bags.modules.bags_module import BagsModule
 
 
+LOG_EVERY = 10  # steps
+
+
 class ScalarLogging(Callback):
-    """Logs to whatever loggers the run has, every ``trainer.log_every_n_steps`` steps; nothing without a logger."""
+    """Logs to whatever loggers the run has, every ``LOG_EVERY`` steps; nothing without a logger."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
         """Log this step."""
         output = pl_module.output
-        if not trainer.loggers or output is None or output.phase.step % trainer.log_every_n_steps:
+        if not trainer.loggers or output is None or output.phase.step % LOG_EVERY:
             return
         scalars = {f"loss/{name}": float(value) for name, value in output.losses.items()}
         scalars["loss/total"] = sum(scalars.values())

@@ -28,7 +28,8 @@ def observe(gaussians: Gaussians, gradients: Tensor, radii: Tensor, width: int, 
         gaussians: its ``gradient_sum``, ``gradient_count`` and ``max_radius`` are updated.
         gradients: (N, 2) loss gradient of the projected centres, per pixel.
         radii: (N,) screen radii; 0 where not drawn.
-        width, height: of the image that the loss was taken over; turns pixel gradients into the published NDC units.
+        width: of the image that the loss was taken over; turns pixel gradients into the published NDC units.
+        height: of the same image.
     """
     seen = radii > 0
     ndc = torch.hypot(gradients[:, 0] * (width / 2), gradients[:, 1] * (height / 2))
@@ -83,9 +84,7 @@ def grown(gaussians: Gaussians, growth: Growth, settings: DensifySettings, noise
 
 
 @torch.no_grad()
-def choose_pruned(
-    gaussians: Gaussians, settings: DensifySettings, multi_scale: bool, big: bool
-) -> Tensor:
+def choose_pruned(gaussians: Gaussians, settings: DensifySettings, multi_scale: bool, big: bool) -> Tensor:
     """(N,) bool: Gaussians to remove.
 
     Too transparent (unfiltered opacity below ``min_opacity``; ``init_opacity`` replaces it in the multi-scale phase

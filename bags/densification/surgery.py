@@ -37,9 +37,7 @@ def rebuild(
 
     for name in gaussians.PARAMETERS:
         old = getattr(gaussians, name)
-        replace_parameter(
-            gaussians, optimizer, name, edited(old.data, None if added is None else added[name]), edited
-        )
+        replace_parameter(gaussians, optimizer, name, edited(old.data, None if added is None else added[name]), edited)
     for name in gaussians.BUFFERS:
         setattr(gaussians, name, edited(getattr(gaussians, name)))
 

@@ -1,0 +1,1 @@
+"""The learned parts, their loss and their metrics."""

@@ -72,7 +72,11 @@ class BagsModule(LightningModule):
         self.schedule = ScaleSchedule(settings.schedule)
         self.gaussians = Gaussians(points, settings.model.gaussians, extent)
         self.kernels = KernelSizes.fitted(settings.model.bpn, width)
-        self.bpn = BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn) if settings.model.blur else None
+        self.bpn = (
+            BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn)
+            if settings.model.blur
+            else None
+        )
         self.rasterizer = rasterizer
         self.register_buffer("background", torch.full((3,), float(settings.dataset.white_background)), persistent=False)
         self.background: Tensor

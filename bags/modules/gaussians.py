@@ -17,7 +17,7 @@ SH_C0 = 0.28209479177387814  # the constant spherical harmonic: 1 / (2 sqrt(pi))
 
 
 def random_points(count: int, seed: int) -> PointCloud:
-    """Start of a scene without SfM points: uniform in [-1.3, 1.3]^3 with near-grey colour (docs/method.md section 1)."""
+    """Start without SfM points: uniform in [-1.3, 1.3]^3 with near-grey colour (docs/method.md section 1)."""
     generator = torch.Generator().manual_seed(seed)
     xyz = torch.rand(count, 3, generator=generator) * 2.6 - 1.3
     return PointCloud(xyz, 0.5 + SH_C0 * torch.rand(count, 3, generator=generator) / 255)

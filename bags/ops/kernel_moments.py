@@ -13,7 +13,9 @@ def kernel_moments(features: Tensor, head: Tensor, mask: Tensor) -> tuple[Tensor
     """First and second moments of the effective kernel ``m w + (1 - m) delta`` of every pixel.
 
     Args:
-        features: (C, H, W); head: (K*K, C); mask: (H, W).
+        features: (C, H, W) hidden features.
+        head: (K*K, C) makes kernel logits of them.
+        mask: (H, W) in [0, 1].
 
     Returns:
         mean (2, H, W): displacement (x, y) in pixels, and covariance (3, H, W): (xx, xy, yy) in pixels squared.

@@ -15,7 +15,7 @@ from bags.io.atomic import replacing
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to disk and renames: a killed process leaves the old file intact."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # type: ignore[override]
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path``."""
         with replacing(path) as temporary, open(temporary, "wb") as file:
             torch.save(checkpoint, file)

@@ -12,8 +12,10 @@ from bags.tasks.setup import build, device_name, load_weights, peak_memory_mb, v
 
 
 def run(settings: Settings) -> None:
-    """Judge ``ckpt_path`` (default: the last). The last one's figures replace ``metrics.json``; those of a
-    checkpoint of step N go to ``metrics_N.json``."""
+    """Judge ``ckpt_path`` (default: the last).
+
+    The last one's figures replace ``metrics.json``; those of a checkpoint of step N go to ``metrics_N.json``.
+    """
     path = checkpoint(settings, default="last")
     assert path is not None
     datamodule, module = build(settings)

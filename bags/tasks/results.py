@@ -38,7 +38,11 @@ def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, 
 
 
 def judge(
-    settings: Settings, datamodule: SceneDataModule, module: BagsModule, facts: dict[str, Any], name: str = "metrics.json"
+    settings: Settings,
+    datamodule: SceneDataModule,
+    module: BagsModule,
+    facts: dict[str, Any],
+    name: str = "metrics.json",
 ) -> dict[str, Any]:
     """Metrics and pictures of ``module`` as it is; written to the run's folder and shown.
 
@@ -67,7 +71,9 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
     def number(value: float | None, digits: int) -> str:
         return "-" if value is None else f"{value:.{digits}f}"
 
-    table = Table(title=f"{settings.name} ({settings.model.name}, {metrics['protocol']} protocol)", title_justify="left")
+    table = Table(
+        title=f"{settings.name} ({settings.model.name}, {metrics['protocol']} protocol)", title_justify="left"
+    )
     for column in ("test view", "PSNR", "SSIM", "LPIPS"):
         table.add_column(column, justify="left" if column == "test view" else "right")
     for row in [*metrics["per_view"], {"name": "mean", **metrics}]:
@@ -84,8 +90,7 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
     )
     if "blur_rank_correlation" in metrics:
         console.print(
-            "rank correlation between the photos' true blur and the network's: "
-            f"{metrics['blur_rank_correlation']:.2f}",
+            f"rank correlation between the photos' true blur and the network's: {metrics['blur_rank_correlation']:.2f}",
             highlight=False,
         )
     console.print(f"results in {settings.folder}/", highlight=False)

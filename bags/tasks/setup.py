@@ -30,17 +30,22 @@ def quiet_logs() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
-    """Read the scene and make the module that learns it."""
+def prepare_process(settings: Settings) -> None:
+    """Logs, threads and the seed of the networks' first weights, before anything is made."""
     quiet_logs()
     if settings.trainer.threads is not None:
         torch.set_num_threads(settings.trainer.threads)
+    torch.manual_seed(settings.seed)
+
+
+def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
+    """Read the scene and make the module that learns it."""
+    prepare_process(settings)
     datamodule = SceneDataModule(settings.dataset, ScaleSchedule(settings.schedule), settings.seed)
     datamodule.setup()
     points = datamodule.scene.points
     if len(points.xyz) == 0:
         points = random_points(settings.model.gaussians.random_points, settings.seed)
-    torch.manual_seed(settings.seed)
     module = BagsModule(
         settings,
         points,

@@ -1,0 +1,104 @@
+"""The benchmark's rows: our kernels against the plain alternative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bags.benchmark.inputs import clear_gradients, front_camera, random_splats
+from bags.benchmark.measure import measure, row
+from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
+from bags.rendering.base import make_rasterizer
+from bags.types import Splats
+
+
+def rasterizer_row(width: int, height: int, count: int, repeats: int) -> dict[str, Any]:
+    """Blending forward and backward (projection excluded), Numba against the tile-batched torch reference."""
+    splats = random_splats(count, pixels=2.0, width=width)
+    results, forward = [], []
+    for name in ("numba", "reference"):
+        rasterizer = make_rasterizer(name, "cpu")
+        projection = rasterizer.project(splats, front_camera(width, height), sh_degree=3)  # type: ignore[attr-defined]
+        fields = ("means2d", "conics", "colours", "opacities", "distances")
+        leaves = {key: getattr(projection, key).detach().requires_grad_() for key in fields}
+        flat = type(projection)(**leaves, radii=projection.radii)
+        weights = torch.rand(5, height, width, generator=torch.Generator().manual_seed(1))
+
+        def blend(draw: Any = rasterizer, flat: Any = flat) -> tuple[Tensor, Tensor, Tensor]:
+            images: tuple[Tensor, Tensor, Tensor] = draw.rasterize(flat, torch.zeros(3), width, height)
+            return images
+
+        def both(blend: Callable[..., Any] = blend, leaves: Any = leaves, weights: Tensor = weights) -> None:
+            rgb, depth, alpha = blend()
+            ((rgb * weights[:3]).sum() + (depth * weights[3]).sum() + (alpha * weights[4]).sum()).backward()
+            clear_gradients(*leaves.values())
+
+        few = repeats if name == "numba" else max(1, min(repeats, 2))
+        with torch.no_grad():
+            forward.append(measure(blend, few).ms)
+        results.append(measure(both, few))
+    size = f"{width}x{height} {count // 1000}k"
+    return row(
+        f"rasterizer {size}", *results, ours_forward_ms=round(forward[0], 2), plain_forward_ms=round(forward[1], 2)
+    )
+
+
+def projection_row(count: int, repeats: int) -> dict[str, Any]:
+    """Projection and spherical harmonics, forward and backward."""
+    splats = random_splats(count, pixels=2.0, width=600)
+    results = []
+    for name in ("numba", "reference"):
+        rasterizer = make_rasterizer(name, "cpu")
+
+        def both(draw: Any = rasterizer) -> None:
+            projection = draw.project(splats, front_camera(600, 400), sh_degree=3)
+            parts = (projection.means2d, projection.conics, projection.colours, projection.opacities)
+            torch.stack([part.sum() for part in parts]).sum().backward()
+            clear_gradients(*(getattr(splats, key) for key in Splats.__dataclass_fields__))
+
+        results.append(measure(both, repeats))
+    return row(f"projection and SH {count // 1000}k", *results)
+
+
+def convolution_row(side: int, width: int, height: int, repeats: int) -> dict[str, Any]:
+    """Head product, softmax, gather and mask, forward and backward, against unfold.
+
+    The bound is arithmetic: the matrix products alone (logits twice, their two gradients), done in one piece each.
+    """
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(3, height + side - 1, width + side - 1, generator=generator).requires_grad_()
+    features = torch.randn(64, height, width, generator=generator).requires_grad_()
+    head = (0.1 * torch.randn(side * side, 64, generator=generator)).requires_grad_()
+    mask = torch.rand(height, width, generator=generator).requires_grad_()
+    weights = torch.rand(3, height, width, generator=generator)
+
+    def both(convolve: Callable[..., Tensor], **options: bool) -> None:
+        (convolve(image, features, head, mask, **options) * weights).sum().backward()
+        clear_gradients(image, features, head, mask)
+
+    ours = measure(lambda: both(per_pixel_conv), repeats)
+    half = measure(lambda: both(per_pixel_conv, bfloat16=True), repeats)
+    plain = measure(lambda: both(per_pixel_conv_reference), max(1, min(repeats, 2)))
+    flat = features.detach().flatten(1)
+    rows = 8
+    strip, logits = flat[:, : rows * width], torch.randn(side * side, rows * width)
+
+    def products() -> None:
+        for _ in range(0, height, rows):
+            head.detach() @ strip
+            head.detach() @ strip
+            head.detach().T @ logits
+            logits @ strip.T
+
+    bound = measure(products, repeats)
+    return row(
+        f"convolution K{side} {width}x{height}",
+        ours,
+        plain,
+        ours_bfloat16_ms=round(half.ms, 2),
+        matrix_products_ms=round(bound.ms, 2),
+        part_of_bound=round(bound.ms / ours.ms, 2),
+    )

@@ -1,0 +1,137 @@
+"""A whole training step, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bags.benchmark.inputs import front_camera, random_splats
+from bags.benchmark.measure import measure, row
+from bags.modules.bpn import BPN, Proposal
+from bags.modules.gaussians import Gaussians
+from bags.ops.per_pixel_conv import per_pixel_conv_reference
+from bags.ops.ssim import l1_ssim, ssim_reference
+from bags.rendering.base import Projection, make_rasterizer
+from bags.settings import BPNSettings, GaussianSettings
+from bags.types import PointCloud, Splats
+
+KERNEL = 9
+
+
+def _leaves(value: Any) -> Any:
+    """A dataclass of tensors with every float one cut off its graph."""
+    fields = {key: tensor.detach().requires_grad_(tensor.is_floating_point()) for key, tensor in value.__dict__.items()}
+    return type(value)(**fields)
+
+
+def step_row(width: int, height: int, count: int, pixels: float, blur: bool, repeats: int) -> dict[str, Any]:
+    """Render, blur, loss, backward and Adam as one training step does them, whole and in parts.
+
+    The plain alternative of the whole step swaps in the torch reference of rasteriser, convolution and loss.
+
+    Args:
+        width: of the photo, pixels.
+        height: of the photo, pixels.
+        count: Gaussians.
+        pixels: their standard deviation on screen.
+        blur: with the Blur Proposal Network (kernels of side 9, margin, bfloat16) or without.
+        repeats: of every measurement.
+    """
+    raw = random_splats(count, pixels, width)
+    gaussians = Gaussians(PointCloud(raw.means.detach(), torch.rand(count, 3)), GaussianSettings(), 1.0)
+    gaussians.log_scales.data = raw.scales.detach().log()
+    gaussians.opacity_logits.data = raw.opacities.detach().logit()
+    margin = KERNEL // 2 if blur else 0
+    camera = front_camera(width, height).padded(margin)
+    bpn = BPN(1, (KERNEL,), None, BPNSettings(bfloat16=True)) if blur else None
+    photo = torch.rand(3, height, width)
+    parameters = [*gaussians.parameters(), *(bpn.parameters() if bpn else ())]
+    adam = torch.optim.Adam(parameters, lr=0.0, fused=True)
+
+    def step(name: str, plain: bool) -> None:
+        adam.zero_grad()
+        rasterizer = make_rasterizer(name, "cpu")
+        render = rasterizer(gaussians.splats(), camera, sh_degree=3, background=torch.zeros(3))
+        prediction = render.rgb
+        if bpn is not None:
+            inner = (slice(margin, margin + height), slice(margin, margin + width))
+            proposal = bpn(0, 0, render.rgb[:, inner[0], inner[1]], render.depth[inner])
+            prediction = (
+                per_pixel_conv_reference(render.rgb, proposal.features, proposal.head, proposal.mask)
+                if plain
+                else proposal.blur(render.rgb)
+            )
+        if plain:
+            loss = 0.8 * (prediction - photo).abs().mean() + 0.2 * (1 - ssim_reference(prediction, photo))
+        else:
+            loss = l1_ssim(prediction, photo, 0.2)
+        loss.backward()
+        adam.step()
+
+    ours = measure(lambda: step("numba", False), repeats)
+    plain = measure(lambda: step("reference", True), max(1, min(repeats, 2)))
+    kind = "bags" if blur else "no blur"
+    name = f"step {width}x{height} {count / 1000:g}k {kind}"
+    return row(name, ours, plain, parts_ms=parts(gaussians, bpn, camera, margin, photo, adam, repeats))
+
+
+def parts(
+    gaussians: Gaussians, bpn: BPN | None, camera: Any, margin: int, photo: Tensor, adam: Any, repeats: int
+) -> dict[str, float]:
+    """Milliseconds of each part, forward and backward, on inputs cut off from the parts before."""
+    rasterizer: Any = make_rasterizer("numba", "cpu")
+    timed: dict[str, float] = {}
+
+    def time(name: str, call: Callable[[], object]) -> None:
+        timed[name] = round(measure(call, repeats).ms, 2)
+
+    def backward(*tensors: Tensor) -> None:
+        torch.stack([tensor.sum() for tensor in tensors]).sum().backward()
+
+    time("activation and 3D filter", lambda: backward(*vars(gaussians.splats()).values()))
+    splats: Splats = _leaves(gaussians.splats())
+
+    def project() -> Projection:
+        projected: Projection = rasterizer.project(splats, camera, sh_degree=3)
+        return projected
+
+    def project_and_back() -> None:
+        projected = project()
+        backward(projected.means2d, projected.conics, projected.colours, projected.opacities, projected.distances)
+
+    time("projection and SH", project_and_back)
+    projection: Projection = _leaves(project())
+
+    def blend() -> tuple[Tensor, Tensor, Tensor]:
+        images: tuple[Tensor, Tensor, Tensor] = rasterizer.rasterize(
+            projection, torch.zeros(3), camera.width, camera.height
+        )
+        return images
+
+    time("rasteriser", lambda: backward(*blend()))
+    rgb = blend()[0].detach().requires_grad_()
+    height, width = photo.shape[1:]
+    if bpn is not None:
+        sharp, depth = rgb.detach()[:, margin : margin + height, margin : margin + width], torch.rand(height, width)
+        features = bpn.render_features
+        assert features is not None
+        proposal = bpn(0, 0, sharp, depth)
+        cut = Proposal(
+            *(tensor.detach().requires_grad_() for tensor in (proposal.features, proposal.head, proposal.mask)),
+            proposal.bfloat16,
+        )
+
+        def propose() -> None:
+            proposal = bpn(0, 0, sharp, depth)
+            backward(proposal.features, proposal.mask)
+
+        time("BPN", propose)
+        time("of it, render features", lambda: backward(features(sharp, depth)))
+        time("per-pixel convolution", lambda: backward(cut.blur(rgb)))
+    prediction = torch.rand_like(photo).requires_grad_()
+    time("loss", lambda: l1_ssim(prediction, photo, 0.2).backward())
+    time("Adam", adam.step)
+    return timed
