@@ -1,8 +1,8 @@
 """Blur with one softmax kernel per pixel (docs/method.md section 3), never holding all kernels at once.
 
-Kernel entries are in row-major order: entry ``k = (dy + p) * K + (dx + p)``, with ``p = (K - 1) / 2`` and ``dy, dx`` from
-``-p`` to ``p``, weighs ``I(y + dy, x + dx)``; ``k = 0`` is the top left neighbour. (A correlation: the kernel is not
-flipped.) ``I`` comes padded by ``p`` on every side, so what lies beyond the border is the caller's choice.
+Kernel entries are in row-major order: entry ``k = (dy + p) * K + (dx + p)``, with ``p = (K - 1) / 2`` and ``dy, dx``
+from ``-p`` to ``p``, weighs ``I(y + dy, x + dx)``; ``k = 0`` is the top left neighbour. (A correlation: the kernel is
+not flipped.) ``I`` comes padded by ``p`` on every side, so what lies beyond the border is the caller's choice.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ def _patches(image: Tensor, side: int) -> Tensor:
 
 class _PerPixelConv(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, image: Tensor, features: Tensor, head: Tensor, mask: Tensor, bfloat16: bool
-    ) -> Tensor:
+    def forward(ctx: Any, image: Tensor, features: Tensor, head: Tensor, mask: Tensor, bfloat16: bool) -> Tensor:
         image, features = image.contiguous(), features.contiguous()
         factors = torch.bfloat16 if bfloat16 else features.dtype
         factor, weights = features.to(factors), head.to(factors)

@@ -2,8 +2,8 @@
 
 Every inner loop runs over one image row with few arrays, so that LLVM can tell the arrays apart at run time and
 vectorises it, while the rows stay in the first-level cache. Indices are unsigned: the wrap-around of signed ones blocks
-vectorisation. A kernel handles piece ``piece`` of ``pieces`` (``bags.ops.threads.run_pieces``); pieces are cut along rows
-and none adds to another's numbers, so the results do not depend on how many there are.
+vectorisation. A kernel handles piece ``piece`` of ``pieces`` (``bags.ops.threads.run_pieces``); pieces are cut along
+rows and none adds to another's numbers, so the results do not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def forward_rows(piece, pieces, logits, image, first, log_sum, blurred):
     """Softmax and gather of the rows ``first, first + 1, ...`` that ``logits`` (K*K, R, W) holds.
 
     Args:
-        piece, pieces: which part of the rows.
+        piece: which part of the rows.
+        pieces: of how many.
         logits: (K*K, R, W), kept as they are.
         image: (3, H + K - 1, W + K - 1).
         first: row of ``blurred`` that the strip begins with.
@@ -82,7 +83,7 @@ def forward_rows(piece, pieces, logits, image, first, log_sum, blurred):
         blurred: (3, H, W) gets the softmax-weighted sum.
     """
     taps, rows, width = logits.shape
-    side = int(round(math.sqrt(taps)))
+    side = image.shape[2] - width + 1
     for row in range(rows * piece // pieces, rows * (piece + 1) // pieces):
         y = first + row
         top, total, weight = np.empty(width, _F), np.zeros(width, _F), np.empty(width, _F)
@@ -108,7 +109,8 @@ def backward_rows(piece, pieces, logits, image, first, log_sum, grad, mean, scat
     """Gradients of ``forward_rows``; ``logits`` is overwritten with its gradient.
 
     Args:
-        piece, pieces: which part of the rows.
+        piece: which part of the rows.
+        pieces: of how many.
         logits: (K*K, R, W) as they were in the forward pass.
         image: (3, H + K - 1, W + K - 1).
         first: row that the strip begins with.
@@ -127,9 +129,8 @@ def backward_rows(piece, pieces, logits, image, first, log_sum, grad, mean, scat
             dy, dx = k // side, k % side
             z = y + dy
             _exp_difference(logits[k, row], log_sum[y], weight)
-            _dot3_minus(
-                grad[0, y], image[0, z, dx:], grad[1, y], image[1, z, dx:], grad[2, y], image[2, z, dx:], mean[y], centred
-            )
+            red, green, blue = image[0, z, dx:], image[1, z, dx:], image[2, z, dx:]
+            _dot3_minus(grad[0, y], red, grad[1, y], green, grad[2, y], blue, mean[y], centred)
             for c in range(3):
                 _add_product(weight, grad[c, y], scattered[row, c, dy, dx:])
             _multiply(centred, weight)
@@ -141,7 +142,8 @@ def gather_rows(piece, pieces, scattered, first, image_grad):
     """Add what a strip's rows scattered to the image gradient, each image row in the order of the strip's rows.
 
     Args:
-        piece, pieces: which part of the R + K - 1 image rows that the strip has read.
+        piece: which part of the R + K - 1 image rows that the strip has read.
+        pieces: of how many.
         scattered: (R, 3, K, W + K - 1) from ``backward_rows``.
         first: row that the strip begins with.
         image_grad: (3, H + K - 1, W + K - 1) is added to.

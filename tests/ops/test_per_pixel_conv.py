@@ -1,0 +1,176 @@
+"""The per-pixel convolution in strips against its plain reference in float64."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import bags.ops.per_pixel_conv as module
+from bags.ops.per_pixel_conv import kernels_at, per_pixel_conv, per_pixel_conv_reference, strip_rows
+
+NAMES = ("result", "image", "features", "head", "mask")
+
+
+def inputs(side: int, height: int, width: int, channels: int = 8, sharpness: float = 1.0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(side * 1000 + height)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    image = normal(3, height + side - 1, width + side - 1)
+    head = normal(side * side, channels) * sharpness / math.sqrt(channels)
+    return [image, normal(channels, height, width), head, normal(height, width).sigmoid()]
+
+
+def run(function: Any, tensors: list[Tensor], dtype: torch.dtype, *args: Any) -> list[Tensor]:
+    """Result and gradients to all four tensors, for a fixed random gradient of the result."""
+    leaves = [x.to(dtype).requires_grad_() for x in tensors]
+    result = function(*leaves, *args)
+    grad = torch.randn(result.shape, generator=torch.Generator().manual_seed(5)).to(dtype)
+    return [result.detach(), *torch.autograd.grad(result, leaves, grad)]
+
+
+def errors(values: list[Tensor], references: list[Tensor], sharpness: float = 1.0) -> dict[str, float]:
+    """Largest error relative to the largest value, of at least a tenth of the inputs' size: where one weight
+    takes all (K = 1, saturated kernels), gradients of features and head cancel to 0, rounded as terms of that size."""
+    return {
+        name: float((a - b).abs().max() / b.abs().max().clamp_min(0.1 * sharpness))
+        for name, a, b in zip(NAMES, values, references, strict=True)
+    }
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 30.0])
+@pytest.mark.parametrize("side", [1, 3, 5, 9, 17])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 3), (37, 23)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
+def test_values_and_gradients(
+    side: int, height: int, width: int, sharpness: float, dtype: torch.dtype, tolerance: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Float32 runs the numba kernels, float64 the torch strips; several strips of unequal height each."""
+    monkeypatch.setattr(module, "STRIP_BYTES", 4 * side * side * width * 5)
+    tensors = inputs(side, height, width, sharpness=sharpness)
+    expected = run(per_pixel_conv_reference, tensors, torch.float64)
+    found = errors(run(per_pixel_conv, tensors, dtype), expected, sharpness)
+    assert max(found.values()) < tolerance, found  # worst seen: 9e-6 in float32, 6e-14 in float64
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_mask_extremes(value: float) -> None:
+    tensors = inputs(5, 11, 14)
+    tensors[3].fill_(value)
+    found = errors(run(per_pixel_conv, tensors, torch.float32), run(per_pixel_conv_reference, tensors, torch.float64))
+    assert max(found.values()) < 1e-4, found
+    if value == 0:
+        assert torch.equal(per_pixel_conv(*tensors), tensors[0][:, 2:-2, 2:-2])
+
+
+def test_huge_logits_are_finite_and_pick_one_neighbour() -> None:
+    image, features, head, mask = inputs(3, 6, 7)
+    picked = 2  # the top right neighbour
+    head.zero_()[picked] = 1000.0
+    results = run(per_pixel_conv, [image, features.fill_(1.0), head, mask.fill_(1.0)], torch.float32)
+    assert all(x.isfinite().all() for x in results)
+    torch.testing.assert_close(results[0], image[:, 0:6, 2:9])
+
+
+def test_gradcheck_of_the_torch_strips() -> None:
+    tensors = [x.double().requires_grad_() for x in inputs(3, 4, 5, channels=2)]
+    assert torch.autograd.gradcheck(per_pixel_conv, tensors)
+
+
+def test_runs_are_bitwise_equal_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STRIP_BYTES", 4 * 81 * 23 * 8)
+    tensors, threads = inputs(9, 37, 23), torch.get_num_threads()
+    first = run(per_pixel_conv, tensors, torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(first, run(per_pixel_conv, tensors, torch.float32), strict=True))
+    for pieces in (1, 2, 3, 8):
+        monkeypatch.setattr(module, "piece_count", lambda items, smallest, pieces=pieces: pieces)
+        again = run(per_pixel_conv, tensors, torch.float32)
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True)), f"{pieces} pieces, {threads} threads"
+
+
+def test_bfloat16_is_close() -> None:
+    tensors = inputs(9, 37, 23, channels=64)
+    expected = run(per_pixel_conv_reference, tensors, torch.float64)
+    found = errors(run(per_pixel_conv, tensors, torch.float32, True), expected)
+    assert 1e-5 < max(found.values()) < 2e-2, found  # worst seen: 8e-3
+    assert found["result"] < 3e-3
+
+
+def test_kernels_at_are_oriented_as_they_act() -> None:
+    """An image with a single bright pixel reads the kernels out."""
+    _, features, head, mask = inputs(5, 9, 8)
+    kernel = kernels_at(features, head, torch.tensor([4, 6]), torch.tensor([3, 2]))
+    assert kernel.shape == (2, 5, 5)
+    for dy in range(-2, 3):
+        for dx in range(-2, 3):
+            image = torch.zeros(3, 13, 12)
+            image[:, 2 + 4 + dy, 2 + 3 + dx] = 1.0
+            blurred = per_pixel_conv(image, features, head, torch.ones_like(mask))
+            torch.testing.assert_close(blurred[0, 4, 3], kernel[0, 2 + dy, 2 + dx])
+
+
+class _Live(TorchDispatchMode):
+    """Bytes of the tensors that torch makes under it: the most alive at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storages: dict[int, tuple[Any, int]] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                self.storages[storage.data_ptr()] = (weakref.ref(tensor), storage.nbytes())
+        alive = [size for tensor, size in self.storages.values() if tensor() is not None]
+        self.peak = max(self.peak, sum(alive))
+        return result
+
+
+def test_memory_is_that_of_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside inputs, results and their gradients only one strip and a few images live at a time."""
+    side, height, width, channels = 9, 200, 40, 8
+    tensors = inputs(side, height, width, channels)
+    rows = 5
+    monkeypatch.setattr(module, "STRIP_BYTES", 4 * side * side * rows * width)
+    assert strip_rows(side, width) == rows
+    strip = 4 * rows * (side * side * width + 3 * side * (width + side - 1))  # logits, and what the rows scatter
+    plane = 4 * (height + side - 1) * (width + side - 1)
+    gradients = 4 * sum(x.numel() for x in tensors)
+    bound = gradients + 2 * strip + 22 * plane  # the next strip's logits are made before the last's are let go
+
+    def peak(function: Any) -> int:
+        with _Live() as live:
+            run(function, tensors, torch.float32)
+        return live.peak
+
+    kernels = 4 * side * side * height * width
+    assert gradients + strip < peak(per_pixel_conv) < bound < kernels
+    assert peak(per_pixel_conv_reference) > 4 * kernels  # the weights and three channels of patches
+
+
+def test_import_loads_no_numba() -> None:
+    code = "import sys, bags.ops.per_pixel_conv, bags.modules.bpn; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [(0, "half a kernel larger"), (1, "features are"), (2, "square of an odd")],
+)
+def test_shapes_that_do_not_fit(changed: int, message: str) -> None:
+    tensors = inputs(3, 5, 6)
+    tensors[changed] = tensors[changed][:-1] if changed else tensors[changed][:, :-1]
+    with pytest.raises(ValueError, match=message):
+        per_pixel_conv(*tensors)
