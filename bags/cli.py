@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def _run(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Entry point of ``run.py`` and of the console script."""
+    # Before torch loads: its idle threads sleep instead of spinning on the cores that our kernels' threads need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     register()
     _run()
 
