@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pycolmap
@@ -8,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from bags.datamodules.parsers import colmap_files
 from bags.datamodules.parsers.colmap import parse_colmap
-from bags.datamodules.parsers.colmap_files import CAMERA_MODELS, read_model
+from bags.datamodules.parsers.colmap_files import read_model
 from bags.errors import DataError
 from bags.settings import DatasetSettings
 
@@ -58,18 +61,21 @@ def test_simple_pinhole_and_sparse_without_number(colmap_scene):
     assert (camera.fx, camera.fy) == (40.0, 40.0)
 
 
-def test_all_camera_models_are_read_and_the_distorted_ones_refused(colmap_scene, tmp_path):
-    for number, (model, count) in CAMERA_MODELS.items():
-        params = [50.0] * count
-        reconstruction = pycolmap.Reconstruction()
-        camera = pycolmap.Camera(model=model, width=48, height=32, params=params, camera_id=3)
+@pytest.mark.parametrize("text", [False, True])
+def test_all_camera_models_are_read(tmp_path, text):
+    reconstruction, expected = pycolmap.Reconstruction(), {}
+    models = [model for name, model in pycolmap.CameraModelId.__members__.items() if name != "INVALID"]
+    for number, model in enumerate(models, start=3):
+        camera = pycolmap.Camera.create_from_model_id(number, model, 50.0, 48, 32)
+        camera.params = np.arange(len(camera.params)) + 0.1
         reconstruction.add_camera_with_trivial_rig(camera)
-        for text in (False, True):
-            folder = tmp_path / f"{number}_{text}"
-            folder.mkdir()
-            reconstruction.write_text(str(folder)) if text else reconstruction.write_binary(str(folder))
-            ours = read_model(folder).cameras[3]
-            assert (ours.model, ours.params) == (model, tuple(params))
+        expected[number] = colmap_files.ColmapCamera(model.name, 48, 32, tuple(camera.params.tolist()))
+    reconstruction.write_text(str(tmp_path)) if text else reconstruction.write_binary(str(tmp_path))
+    assert len(expected) >= 11
+    assert read_model(tmp_path).cameras == expected
+
+
+def test_distorted_cameras_are_refused(colmap_scene):
     root = colmap_scene(model="SIMPLE_RADIAL", params=(50.0, 24.0, 16.0, 0.01))
     with pytest.raises(DataError, match=r"SIMPLE_RADIAL.*image_undistorter"):
         parse_colmap(settings(root))
@@ -154,6 +160,36 @@ def test_binary_file_cut_short(colmap_scene, name, keep):
 
 
 @pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
+def test_binary_file_too_long(colmap_scene, name):
+    root = colmap_scene()
+    with (root / f"sparse/0/{name}.bin").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(DataError, match=rf"{name}\.bin: not a whole COLMAP file"):
+        parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize(("code", "reason"), [("os.abort()", "SIGABRT"), ("time.sleep(60)", "after 1 s")])
+def test_child_that_crashes_or_hangs(colmap_scene, monkeypatch, tmp_path, code, reason):
+    child = tmp_path / "child.py"
+    child.write_text(f"import os, sys, time\nopen(sys.argv[3] + '/cameras.json', 'w')\n{code}\n")
+    monkeypatch.setattr(colmap_files, "CHILD", child)
+    monkeypatch.setattr(colmap_files, "TIMEOUT", (1.0, 0.0))
+    with pytest.raises(DataError, match=rf"images\.bin: not a whole COLMAP file \(.*{reason}"):
+        parse_colmap(settings(colmap_scene()))
+
+
+def test_pycolmap_stays_in_the_child(colmap_scene):
+    code = """
+import sys
+from pathlib import Path
+from bags.datamodules.parsers.colmap_files import read_model
+assert len(read_model(Path(sys.argv[1])).images) == 4
+assert "pycolmap" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, str(colmap_scene() / "sparse/0")], check=True)
+
+
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
 def test_binary_file_of_noise(colmap_scene, name):
     root = colmap_scene()
     path = root / f"sparse/0/{name}.bin"
@@ -166,6 +202,7 @@ def test_binary_file_of_noise(colmap_scene, name):
     ("name", "line"),
     [
         ("cameras", "1 PINHOLE 48 32 50 52 24"),
+        ("cameras", "1 PINHOLE 48 32 nan 52 24 16"),
         ("images", "1 1 0 0"),
         ("images", "1 1 0 0 0 0 0 0 1"),
         ("points3D", "1 0.5 0.5 x 0 0 0"),
@@ -199,14 +236,20 @@ def test_photos_of_one_name(colmap_scene):
         parse_colmap(settings(root))
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [("1 PINHOLE 48 32 50", "1 PINHOLE 48 32 -50"), ("1 PINHOLE 48 32 50", "1 PINHOLE 48 32 nan")]
-)
-def test_impossible_camera(colmap_scene, old, new):
+def test_impossible_camera(colmap_scene):
     root = colmap_scene(text=True)
     path = root / "sparse/0/cameras.txt"
-    changed = path.read_text().replace(old, new)
+    changed = path.read_text().replace("1 PINHOLE 48 32 50", "1 PINHOLE 48 32 -50")
     assert changed != path.read_text()
     path.write_text(changed)
+    with pytest.raises(DataError, match=r"a\.png: COLMAP gives this photo an impossible camera"):
+        parse_colmap(settings(root))
+
+
+def test_impossible_pose(colmap_scene):
+    root = colmap_scene(names=("a.png",))
+    path = root / "sparse/0/images.bin"
+    data = path.read_bytes()
+    path.write_bytes(data[:44] + np.float64(np.nan).tobytes() + data[52:])  # count, number, quaternion, then x
     with pytest.raises(DataError, match=r"a\.png: COLMAP gives this photo an impossible camera"):
         parse_colmap(settings(root))
