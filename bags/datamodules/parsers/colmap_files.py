@@ -69,7 +69,7 @@ def read_model(folder: Path) -> ColmapModel:
         cameras, images, points = (json.loads(Path(out, f"{name}.json").read_text()) for name in FILES)
     table = np.array(points, dtype=np.float64).reshape(-1, 6)
     return ColmapModel(
-        {number: ColmapCamera(model, *size, tuple(params)) for number, model, size, params in cameras},
+        {number: ColmapCamera(model, w, h, tuple(params)) for number, model, (w, h), params in cameras},
         [ColmapImage(name, tuple(turn), tuple(move), camera) for _, name, turn, move, camera in images],
         table[:, :3],
         table[:, 3:],
