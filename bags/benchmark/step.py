@@ -21,6 +21,11 @@ from bags.types import PointCloud, Splats
 KERNEL = 9
 
 
+def _cut(*tensors: Tensor) -> list[Tensor]:
+    """The tensors as leaves of their own."""
+    return [tensor.detach().requires_grad_() for tensor in tensors]
+
+
 def _leaves(value: Any) -> Any:
     """A dataclass of tensors with every float one cut off its graph."""
     fields = {key: tensor.detach().requires_grad_(tensor.is_floating_point()) for key, tensor in value.__dict__.items()}
@@ -119,10 +124,10 @@ def parts(
         features = bpn.render_features
         assert features is not None
         proposal = bpn(0, 0, sharp, depth)
-        cut = Proposal(
-            *(tensor.detach().requires_grad_() for tensor in (proposal.features, proposal.head, proposal.mask)),
-            proposal.bfloat16,
+        features_in, head, mask = (
+            t.detach().requires_grad_() for t in (proposal.features, proposal.head, proposal.mask)
         )
+        cut = Proposal(features_in, head, mask, proposal.bfloat16)
 
         def propose() -> None:
             proposal = bpn(0, 0, sharp, depth)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from bags.io.images import tile, write_png
@@ -28,7 +29,7 @@ class ImageLogging(Callback):
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):  # wandb
                 logger.log_image("train/view", [picture.permute(1, 2, 0).cpu().numpy()], step=step)
-            elif hasattr(logger.experiment, "add_image"):  # tensorboard
+            elif isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("train/view", picture, step)
 
 

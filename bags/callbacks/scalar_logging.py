@@ -9,7 +9,6 @@ from torch import Tensor
 
 from bags.modules.bags_module import BagsModule
 
-
 LOG_EVERY = 10  # steps
 
 

@@ -6,6 +6,7 @@ vectorisation. A kernel handles piece ``piece`` of ``pieces`` (``bags.ops.thread
 rows and none adds to another's numbers, so the results do not depend on how many there are.
 """
 
+# mypy: disable-error-code="no-untyped-def,call-overload"
 from __future__ import annotations
 
 import math

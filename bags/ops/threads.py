@@ -1,9 +1,8 @@
 """Threads for kernels, as many as torch uses.
 
-``run_pieces`` runs kernels that release Python's lock (Numba with ``nogil=True``) on threads of its own, which sleep
-when idle and take pieces as they come free. ``use_torch_threads`` is for kernels on Numba's own layer
-(``parallel=True``): there OpenMP is a second runtime beside torch's, and on busy cores the two spin against each other
-(4 ms lost a call, seen on 2 cores).
+Kernels release Python's lock (Numba with ``nogil=True``) and run on threads of this module, which sleep when idle and
+take pieces as they come free. Numba's own layers are not used: its OpenMP would be a second runtime beside torch's, and
+on busy cores the two spin against each other (4 ms lost a call, seen on 2 cores).
 """
 
 from __future__ import annotations
@@ -49,17 +48,3 @@ def run_pieces(kernel: Callable[..., None], pieces: int, *args: object) -> None:
 def piece_count(items: int, smallest: int) -> int:
     """Pieces to cut ``items`` into: at least ``smallest`` items each, at most 4 a thread, never 0."""
     return max(1, min(items // smallest, 4 * torch.get_num_threads()))
-
-
-def use_torch_threads() -> None:
-    """Let numba's parallel kernels use as many threads as torch does; call it before every parallel kernel.
-
-    It costs microseconds. Numba's thread pool is chosen once, at the first parallel kernel of the process: OpenMP is
-    preferred, as torch uses it too (numba's own first choice, TBB, halved the speed where its library happened to be
-    installed, and its last one, workqueue, is not thread-safe). ``NUMBA_THREADING_LAYER`` overrules this.
-    Numba counts threads per calling thread, hence a call each time rather than once.
-    """
-    import numba
-
-    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))

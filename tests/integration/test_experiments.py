@@ -27,4 +27,5 @@ def test_the_paper_is_untouched() -> None:
     assert (settings.loss.ssim, settings.loss.mask, settings.optim.bpn) == (0.2, 0.001, 5e-4)
     assert (settings.schedule.iterations, settings.schedule.ms_steps) == (49_000, 9_000)
     assert settings.schedule.sharp_after_restart and settings.schedule.sharp_steps == 250
-    assert (settings.densify.gradient, settings.densify.init_gradient, settings.densify.min_opacity) == (2e-4, 8e-4, 0.1)
+    assert (settings.densify.gradient, settings.densify.init_gradient) == (2e-4, 8e-4)
+    assert (settings.densify.min_opacity, settings.densify.prune_screen) == (0.1, None)
