@@ -111,7 +111,7 @@ class ScaleSchedule:
 
     def resets_opacity(self, step: int) -> bool:
         """Are opacities reset at ``step``? Never so late that the run would end before they have recovered."""
-        recovers = self.total - step >= min(self.settings.shortest_opacity_reset_every, self.opacity_reset_every) / 2
+        recovers = self.total - step >= min(self.settings.shortest_opacity_reset_every, self.opacity_reset_every)
         return self.densifying(step) and recovers and self.at(step).clock % self.opacity_reset_every == 0
 
     def prunes_big(self, step: int) -> bool:

@@ -120,6 +120,7 @@ class BPNSettings:
         position_channels: channels of the positional code; a multiple of 4.
         rgbd_channels: channels of the render features.
         hidden: channels of all hidden layers.
+        mask_bias: added to the mask before its sigmoid; below 0 the network starts from "sharp" (published: 0).
         margin: render half a kernel more on every side instead of padding with zeros (beyond the published method).
         bfloat16: run the network's convolutions in bfloat16.
     """
@@ -134,6 +135,7 @@ class BPNSettings:
     position_channels: int = 16
     rgbd_channels: int = 32
     hidden: int = 64
+    mask_bias: float = 0.0
     margin: bool = False
     bfloat16: bool = False
 

@@ -92,3 +92,9 @@ def test_tiny_runs_visit_scales_in_order(steps: int) -> None:
 def test_impossible_schedules_name_their_key(change: dict[str, object], key: str) -> None:
     with pytest.raises(SettingError, match=key.replace(".", r"\.")):
         ScheduleSettings(**{"iterations": 49_000, "ms_steps": 9_000, **change})  # type: ignore[arg-type]
+
+
+def test_no_opacity_reset_so_late_that_the_run_ends_before_it_recovers() -> None:
+    """A reset 500 steps before the end of a 3000 step run cost a whole dB at its end."""
+    clock = ScaleSchedule(ScheduleSettings(iterations=30_000, ms_steps=9_000, steps=3000))
+    assert [step for step in range(1, 3001) if clock.resets_opacity(step)] == [800, 1700]

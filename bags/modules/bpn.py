@@ -168,7 +168,7 @@ class BPN(nn.Module):
         hidden = self._first_layer(_weight(network.layers[0]), view, rgb, depth)
         for layer in network.layers[1 : level + 1]:
             hidden = (_weight(layer) @ hidden).relu_()
-        mask = (_weight(network.mask_heads[str(level)]) @ hidden).sigmoid()
+        mask = (_weight(network.mask_heads[str(level)]) @ hidden + self.settings.mask_bias).sigmoid()
         head = _weight(network.kernel_heads[str(level)])
         return Proposal(hidden.unflatten(1, depth.shape), head, mask.reshape(depth.shape), self.settings.bfloat16)
 
