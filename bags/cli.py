@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bags.config import register, to_settings
+from bags.config import on_top_of_saved, register, to_settings
 from bags.errors import BagsError, SettingError
+from bags.settings import Settings
 
 TASKS = ("train", "evaluate", "render", "benchmark")
+ON_A_RUN = ("evaluate", "render")  # tasks that take a finished run's own settings
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -27,15 +31,30 @@ def config_folder() -> str:
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")
 def _run(cfg: DictConfig) -> None:
     try:
-        settings = to_settings(cfg)
-        if settings.task not in TASKS:
-            raise SettingError("task", settings.task, f"must be one of {', '.join(TASKS)}")
+        settings = _settings(cfg)
         logging.captureWarnings(True)
         # Imported only now: a mistake in the settings is told before torch and lightning load.
         importlib.import_module(f"bags.tasks.{settings.task}").run(settings)
     except BagsError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _settings(cfg: DictConfig) -> Settings:
+    """Checked settings of this job; those of a finished run underneath, where the task works on one."""
+    hydra_cfg = HydraConfig.get()
+    overrides = list(hydra_cfg.overrides.task)
+    if hydra_cfg.mode == RunMode.MULTIRUN and not any(override.startswith("name=") for override in overrides):
+        # Else the jobs would share one folder. The number is that of the job within the sweep.
+        cfg.name = f"{cfg.name}-seed{cfg.seed}-job{hydra_cfg.job.num}"
+    if cfg.task not in TASKS:
+        raise SettingError("task", cfg.task, f"must be one of {', '.join(TASKS)}")
+    if cfg.task in ON_A_RUN:
+        saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
+        if not saved.is_file():
+            raise BagsError(f"no run in {saved.parent}: train it first, or say which one with name= or output_root=")
+        cfg = on_top_of_saved(cfg, saved, overrides)
+    return to_settings(cfg)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -32,6 +33,24 @@ def to_settings(cfg: DictConfig) -> Settings:
     """
     plain = OmegaConf.to_container(cfg, resolve=True)
     return _build(Settings, plain, "")
+
+
+def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> DictConfig:
+    """A finished run's configuration with what the command line says now.
+
+    Args:
+        cfg: composed from the command line.
+        saved: the run's ``config.yaml``.
+        overrides: ``key=value`` of the command line; a key may be a value's or a group's (the whole section is taken).
+    """
+    merged = OmegaConf.create(OmegaConf.to_container(OmegaConf.load(saved)))
+    assert isinstance(merged, DictConfig)
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        value = OmegaConf.select(cfg, key)
+        if value is not None or OmegaConf.select(merged, key) is not None:
+            OmegaConf.update(merged, key, value, merge=False, force_add=True)
+    return merged
 
 
 def instantiate(section: dict[str, Any], **extra: Any) -> list[Any]:

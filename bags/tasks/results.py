@@ -34,7 +34,6 @@ def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, 
     scalars = {f"test/{key}": metrics[key] for key in ("psnr", "ssim", "lpips") if metrics[key] is not None}
     for logger in trainer.loggers:
         logger.log_metrics(scalars, step=trainer.global_step)
-        logger.finalize("success")
 
 
 def judge(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.logging import RichHandler
 
 from bags import __version__
@@ -25,7 +26,8 @@ from bags.settings import Settings
 
 def quiet_logs() -> None:
     """One tidy log on stderr; the libraries' chatter stays out of it."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)], force=True)
+    handler = RichHandler(console=Console(stderr=True), show_path=False)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)
     for name in ("lightning", "lightning.pytorch", "lightning.fabric", "numba", "PIL", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

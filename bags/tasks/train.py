@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from lightning import Trainer
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 from bags.callbacks import Checkpoint
 from bags.config import instantiate
-from bags.run_folder import begin, checkpoint
+from bags.run_folder import begin, checkpoint, plain
 from bags.settings import Settings
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
 from bags.tasks.results import finish
@@ -25,14 +28,27 @@ def run(settings: Settings) -> None:
     if aside := begin(settings):
         log.info("the earlier run of this name is now %s", aside)
     trainer = make_trainer(settings)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
-        trainer.fit(module, datamodule=datamodule, ckpt_path=str(resumed) if resumed else None, weights_only=True)
-    stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]
-    if stopper is not None and stopper.stopped:
-        log.info("stopped at step %d; go on with the same command and ckpt_path=last", trainer.global_step)
-        return
-    finish(settings, datamodule, module, trainer)
+    try:
+        for logger in trainer.loggers:
+            logger.log_hyperparams(plain(asdict(settings)))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+            trainer.fit(module, datamodule=datamodule, ckpt_path=str(resumed) if resumed else None, weights_only=True)
+        stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]
+        if stopper is not None and stopper.stopped:
+            log.info("stopped at step %d; go on with the same command and ckpt_path=last", trainer.global_step)
+        else:
+            finish(settings, datamodule, module, trainer)
+    finally:
+        close(trainer.loggers)
+
+
+def close(loggers: Sequence[Logger]) -> None:
+    """Finish every logger, whatever happened: the next job of a sweep shares this process."""
+    for logger in loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
 
 
 def make_trainer(settings: Settings) -> Trainer:

@@ -1,0 +1,58 @@
+"""The command line as people use it: sweeps, a finished run evaluated again, a signal in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.integration.test_training import TINY
+
+RUN = [sys.executable, str(Path(__file__).parents[2] / "run.py")]
+
+
+def bags(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *overrides], cwd=folder, capture_output=True, text=True)
+
+
+def test_sweep_gives_every_job_its_folder_and_evaluate_needs_only_the_name(tmp_path: Path) -> None:
+    sweep = bags(tmp_path, "-m", *TINY, "schedule.steps=6", "seed=1,2")
+    assert sweep.returncode == 0, sweep.stderr
+    folders = sorted(path.name for path in (tmp_path / "outputs").iterdir())
+    assert folders == ["demo-seed1-job0", "demo-seed2-job1"]
+    again = bags(tmp_path, "task=evaluate", f"name={folders[0]}", "metrics=mip_splatting", "metrics.lpips=false")
+    assert again.returncode == 0, again.stderr
+    metrics = json.loads((tmp_path / "outputs" / folders[0] / "metrics.json").read_text())
+    assert metrics["protocol"] == "mip_splatting" and metrics["steps"] == 6
+
+
+def test_evaluating_what_was_never_trained(tmp_path: Path) -> None:
+    result = bags(tmp_path, "task=evaluate", "name=nothing")
+    assert result.returncode == 1 and "outputs/nothing" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [*RUN, *TINY, "schedule.steps=100000", "trainer.progress=false", "output.checkpoint_steps=[3]"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for _ in range(600):
+            if (tmp_path / "outputs/demo/checkpoints/step_3.ckpt").exists():
+                break
+            time.sleep(0.1)
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert "ckpt_path=last" in " ".join(said.split()), said
+    assert (tmp_path / "outputs/demo/checkpoints/last.ckpt").is_file()
+    assert not (tmp_path / "outputs/demo/metrics.json").exists()
+
+
+def test_mistakes_in_data_are_told_without_a_traceback(tmp_path: Path) -> None:
+    result = bags(tmp_path, "scene=own", f"dataset.root={tmp_path}/nowhere")
+    assert result.returncode == 1 and "nowhere" in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "outputs").exists()

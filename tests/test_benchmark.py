@@ -1,0 +1,40 @@
+"""The benchmark's arithmetic and its file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bags.benchmark.measure import Measured, peak_mb, row
+from bags.tasks import benchmark
+from tests.integration.test_training import settings_of
+
+
+def test_row_ratios() -> None:
+    line = row("x", Measured(2.0, 0.1, 10.0), Measured(50.0, 1.0, 200.0), extra=3)
+    assert (line["ratio"], line["memory_ratio"], line["extra"]) == (25.0, 20.0, 3)
+    assert row("x", Measured(2.0, 0.1, None), Measured(50.0, 1.0, 200.0))["memory_ratio"] is None
+
+
+def test_peak_memory_sees_what_is_freed_again() -> None:
+    used = peak_mb(lambda: torch.ones(50_000_000).sum())
+    if used is None:
+        pytest.skip("not Linux")
+    assert 190 < used < 260
+
+
+def test_benchmark_writes_its_rows(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "task=benchmark", "benchmark.full=false", "benchmark.repeats=1", "name=bench")
+    benchmark.run(settings)
+    result = json.loads((tmp_path / "bench" / "benchmark.json").read_text())
+    assert result["machine"]
+    names = [line["name"] for line in result["rows"]]
+    assert names[0] == "rasterizer 160x120 5k" and any(name.startswith("step ") for name in names)
+    for line in result["rows"]:
+        assert line["ours_ms"] > 0 and line["plain_ms"] > 0
+        assert line["ratio"] == pytest.approx(line["plain_ms"] / line["ours_ms"], rel=0.05)
+    parts = result["rows"][-1]["parts_ms"]
+    assert {"projection and SH", "rasteriser", "BPN", "per-pixel convolution", "loss", "Adam"} <= set(parts)
