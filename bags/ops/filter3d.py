@@ -25,14 +25,12 @@ def smallest_depth(means: Tensor, cameras: Sequence[Camera]) -> tuple[Tensor, Te
     """
     depth = torch.full_like(means[:, 0], torch.inf)
     for camera in cameras:
-        local = means @ camera.rotation.to(means).T + camera.translation.to(means)
-        z = local[:, 2].clamp_min(1e-3)
-        u = local[:, 0] / z * camera.fx + camera.width / 2
-        v = local[:, 1] / z * camera.fy + camera.height / 2
-        inside_x = (u >= -BORDER * camera.width) & (u <= (1 + BORDER) * camera.width)
-        inside_y = (v >= -BORDER * camera.height) & (v <= (1 + BORDER) * camera.height)
-        seen = (local[:, 2] > NEAR) & inside_x & inside_y
-        depth = torch.where(seen, torch.minimum(depth, z), depth)
+        x, y, z = (means @ camera.rotation.to(means).T + camera.translation.to(means)).T.contiguous()
+        # |x / z| * focal within half the grown image, without dividing by a depth that may be 0 or behind.
+        wide = (0.5 + BORDER) * camera.width / camera.fx
+        high = (0.5 + BORDER) * camera.height / camera.fy
+        seen = (z > NEAR) & (x.abs() <= wide * z) & (y.abs() <= high * z) & (z < depth)
+        depth = torch.where(seen, z, depth)
     return depth, depth.isfinite()
 
 
