@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from bags.datamodules.scene_datamodule import SceneDataModule
-from bags.io.images import depth_picture, write_png
+from bags.datamodules.view_loader import view_at
+from bags.io.images import depth_picture, tile, write_png
 from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
 from bags.modules.metrics import ImageMetrics, mean_metrics
-from bags.pictures import kernel_sheet
+from bags.pictures import view_pictures
 from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
-log = logging.getLogger(__name__)
+OVERVIEW_ROWS = 4
 
 
 def stem(name: str) -> str:
@@ -64,7 +65,8 @@ def describe_training_views(
     Args:
         module: trained.
         datamodule: of the run.
-        folder: write ``photo``, ``prediction``, ``sharp``, ``mask`` and ``kernels`` pictures here.
+        folder: write ``photo``, ``prediction``, ``sharp``, ``mask`` and ``kernels`` pictures here, and beside it
+            ``overview.png`` of the most blurred views.
         limit: pictures of at most this many views, spread over the list; None: of all.
 
     Returns:
@@ -82,24 +84,40 @@ def describe_training_views(
         entry: dict[str, Any] = {"name": batch.name, "psnr": float(-10 * error.clamp_min(1e-10).log10())}
         if output.proposal is not None:
             entry |= asdict(estimate_blur(output.proposal, output.sharp))
-        truth = views[batch.index].blur
-        if truth is not None:
+        if (truth := views[batch.index].blur) is not None:
             entry["true_blur"] = asdict(truth)
         described.append(entry)
         if folder is not None and batch.index in chosen:
-            name = f"{stem(batch.name)}.png"
-            write_png(folder / "photo" / name, batch.image)
-            write_png(folder / "prediction" / name, output.prediction)
-            write_png(folder / "sharp" / name, output.sharp)
-            if output.proposal is not None:
-                write_png(folder / "mask" / name, output.proposal.mask)
-                write_png(folder / "kernels" / name, kernel_sheet(output.proposal))
-    summary: dict[str, Any] = {"train_views": described}
-    if all("true_blur" in entry and "spread" in entry for entry in described):
-        truths = [entry["true_blur"]["amount"] for entry in described]
-        if len(set(truths)) > 1:
-            summary["blur_rank_correlation"] = float(spearmanr(truths, [e["spread"] for e in described]).statistic)
-    return summary
+            for kind, picture in view_pictures(output).items():
+                write_png(folder / kind / f"{stem(batch.name)}.png", picture)
+    if folder is not None and module.bpn is not None:
+        write_png(
+            folder.parent / "overview.png", overview(module, datamodule, [entry["spread"] for entry in described])
+        )
+    return {"train_views": described, **rank_correlation(described)}
+
+
+def overview(module: BagsModule, datamodule: SceneDataModule, spreads: Sequence[float]) -> Tensor:
+    """(3, h, w) in [0, 1]: everything there is to see of the most blurred views, a view a row."""
+    schedule = module.schedule
+    worst = sorted(range(len(spreads)), key=lambda index: -spreads[index])[:OVERVIEW_ROWS]
+    images, labels = [], []
+    for index in worst:
+        batch = view_at(datamodule.train, index, schedule.finest)
+        row = view_pictures(module.explain(batch, schedule.at(schedule.total)))
+        images += list(row.values())
+        labels += [f"{kind} {batch.name}" if kind == "photo" else kind for kind in row]
+    return tile(images, columns=len(images) // len(worst), labels=labels)
+
+
+def rank_correlation(described: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Spearman's correlation of the estimated with the true blur, where the truth is known and not all the same."""
+    if not all("true_blur" in entry and "spread" in entry for entry in described):
+        return {}
+    truths = [entry["true_blur"]["amount"] for entry in described]
+    if len(set(truths)) < 2:
+        return {}
+    return {"blur_rank_correlation": float(spearmanr(truths, [entry["spread"] for entry in described]).statistic)}
 
 
 def spread_out(count: int, limit: int) -> set[int]:

@@ -1,4 +1,4 @@
-"""Pictures of kernels."""
+"""Pictures of kernels, and of a training view as a whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from bags.modules.bags_module import TrainingOutput
 from bags.modules.bpn import Proposal
 from bags.ops.per_pixel_conv import kernels_at
 
@@ -42,3 +43,18 @@ def kernel_sheet(proposal: Proposal) -> Tensor:
     cells[:, 1:, 1:] = interpolate(kernels[:, None].cpu(), size=(CELL - 1, CELL - 1), mode="nearest")[:, 0]
     sheet = cells.reshape(len(rows), len(columns), CELL, CELL).permute(0, 2, 1, 3)
     return sheet.reshape(1, len(rows) * CELL, len(columns) * CELL).expand(3, -1, -1)
+
+
+@torch.no_grad()
+def view_pictures(output: TrainingOutput) -> dict[str, Tensor]:
+    """What there is to see of one training view.
+
+    Returns:
+        Pictures (3, h, w) in [0, 1] on the CPU: ``photo``, ``sharp`` (render), ``prediction`` (blurry) and, where blur
+        is modelled, ``mask`` and ``kernels``.
+    """
+    images = {"photo": output.batch.image, "sharp": output.sharp, "prediction": output.prediction}
+    if output.proposal is not None:
+        images["mask"] = output.proposal.mask.expand(3, -1, -1)
+        images["kernels"] = kernel_sheet(output.proposal)
+    return {kind: image.detach().clamp(0, 1).cpu() for kind, image in images.items()}
