@@ -23,7 +23,7 @@ def test_the_paper_is_untouched() -> None:
     """docs/method.md sections 3 and 4: what ``experiment=paper`` must mean for a benchmark scene."""
     settings = settings_of(Path("x"), "scene=blurball", "dataset.root=/x", "experiment=paper", "schedule.steps=null")
     bpn = settings.model.bpn
-    assert (bpn.margin, bpn.bfloat16, bpn.fit_to_width) == (False, False, None)
+    assert (bpn.margin, bpn.bfloat16, bpn.fit_to_width, bpn.mask_bias) == (False, False, None, 0.0)
     assert (settings.loss.ssim, settings.loss.mask, settings.optim.bpn) == (0.2, 0.001, 5e-4)
     assert (settings.schedule.iterations, settings.schedule.ms_steps) == (49_000, 9_000)
     assert settings.schedule.sharp_after_restart and settings.schedule.sharp_steps == 250

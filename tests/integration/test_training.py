@@ -26,7 +26,7 @@ TINY = (
     "schedule.steps=40", "schedule.shortest_densify_every=5", "schedule.shortest_densify_from=5",
     "schedule.shortest_opacity_reset_every=12", "model.bpn.kernels=[3,3,5]", "metrics.lpips=false",
     "trainer.progress=false", "output.images_every=20", "densify.gradient=1e-5", "densify.init_gradient=1e-5",
-    "densify.min_opacity=0.005",
+    "densify.min_opacity=0.01",
 )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_checkpoint_knows_what_the_run_was(finished: Settings) -> None:
 
 def test_a_run_learns(tmp_path: Path) -> None:
     settings = settings_of(
-        tmp_path, "schedule.steps=60", "output.test_steps=[5]", "schedule.shortest_opacity_reset_every=1000"
+        tmp_path, "schedule.steps=120", "output.test_steps=[5]", "schedule.shortest_opacity_reset_every=1000"
     )
     run(settings)
     early = json.loads((settings.folder / "metrics_5.json").read_text())["psnr"]
