@@ -115,3 +115,15 @@ def test_command_line_tells_a_mistake_at_once(override: str, needle: str, tmp_pa
     assert result.returncode == 1
     assert needle in result.stderr and "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_paper_is_untouched() -> None:
+    """docs/method.md sections 3 and 4: what ``experiment=paper`` must mean for a benchmark scene."""
+    settings = settings_of("scene=blurball", "dataset.root=/x", "experiment=paper")
+    bpn = settings.model.bpn
+    assert (bpn.margin, bpn.bfloat16, bpn.fit_to_width, bpn.mask_bias) == (False, False, None, 0.0)
+    assert (settings.loss.ssim, settings.loss.mask, settings.optim.bpn) == (0.2, 0.001, 5e-4)
+    assert (settings.schedule.iterations, settings.schedule.ms_steps) == (49_000, 9_000)
+    assert settings.schedule.sharp_after_restart and settings.schedule.sharp_steps == 250
+    assert (settings.densify.gradient, settings.densify.init_gradient) == (2e-4, 8e-4)
+    assert (settings.densify.min_opacity, settings.densify.prune_screen) == (0.1, None)
