@@ -110,8 +110,8 @@ class ScaleSchedule:
         return self.densifying(step) and clock > self.densify_from and clock % self.densify_every == 0
 
     def resets_opacity(self, step: int) -> bool:
-        """Are opacities reset at ``step``? Never so late that the run would end before they have recovered."""
-        recovers = self.total - step >= min(self.settings.shortest_opacity_reset_every, self.opacity_reset_every)
+        """Are opacities reset at ``step``? In a shortened run never so late that it would end before they recover."""
+        recovers = self.factor >= 1 or self.total - step >= self.settings.shortest_recovery
         return self.densifying(step) and recovers and self.at(step).clock % self.opacity_reset_every == 0
 
     def prunes_big(self, step: int) -> bool:

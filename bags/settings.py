@@ -233,6 +233,7 @@ class ScheduleSettings:
         prune_big_from: Gaussians too large in the world are pruned after this step.
         filter_every: 3D filter recomputed this often after densification has ended.
         shortest_densify_every, shortest_densify_from, shortest_opacity_reset_every: limits of scaled schedules.
+        shortest_recovery: a shortened run resets no opacities in its last so many steps.
     """
 
     iterations: int = 30_000
@@ -253,6 +254,7 @@ class ScheduleSettings:
     shortest_densify_every: int = 50
     shortest_densify_from: int = 100
     shortest_opacity_reset_every: int = 800
+    shortest_recovery: int = 1200
 
     def __post_init__(self) -> None:
         for key in (
@@ -262,7 +264,8 @@ class ScheduleSettings:
             _at_least(1, **{f"schedule__{key}": getattr(self, key)})
         for key in ("ms_steps", "sharp_steps", "densify_from", "densify_until", "prune_big_from"):
             _at_least(0, **{f"schedule__{key}": getattr(self, key)})
-        _at_least(0, schedule__shortest_densify_from=self.shortest_densify_from)
+        for key in ("shortest_densify_from", "shortest_recovery"):
+            _at_least(0, **{f"schedule__{key}": getattr(self, key)})
         if self.steps is not None:
             _at_least(1, schedule__steps=self.steps)
         _need(

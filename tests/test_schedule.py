@@ -61,7 +61,7 @@ def test_short_run_scales_everything_by_one_factor() -> None:
     assert clock.densify_every == 50 and clock.densify_from == 100 and clock.opacity_reset_every == 800
     assert clock.position_lr_steps == round(60_000 * 3000 / 49_000)
     resets = [step for step in range(1, 3001) if clock.resets_opacity(step)]
-    assert resets == [clock.ms_steps + 800, clock.ms_steps + 1600]
+    assert resets == [clock.ms_steps + 800]
 
 
 def test_last_step_is_never_edited() -> None:
@@ -95,6 +95,6 @@ def test_impossible_schedules_name_their_key(change: dict[str, object], key: str
 
 
 def test_no_opacity_reset_so_late_that_the_run_ends_before_it_recovers() -> None:
-    """A reset 500 steps before the end of a 3000 step run cost a whole dB at its end."""
+    """Resets 500 and 850 steps before the end of 3000 step runs still showed in their last test views."""
     clock = ScaleSchedule(ScheduleSettings(iterations=30_000, ms_steps=9_000, steps=3000))
     assert [step for step in range(1, 3001) if clock.resets_opacity(step)] == [800, 1700]
