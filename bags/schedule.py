@@ -100,6 +100,12 @@ class ScaleSchedule:
         part = min(1.0, self.at(step).clock / self.position_lr_steps)
         return math.exp((1 - part) * math.log(first) + part * math.log(last))
 
+    def cooling(self, step: int) -> float:
+        """Factor on all learning rates: 1, then log-linear down to ``cooldown_to`` over the run's last part."""
+        length = self.settings.cooldown * self.total
+        part = max(0.0, 1 - (self.total - step) / length) if length > 0 else 0.0
+        return self.settings.cooldown_to**part
+
     def densifying(self, step: int) -> bool:
         """Are screen-space gradients gathered at ``step``? Not at the last one: its edits would never be seen."""
         return self.at(step).clock < self.densify_until and step < self.total

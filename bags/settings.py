@@ -227,6 +227,8 @@ class ScheduleSettings:
         sharp_steps: steps without blur model at the start of the clock.
         sharp_after_restart: also leave blur out for ``sharp_steps`` after the restart, as published.
         position_lr_steps: length of the position rate's decay.
+        cooldown: part of the run, at its end, over which all learning rates shrink (published: 0).
+        cooldown_to: the rates' factor at the last step, log-linear from 1.
         sh_every: steps per degree of the spherical harmonics.
         densify_from, densify_until, densify_every: densify at multiples of ``densify_every`` strictly between the two.
         opacity_reset_every: opacity reset at its multiples, while densification goes on.
@@ -244,6 +246,8 @@ class ScheduleSettings:
     sharp_steps: int = 250
     sharp_after_restart: bool = True
     position_lr_steps: int = 60_000
+    cooldown: float = 0.0
+    cooldown_to: float = 0.1
     sh_every: int = 1000
     densify_from: int = 500
     densify_until: int = 35_000
@@ -268,6 +272,8 @@ class ScheduleSettings:
             _at_least(0, **{f"schedule__{key}": getattr(self, key)})
         if self.steps is not None:
             _at_least(1, schedule__steps=self.steps)
+        _need(0 <= self.cooldown <= 1, "schedule.cooldown", self.cooldown, "is a part of the run: 0 to 1")
+        _need(0 < self.cooldown_to <= 1, "schedule.cooldown_to", self.cooldown_to, "must be above 0 and at most 1")
         _need(
             self.ms_steps <= self.iterations,
             "schedule.ms_steps",

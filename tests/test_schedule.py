@@ -98,3 +98,10 @@ def test_no_opacity_reset_so_late_that_the_run_ends_before_it_recovers() -> None
     """Resets 500 and 850 steps before the end of 3000 step runs still showed in their last test views."""
     clock = ScaleSchedule(ScheduleSettings(iterations=30_000, ms_steps=9_000, steps=3000))
     assert [step for step in range(1, 3001) if clock.resets_opacity(step)] == [800, 1700]
+
+
+def test_cooldown_shrinks_rates_over_the_last_part_only() -> None:
+    clock = ScaleSchedule(ScheduleSettings(iterations=1000, ms_steps=100, cooldown=0.2, cooldown_to=0.01))
+    assert clock.cooling(1) == clock.cooling(800) == 1.0
+    assert clock.cooling(900) == pytest.approx(0.1) and clock.cooling(1000) == pytest.approx(0.01)
+    assert all(ScaleSchedule(PAPER).cooling(step) == 1.0 for step in (1, 25_000, 49_000))

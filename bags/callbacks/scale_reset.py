@@ -1,4 +1,4 @@
-"""The schedule's clock made felt: position learning rate, and its reset after the multi-scale phase."""
+"""The schedule's clock made felt: learning rates, and the position rate's reset after the multi-scale phase."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ log = logging.getLogger(__name__)
 
 
 class ScaleReset(Callback):
-    """Sets the position rate of every step (docs/method.md section 4) and tells of changes of scale and the restart."""
+    """Sets the rates of every step (docs/method.md section 4) and tells of changes of scale and the restart."""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: BagsModule, batch: ViewBatch, batch_idx: int) -> None:  # type: ignore[override]
-        """Set the rate from the clock, which restarts when the single-scale phase begins."""
+        """Set the rates from the clock, which restarts when the single-scale phase begins."""
         schedule, optim = pl_module.schedule, pl_module.settings.optim
         rate = schedule.position_rate(batch.step, optim.position, optim.position_final)
         for group in trainer.optimizers[0].param_groups:
-            if group["name"] == "means":
-                group["lr"] = rate * float(pl_module.gaussians.extent)
+            base = rate * float(pl_module.gaussians.extent) if group["name"] == "means" else group["rate"]
+            group["lr"] = base * schedule.cooling(batch.step)
         if schedule.changes_scale(batch.step) and batch.step > 1:
             log.info("step %d: training resolution is now 1/%d", batch.step, schedule.at(batch.step).divisor)
         if schedule.restarts(batch.step):

@@ -140,7 +140,7 @@ class BagsModule(LightningModule):
         return torch.stack(list(terms.values())).sum()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam; the position rate is set at every step by the ``ScaleReset`` callback."""
+        """One Adam; the ``ScaleReset`` callback sets the rates of every step from each group's ``rate``."""
         optim, gaussians = self.settings.optim, self.gaussians
         rates = {
             "means": optim.position * float(gaussians.extent),
@@ -151,8 +151,9 @@ class BagsModule(LightningModule):
             "sh_rest": optim.sh_rest,
         }
         groups: list[dict[str, Any]] = [
-            {"name": name, "params": [getattr(gaussians, name)], "lr": rate} for name, rate in rates.items()
+            {"name": name, "params": [getattr(gaussians, name)], "lr": rate, "rate": rate}
+            for name, rate in rates.items()
         ]
         if self.bpn is not None:
-            groups.append({"name": "bpn", "params": list(self.bpn.parameters()), "lr": optim.bpn})
+            groups.append({"name": "bpn", "params": list(self.bpn.parameters()), "lr": optim.bpn, "rate": optim.bpn})
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)
