@@ -1,8 +1,8 @@
-"""Shared by all tests: few threads, no network."""
+"""Shared by all tests: no network, idle threads sleep (as the command line sets it)."""
 
 from __future__ import annotations
 
 import os
 
 os.environ.setdefault("WANDB_MODE", "offline")
-os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
