@@ -11,7 +11,6 @@ from bags.modules.bpn import Proposal
 from bags.ops.per_pixel_conv import kernels_at
 
 COLUMNS = 12  # kernels across a sheet
-CELL = 33  # pixels a kernel takes on a sheet, its frame included
 
 
 def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -34,15 +33,16 @@ def effective_kernels(proposal: Proposal, rows: Tensor, columns: Tensor) -> Tens
 
 @torch.no_grad()
 def kernel_sheet(proposal: Proposal) -> Tensor:
-    """(3, h, w) picture in [0, 1]: the effective kernels of a grid of pixels, each scaled to its own maximum."""
+    """(3, h, w) picture in [0, 1], about the photo's size: kernels of a grid of pixels, each scaled to its maximum."""
     rows, columns = _grid(*proposal.mask.shape)
     ys, xs = torch.meshgrid(rows, columns, indexing="ij")
     kernels = effective_kernels(proposal, ys.reshape(-1), xs.reshape(-1))
     kernels = kernels / kernels.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-    cells = torch.full((len(kernels), CELL, CELL), 0.25)
-    cells[:, 1:, 1:] = interpolate(kernels[:, None].cpu(), size=(CELL - 1, CELL - 1), mode="nearest")[:, 0]
-    sheet = cells.reshape(len(rows), len(columns), CELL, CELL).permute(0, 2, 1, 3)
-    return sheet.reshape(1, len(rows) * CELL, len(columns) * CELL).expand(3, -1, -1)
+    side = max(proposal.kernel_size, proposal.mask.shape[1] // COLUMNS - 1)
+    cells = torch.full((len(kernels), side + 1, side + 1), 0.25)  # a grey line divides them
+    cells[:, 1:, 1:] = interpolate(kernels[:, None].cpu(), size=(side, side), mode="nearest")[:, 0]
+    sheet = cells.reshape(len(rows), len(columns), side + 1, side + 1).permute(0, 2, 1, 3)
+    return sheet.reshape(1, len(rows) * (side + 1), len(columns) * (side + 1)).expand(3, -1, -1)
 
 
 @torch.no_grad()
