@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from bags.run_folder import checkpoint
 from bags.settings import Settings
-from bags.tasks.results import judge
-from bags.tasks.setup import build, device_name, load_weights, peak_memory_mb, versions
+from bags.tasks.results import judge, run_facts
+from bags.tasks.setup import build, load_weights
 
 
 def run(settings: Settings) -> None:
@@ -21,16 +20,8 @@ def run(settings: Settings) -> None:
     datamodule, module = build(settings)
     saved = load_weights(module, path)
     step = int(saved["global_step"])
-    facts: dict[str, Any] = {
-        "steps": step,
-        "train_seconds": saved.get("callbacks", {}).get("Stopwatch", {}).get("seconds"),
-        "num_gaussians": len(module.gaussians),
-        "peak_memory_mb": round(peak_memory_mb(), 1),
-        "seed": settings.seed,
-        "model": settings.model.name,
-        "device": device_name(),
-        "versions": versions(),
-    }
+    seconds = saved.get("callbacks", {}).get("Stopwatch", {}).get("seconds")
+    facts = run_facts(settings, module, step, seconds)
     last = step == module.schedule.total
     earlier = settings.folder / "metrics.json"
     if last and earlier.is_file():  # the training's own memory, not this evaluation's

@@ -20,9 +20,18 @@ from bags.tasks.setup import device_name, peak_memory_mb, versions
 def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:
     """Judge a trained run, write everything into its folder and print the table."""
     watch = next((c for c in trainer.callbacks if isinstance(c, Stopwatch)), None)  # type: ignore[attr-defined]
-    facts = {
-        "steps": trainer.global_step,
-        "train_seconds": round(watch.seconds, 2) if watch else None,
+    facts = run_facts(settings, module, trainer.global_step, watch.seconds if watch else None)
+    metrics = judge(settings, datamodule, module, facts)
+    scalars = {f"test/{key}": metrics[key] for key in ("psnr", "ssim", "lpips") if metrics[key] is not None}
+    for logger in trainer.loggers:
+        logger.log_metrics(scalars, step=trainer.global_step)
+
+
+def run_facts(settings: Settings, module: BagsModule, steps: int, seconds: float | None) -> dict[str, Any]:
+    """What belongs into a metrics file beside the metrics."""
+    return {
+        "steps": steps,
+        "train_seconds": None if seconds is None else round(seconds, 2),
         "num_gaussians": len(module.gaussians),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "seed": settings.seed,
@@ -30,10 +39,6 @@ def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, 
         "device": device_name(),
         "versions": versions(),
     }
-    metrics = judge(settings, datamodule, module, facts)
-    scalars = {f"test/{key}": metrics[key] for key in ("psnr", "ssim", "lpips") if metrics[key] is not None}
-    for logger in trainer.loggers:
-        logger.log_metrics(scalars, step=trainer.global_step)
 
 
 def judge(

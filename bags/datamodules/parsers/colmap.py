@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bags.datamodules.parsers.colmap_files import ColmapCamera, ColmapImage, ColmapModel, read_model
 from bags.errors import DataError
 from bags.io.images import IMAGE_SUFFIXES, image_size, read_image
+from bags.ops.geometry import quaternion_to_rotation
 from bags.settings import DatasetSettings
 from bags.types import Camera, PointCloud, Scene, View
 
@@ -129,7 +129,7 @@ def _camera(image: ColmapImage, camera: ColmapCamera, path: Path) -> Camera:
     width, height = image_size(path)
     _check_shape(camera, path, width, height)
     return Camera(
-        rotation=_rotation(image.quaternion),
+        rotation=quaternion_to_rotation(torch.tensor(image.quaternion, dtype=torch.float64)).float(),
         translation=torch.tensor(image.translation, dtype=torch.float32),
         fx=fx,
         fy=fy,
@@ -146,16 +146,3 @@ def _check_shape(camera: ColmapCamera, path: Path, width: int, height: int) -> N
             f"{path}: {width} x {height} pixels do not have the shape of its COLMAP camera, {camera.width} x"
             f" {camera.height}; use the photos COLMAP saw (uncropped, not rotated) or resized copies of them"
         )
-
-
-def _rotation(quaternion: tuple[float, ...]) -> Tensor:
-    """(3, 3) float32 rotation of a quaternion wxyz of any norm."""
-    w, x, y, z = np.array(quaternion) / np.linalg.norm(quaternion)
-    return torch.tensor(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ],
-        dtype=torch.float32,
-    )
