@@ -17,6 +17,7 @@ from bags.io.images import depth_picture, tile, write_png
 from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
 from bags.modules.metrics import ImageMetrics, mean_metrics
+from bags.ops.psnr import psnr
 from bags.pictures import view_pictures
 from bags.settings import MetricsSettings
 from bags.types import ViewBatch
@@ -80,8 +81,7 @@ def describe_training_views(
     described = []
     for batch in datamodule.train_views_dataloader():
         output = module.explain(batch, phase)
-        error = (output.prediction.clamp(0, 1) - batch.image).square().mean()
-        entry: dict[str, Any] = {"name": batch.name, "psnr": float(-10 * error.clamp_min(1e-10).log10())}
+        entry: dict[str, Any] = {"name": batch.name, "psnr": psnr(output.prediction.clamp(0, 1), batch.image)}
         if output.proposal is not None:
             entry |= asdict(estimate_blur(output.proposal, output.sharp))
         if (truth := views[batch.index].blur) is not None:

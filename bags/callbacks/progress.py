@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from bags.callbacks.scalar_logging import psnr
 from bags.modules.bags_module import BagsModule
+from bags.ops.psnr import psnr
 
 SMOOTHING = 0.95  # of the running means shown
 REFRESH_STEPS = 10  # reading a number off the device waits for it: not at every step

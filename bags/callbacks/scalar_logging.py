@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lightning import Callback, Trainer
-from torch import Tensor
 
 from bags.modules.bags_module import BagsModule
+from bags.ops.psnr import psnr
 
 LOG_EVERY = 10  # steps
 
@@ -31,8 +31,3 @@ class ScalarLogging(Callback):
             scalars[f"rate/{group['name']}"] = float(group["lr"])
         for logger in trainer.loggers:
             logger.log_metrics(scalars, step=output.phase.step)
-
-
-def psnr(image: Tensor, photo: Tensor) -> float:
-    """PSNR in dB of two images in [0, 1], as a training signal (test metrics are in ``bags.modules.metrics``)."""
-    return float(-10 * (image - photo).square().mean().clamp_min(1e-10).log10())

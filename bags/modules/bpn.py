@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, pad
 
+from bags.ops.depth import normalised
 from bags.ops.per_pixel_conv import per_pixel_conv
 from bags.ops.positional import positional_code_1d
 from bags.settings import BPNSettings
@@ -63,9 +64,9 @@ class RenderFeatures(nn.Module):
 
         Depth is shifted and scaled to [0, 1]; a constant one becomes 0.
         """
-        depth = depth.detach() - depth.detach().amin()
-        depth = depth / depth.amax().clamp_min(torch.finfo(depth.dtype).tiny)
-        image = torch.cat([rgb.detach(), depth[None]])[None].contiguous(memory_format=torch.channels_last)
+        image = torch.cat([rgb.detach(), normalised(depth.detach())[None]])[None].contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.rounds):
             hidden = _normalised(self.conv1(image).relu_())
             hidden = _normalised(self.conv2(hidden).relu_())

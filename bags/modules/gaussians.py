@@ -10,17 +10,16 @@ from torch import Tensor, nn
 
 from bags.ops.filter3d import filter_sigma, opacity_coefficient
 from bags.ops.knn import mean_square_distance
+from bags.ops.sh import dc_to_rgb, rgb_to_dc
 from bags.settings import GaussianSettings
 from bags.types import Camera, PointCloud, Splats
-
-SH_C0 = 0.28209479177387814  # the constant spherical harmonic: 1 / (2 sqrt(pi))
 
 
 def random_points(count: int, seed: int) -> PointCloud:
     """Start without SfM points: uniform in [-1.3, 1.3]^3 with near-grey colour (docs/method.md section 1)."""
     generator = torch.Generator().manual_seed(seed)
     xyz = torch.rand(count, 3, generator=generator) * 2.6 - 1.3
-    return PointCloud(xyz, 0.5 + SH_C0 * torch.rand(count, 3, generator=generator) / 255)
+    return PointCloud(xyz, dc_to_rgb(torch.rand(count, 3, generator=generator) / 255))
 
 
 class Gaussians(nn.Module):
@@ -70,7 +69,7 @@ class Gaussians(nn.Module):
         self.log_scales = nn.Parameter(scale[:, None].repeat(1, 3))
         self.rotations = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1))
         self.opacity_logits = nn.Parameter(opacity)
-        self.sh_dc = nn.Parameter(((points.rgb - 0.5) / SH_C0)[:, None, :].clone())
+        self.sh_dc = nn.Parameter(rgb_to_dc(points.rgb)[:, None, :].clone())
         self.sh_rest = nn.Parameter(torch.zeros(count, rest, 3))
         for name in self.BUFFERS:
             self.register_buffer(name, torch.zeros(count))

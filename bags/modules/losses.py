@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from bags.ops.depth import normalised
 from bags.ops.ssim import l1_ssim
 from bags.ops.tv import total_variation
 from bags.settings import LossSettings
@@ -39,9 +39,3 @@ def training_loss(
     if settings.rgb_tv > 0:
         terms["rgb_tv"] = settings.rgb_tv * total_variation(sharp)
     return terms
-
-
-def normalised(depth: Tensor) -> Tensor:
-    """Depth minus its minimum, divided by the new maximum (docs/method.md section 3); an even depth gives zeros."""
-    shifted = depth - depth.min()
-    return shifted / shifted.max().clamp_min(torch.finfo(depth.dtype).tiny)

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from bags.modules.gaussians import SH_C0, Gaussians, random_points
+from bags.modules.gaussians import Gaussians, random_points
 from bags.ops.filter3d import filter_sigma
 from bags.ops.knn import mean_square_distance
+from bags.ops.sh import dc_to_rgb
 from bags.settings import GaussianSettings
 from bags.types import Camera, PointCloud
 
@@ -39,7 +40,7 @@ def test_start_values() -> None:
     gaussians = Gaussians(points, GaussianSettings(), 2.0)
     assert float(gaussians.scales[0, 0].detach()) == pytest.approx(math.sqrt((0 + 1 + 4) / 3), rel=1e-6)
     torch.testing.assert_close(gaussians.opacities, torch.full((5,), 0.1))
-    torch.testing.assert_close(gaussians.sh_dc[:, 0] * SH_C0 + 0.5, points.rgb)
+    torch.testing.assert_close(dc_to_rgb(gaussians.sh_dc[:, 0]), points.rgb)
     coincident = Gaussians(PointCloud(torch.zeros(6, 3), torch.rand(6, 3)), GaussianSettings(), 1.0)
     torch.testing.assert_close(coincident.scales, torch.full((6, 3), 1e-7**0.5))
 
