@@ -71,20 +71,21 @@ def _dot3_minus(a0, b0, a1, b1, a2, b2, offset, out):
 
 
 @njit(**_FLAGS)
-def forward_rows(piece, pieces, logits, image, first, log_sum, blurred):
+def forward_rows(piece, pieces, logits, image, stride, first, log_sum, blurred):
     """Softmax and gather of the rows ``first, first + 1, ...`` that ``logits`` (K*K, R, W) holds.
 
     Args:
         piece: which part of the rows.
         pieces: of how many.
         logits: (K*K, R, W), kept as they are.
-        image: (3, H + K - 1, W + K - 1).
+        image: (3, H + s (K - 1), W + s (K - 1)).
+        stride: s, pixels between taps.
         first: row of ``blurred`` that the strip begins with.
         log_sum: (H, W) gets the log-sum-exp of the logits.
         blurred: (3, H, W) gets the softmax-weighted sum.
     """
     taps, rows, width = logits.shape
-    side = image.shape[2] - width + 1
+    side = (image.shape[2] - width) // stride + 1
     for row in range(rows * piece // pieces, rows * (piece + 1) // pieces):
         y = first + row
         top, total, weight = np.empty(width, _F), np.zeros(width, _F), np.empty(width, _F)
@@ -97,7 +98,7 @@ def forward_rows(piece, pieces, logits, image, first, log_sum, blurred):
             _exp_difference(logits[k, row], top, weight)
             _add(weight, total)
             for c in range(3):
-                _add_product(image[c, y + dy, dx:], weight, blurred[c, y])
+                _add_product(image[c, y + stride * dy, stride * dx :], weight, blurred[c, y])
         for x in range(width):
             log_sum[y, x] = top[x] + math.log(total[x])
             total[x] = _F(1.0) / total[x]
@@ -106,19 +107,20 @@ def forward_rows(piece, pieces, logits, image, first, log_sum, blurred):
 
 
 @njit(**_FLAGS)
-def backward_rows(piece, pieces, logits, image, first, log_sum, grad, mean, scattered):
+def backward_rows(piece, pieces, logits, image, stride, first, log_sum, grad, mean, scattered):
     """Gradients of ``forward_rows``; ``logits`` is overwritten with its gradient.
 
     Args:
         piece: which part of the rows.
         pieces: of how many.
         logits: (K*K, R, W) as they were in the forward pass.
-        image: (3, H + K - 1, W + K - 1).
+        image: (3, H + s (K - 1), W + s (K - 1)).
+        stride: s, pixels between taps.
         first: row that the strip begins with.
         log_sum: (H, W) from the forward pass.
         grad: (3, H, W) gradient of ``blurred``.
         mean: (H, W) sum over channels of ``grad * blurred``: the weights' mean of their own gradients.
-        scattered: (R, 3, K, W + K - 1) scratch: what each row adds to the K image rows it has read.
+        scattered: (R, 3, K, W + s (K - 1)) scratch: what each row adds to the K image rows it has read.
     """
     taps, rows, width = logits.shape
     side = scattered.shape[2]
@@ -128,30 +130,31 @@ def backward_rows(piece, pieces, logits, image, first, log_sum, grad, mean, scat
         scattered[row] = _F(0.0)
         for k in range(taps):
             dy, dx = k // side, k % side
-            z = y + dy
+            z, reach = y + stride * dy, stride * dx
             _exp_difference(logits[k, row], log_sum[y], weight)
-            red, green, blue = image[0, z, dx:], image[1, z, dx:], image[2, z, dx:]
+            red, green, blue = image[0, z, reach:], image[1, z, reach:], image[2, z, reach:]
             _dot3_minus(grad[0, y], red, grad[1, y], green, grad[2, y], blue, mean[y], centred)
             for c in range(3):
-                _add_product(weight, grad[c, y], scattered[row, c, dy, dx:])
+                _add_product(weight, grad[c, y], scattered[row, c, dy, reach:])
             _multiply(centred, weight)
             logits[k, row] = weight
 
 
 @njit(**_FLAGS)
-def gather_rows(piece, pieces, scattered, first, image_grad):
+def gather_rows(piece, pieces, scattered, stride, first, image_grad):
     """Add what a strip's rows scattered to the image gradient, each image row in the order of the strip's rows.
 
     Args:
-        piece: which part of the R + K - 1 image rows that the strip has read.
+        piece: which part of the R + s (K - 1) image rows that the strip has read.
         pieces: of how many.
-        scattered: (R, 3, K, W + K - 1) from ``backward_rows``.
+        scattered: (R, 3, K, W + s (K - 1)) from ``backward_rows``.
+        stride: s, pixels between taps.
         first: row that the strip begins with.
-        image_grad: (3, H + K - 1, W + K - 1) is added to.
+        image_grad: (3, H + s (K - 1), W + s (K - 1)) is added to.
     """
     rows, _, side, _ = scattered.shape
-    reach = rows + side - 1
-    for z in range(reach * piece // pieces, reach * (piece + 1) // pieces):
-        for row in range(max(0, z - side + 1), min(rows, z + 1)):
+    last = stride * (side - 1)
+    for z in range((rows + last) * piece // pieces, (rows + last) * (piece + 1) // pieces):
+        for row in range(max(z % stride, z - last), min(rows, z + 1), stride):
             for c in range(3):
-                _add(scattered[row, c, z - row], image_grad[c, first + z])
+                _add(scattered[row, c, (z - row) // stride], image_grad[c, first + z])

@@ -16,24 +16,30 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import bags.ops.per_pixel_conv as module
 from bags.ops.per_pixel_conv import kernels_at, per_pixel_conv, per_pixel_conv_reference, strip_rows
 
-NAMES = ("result", "image", "features", "head", "mask")
+NAMES = ("result", "image", "features", "head", "mask", "sharp")
 
 
-def inputs(side: int, height: int, width: int, channels: int = 8, sharpness: float = 1.0) -> list[Tensor]:
+def inputs(
+    side: int, height: int, width: int, channels: int = 8, sharpness: float = 1.0, stride: int = 1, sharp: bool = False
+) -> list[Tensor]:
+    """Image, features, head and mask; with ``sharp`` also what the unmasked part shows."""
     generator = torch.Generator().manual_seed(side * 1000 + height)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
 
-    image = normal(3, height + side - 1, width + side - 1)
+    image = normal(3, height + stride * (side - 1), width + stride * (side - 1))
     head = normal(side * side, channels) * sharpness / math.sqrt(channels)
-    return [image, normal(channels, height, width), head, normal(height, width).sigmoid()]
+    tensors = [image, normal(channels, height, width), head, normal(height, width).sigmoid()]
+    return [*tensors, normal(3, height, width)] if sharp else tensors
 
 
-def run(function: Any, tensors: list[Tensor], dtype: torch.dtype, *args: Any) -> list[Tensor]:
-    """Result and gradients to all four tensors, for a fixed random gradient of the result."""
+def run(function: Any, tensors: list[Tensor], dtype: torch.dtype, **options: Any) -> list[Tensor]:
+    """Result and gradients to all tensors (a fifth is ``sharp``), for a fixed random gradient of the result."""
     leaves = [x.to(dtype).requires_grad_() for x in tensors]
-    result = function(*leaves, *args)
+    if len(leaves) > 4:
+        options["sharp"] = leaves[4]
+    result = function(*leaves[:4], **options)
     grad = torch.randn(result.shape, generator=torch.Generator().manual_seed(5)).to(dtype)
     return [result.detach(), *torch.autograd.grad(result, leaves, grad)]
 
@@ -43,7 +49,7 @@ def errors(values: list[Tensor], references: list[Tensor], sharpness: float = 1.
     takes all (K = 1, saturated kernels), gradients of features and head cancel to 0, rounded as terms of that size."""
     return {
         name: float((a - b).abs().max() / b.abs().max().clamp_min(0.1 * sharpness))
-        for name, a, b in zip(NAMES, values, references, strict=True)
+        for name, a, b in zip(NAMES[: len(values)], values, references, strict=True)
     }
 
 
@@ -61,6 +67,34 @@ def test_values_and_gradients(
     expected = run(per_pixel_conv_reference, tensors, torch.float64)
     found = errors(run(per_pixel_conv, tensors, dtype), expected, sharpness)
     assert max(found.values()) < tolerance, found  # worst seen: 9e-6 in float32, 6e-14 in float64
+
+
+@pytest.mark.parametrize("sharp", [False, True])
+@pytest.mark.parametrize(("side", "stride"), [(1, 3), (3, 2), (5, 1), (5, 4), (9, 2), (9, 3)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
+def test_stride_and_sharp(
+    side: int, stride: int, sharp: bool, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STRIP_BYTES", 4 * side * side * 23 * 5)
+    tensors = inputs(side, 37, 23, stride=stride, sharp=sharp)
+    expected = run(per_pixel_conv_reference, tensors, torch.float64, stride=stride)
+    found = errors(run(per_pixel_conv, tensors, dtype, stride=stride), expected)
+    assert max(found.values()) < tolerance, found  # worst seen: 3e-5 in float32, 2e-15 in float64
+
+
+@pytest.mark.parametrize("function", [per_pixel_conv, per_pixel_conv_reference])
+def test_taps_lie_a_stride_apart(function: Any) -> None:
+    """Kernels that pick one neighbour shift the image by stride times it."""
+    image, features, head, mask = inputs(3, 6, 7, stride=4)
+    head.zero_()[5] = 1000.0  # the right neighbour
+    result = function(image, features.fill_(1.0), head, mask.fill_(1.0), stride=4)
+    torch.testing.assert_close(result, image[:, 4:10, 8:15])
+
+
+def test_unmasked_pixels_show_sharp() -> None:
+    tensors = inputs(3, 6, 7, sharp=True)
+    tensors[3].fill_(0.0)
+    assert torch.equal(per_pixel_conv(*tensors[:4], sharp=tensors[4]), tensors[4])
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -83,8 +117,8 @@ def test_huge_logits_are_finite_and_pick_one_neighbour() -> None:
 
 
 def test_gradcheck_of_the_torch_strips() -> None:
-    tensors = [x.double().requires_grad_() for x in inputs(3, 4, 5, channels=2)]
-    assert torch.autograd.gradcheck(per_pixel_conv, tensors)
+    tensors = [x.double().requires_grad_() for x in inputs(3, 4, 5, channels=2, stride=2, sharp=True)]
+    assert torch.autograd.gradcheck(lambda *x: per_pixel_conv(*x[:4], stride=2, sharp=x[4]), tensors)
 
 
 def test_runs_are_bitwise_equal_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +135,7 @@ def test_runs_are_bitwise_equal_for_any_number_of_threads(monkeypatch: pytest.Mo
 def test_bfloat16_is_close() -> None:
     tensors = inputs(9, 37, 23, channels=64)
     expected = run(per_pixel_conv_reference, tensors, torch.float64)
-    found = errors(run(per_pixel_conv, tensors, torch.float32, True), expected)
+    found = errors(run(per_pixel_conv, tensors, torch.float32, bfloat16=True), expected)
     assert 1e-5 < max(found.values()) < 2e-2, found  # worst seen: 8e-3
     assert found["result"] < 3e-3
 
@@ -167,10 +201,15 @@ def test_import_loads_no_numba() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "message"),
-    [(0, "half a kernel larger"), (1, "features are"), (2, "square of an odd")],
+    [(0, "half a kernel larger"), (1, "features are"), (2, "square of an odd"), (4, "sharp is")],
 )
 def test_shapes_that_do_not_fit(changed: int, message: str) -> None:
-    tensors = inputs(3, 5, 6)
+    tensors = inputs(3, 5, 6, sharp=True)
     tensors[changed] = tensors[changed][:-1] if changed else tensors[changed][:, :-1]
     with pytest.raises(ValueError, match=message):
-        per_pixel_conv(*tensors)
+        per_pixel_conv(*tensors[:4], sharp=tensors[4])
+
+
+def test_stride_below_one() -> None:
+    with pytest.raises(ValueError, match="stride is 0"):
+        per_pixel_conv(*inputs(3, 5, 6), stride=0)
