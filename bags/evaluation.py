@@ -80,7 +80,7 @@ def describe_training_views(
     chosen = set(range(len(views))) if limit is None else spread_out(len(views), limit)
     described = []
     for batch in datamodule.train_views_dataloader():
-        output = module.explain(batch, phase)
+        output = module.explain_whole(batch, phase)
         entry: dict[str, Any] = {"name": batch.name, "psnr": psnr(output.prediction.clamp(0, 1), batch.image)}
         if output.proposal is not None:
             entry |= asdict(estimate_blur(output.proposal, output.sharp))
@@ -104,7 +104,7 @@ def overview(module: BagsModule, datamodule: SceneDataModule, spreads: Sequence[
     images, labels = [], []
     for index in worst:
         batch = view_at(datamodule.train, index, schedule.finest)
-        row = view_pictures(module.explain(batch, schedule.at(schedule.total)))
+        row = view_pictures(module.explain_whole(batch, schedule.at(schedule.total)))
         images += list(row.values())
         labels += [f"{kind} {batch.name}" if kind == "photo" else kind for kind in row]
     return tile(images, columns=len(images) // len(worst), labels=labels)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bags.modules.bags_module import TrainingOutput
+from bags.modules.bags_module import Explanation
 from bags.modules.bpn import Proposal
 from bags.ops.per_pixel_conv import kernels_at
 
@@ -46,7 +46,7 @@ def kernel_sheet(proposal: Proposal) -> Tensor:
 
 
 @torch.no_grad()
-def view_pictures(output: TrainingOutput) -> dict[str, Tensor]:
+def view_pictures(output: Explanation) -> dict[str, Tensor]:
     """What there is to see of one training view.
 
     Returns:

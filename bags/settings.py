@@ -82,6 +82,8 @@ class DatasetSettings:
         images: folder of the photos below ``root``.
         factor: training resolution: 1, 2, 4, 8, ... divides the photo's size (rounded); -1 keeps the size but at most
             1600 pixels wide; any other number is the width in pixels.
+        window: side in pixels of the square part of the view that each training step sees, at any scale (a smaller view
+            is seen whole); null: the whole view. It bounds a step's memory (docs/full_resolution.md).
         hold: every ``hold``-th view of the sorted names, from the first, is a test view; null: no held-out split.
         white_background: composite onto white instead of black.
         synthetic: the built-in scene.
@@ -91,6 +93,7 @@ class DatasetSettings:
     root: str | None = None
     images: str = "images"
     factor: int = 1
+    window: int | None = None
     hold: int | None = 8
     white_background: bool = False
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
@@ -98,6 +101,8 @@ class DatasetSettings:
     def __post_init__(self) -> None:
         _one_of("dataset.parser", self.parser, ("colmap", "synthetic"))
         _need(self.factor == -1 or self.factor >= 1, "dataset.factor", self.factor, "must be -1 or at least 1")
+        if self.window is not None:
+            _at_least(32, dataset__window=self.window)
         _need(self.hold is None or self.hold >= 2, "dataset.hold", self.hold, "must be null or at least 2")
         if self.parser == "colmap":
             _need(bool(self.root), "dataset.root", self.root, "give the scene's folder: dataset.root=/path/to/scene")

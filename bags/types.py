@@ -33,6 +33,8 @@ class Camera:
         fx, fy: focal lengths in pixels of this resolution.
         width, height: image size in pixels.
         offset: shift of the principal point from the image centre, in pixels (x, y); sub-pixel jitter uses it.
+        corner: column and row of the whole photo at which the image begins; negative where it reaches beyond.
+        photo: width and height of the whole photo of which the camera sees a part; None: it sees the whole.
     """
 
     rotation: Tensor
@@ -42,6 +44,18 @@ class Camera:
     width: int
     height: int
     offset: tuple[float, float] = (0.0, 0.0)
+    corner: tuple[int, int] = (0, 0)
+    photo: tuple[int, int] | None = None
+
+    @property
+    def photo_size(self) -> tuple[int, int]:
+        """Width and height in pixels of the whole photo; what belongs to the lens and not to the part is taken of it."""
+        return self.photo or (self.width, self.height)
+
+    @property
+    def half_field(self) -> tuple[float, float]:
+        """Tangents of half the whole photo's field of view, across and down."""
+        return self.photo_size[0] / (2 * self.fx), self.photo_size[1] / (2 * self.fy)
 
     @property
     def center(self) -> Tensor:
@@ -59,7 +73,13 @@ class Camera:
         return (self.height - 1) / 2 + self.offset[1]
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same camera for an image of ``width`` x ``height`` pixels (same field of view)."""
+        """The same camera for an image of ``width`` x ``height`` pixels (same field of view).
+
+        Raises:
+            ValueError: the camera sees a part of a photo; resize first.
+        """
+        if self.photo is not None:
+            raise ValueError("a camera that sees a part of a photo cannot be resized: resize the whole one, then crop")
         return replace(
             self,
             fx=self.fx * width / self.width,
@@ -71,7 +91,22 @@ class Camera:
 
     def padded(self, margin: int) -> Camera:
         """The same camera seeing ``margin`` more pixels on every side."""
-        return replace(self, width=self.width + 2 * margin, height=self.height + 2 * margin)
+        return self.cropped(-margin, -margin, self.width + 2 * margin, self.height + 2 * margin) if margin else self
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The same camera seeing only ``width`` x ``height`` pixels from column ``left`` and row ``top`` on.
+
+        It draws those pixels of what the whole camera draws: exactly where ``left`` and ``top`` are multiples of the
+        rasterisers' tile (16), and but for the Gaussians' outermost tails elsewhere.
+        """
+        return replace(
+            self,
+            width=width,
+            height=height,
+            offset=(self.cx - left - (width - 1) / 2, self.cy - top - (height - 1) / 2),
+            corner=(self.corner[0] + left, self.corner[1] + top),
+            photo=self.photo_size,
+        )
 
     def shifted(self, x: float, y: float) -> Camera:
         """The same camera with its pixel grid's principal point moved by ``x``, ``y`` more pixels."""
@@ -143,8 +178,8 @@ class ViewBatch:
     """One training or test view at one resolution, as the loader hands it out.
 
     Attributes:
-        camera: at the resolution of ``image``.
-        image: (3, H, W) float32 photo in [0, 1].
+        camera: of the pixels of ``image``.
+        image: (3, H, W) float32 photo in [0, 1], or a window of it (``dataset.window``).
         index: index of the view within its split.
         name: file name of the view.
         step: 1-based optimiser step this batch is for; 0 for test views.
@@ -155,6 +190,11 @@ class ViewBatch:
     index: int
     name: str
     step: int = 0
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> ViewBatch:
+        """That part of the view."""
+        image = self.image[:, top : top + height, left : left + width]
+        return replace(self, camera=self.camera.cropped(left, top, width, height), image=image)
 
     def to(self, device: torch.device | str, **kwargs: Any) -> ViewBatch:
         """The batch with its tensors on ``device``."""

@@ -27,8 +27,10 @@ class Densify(Callback):
             return
         gradients = output.render.means2d.grad
         if gradients is not None:
-            height, width = output.batch.image.shape[1:]
-            observe(gaussians, gradients, output.render.radii, width, height)
+            # Of the whole photo's mean loss, which the thresholds mean: a window's mean has fewer pixels to share.
+            width, height = output.batch.camera.photo_size
+            part = output.batch.image[0].numel() / (width * height)
+            observe(gaussians, gradients * part, output.render.radii, width, height)
         if not pl_module.schedule.densifies(step):
             return
         densify = settings.densify

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from bags.datamodules.resolution import training_size
+from bags.ops.windows import Window
 from bags.settings import DatasetSettings
 from bags.types import Camera, View
 
@@ -59,9 +60,10 @@ class ImagePyramid:
         """Camera of view number ``view`` at ``divisors[scale]``."""
         return self._cameras[view][scale]
 
-    def image(self, view: int, scale: int) -> Tensor:
-        """Photo of view number ``view`` at ``divisors[scale]``: (3, H, W) float32 in [0, 1]."""
-        return self._levels[view][scale].float().div_(255)
+    def image(self, view: int, scale: int, window: Window | None = None) -> Tensor:
+        """Photo of view number ``view`` at ``divisors[scale]``, or a window of it: (3, H, W) float32 in [0, 1]."""
+        pixels = self._levels[view][scale]
+        return (pixels if window is None else window.of(pixels)).float().div_(255)
 
 
 def opaque(photo: Image.Image, background: tuple[int, int, int]) -> Image.Image:

@@ -102,7 +102,7 @@ class SceneDataModule(LightningDataModule):
 
     def train_dataloader(self) -> ViewLoader:
         """One training view per step of the run."""
-        return ViewLoader(self.train, self.schedule, self.seed)
+        return ViewLoader(self.train, self.schedule, self.seed, self.settings.window)
 
     def train_views_dataloader(self) -> AllViews:
         """Every training view once, at full training resolution."""

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 import torch
 
 from bags.datamodules.pyramid import ImagePyramid
+from bags.ops.windows import Window, draw_window
 from bags.schedule import ScaleSchedule
 from bags.types import ViewBatch
 
 
-def view_at(pyramid: ImagePyramid, index: int, scale: int, step: int = 0) -> ViewBatch:
-    """View number ``index`` at scale number ``scale``, for ``step``."""
+def view_at(pyramid: ImagePyramid, index: int, scale: int, step: int = 0, window: Window | None = None) -> ViewBatch:
+    """View number ``index`` at scale number ``scale``, for ``step``: the whole, or a ``window`` of it."""
+    camera = pyramid.camera(index, scale)
     return ViewBatch(
-        camera=pyramid.camera(index, scale),
-        image=pyramid.image(index, scale),
+        camera=camera if window is None else camera.cropped(*window),
+        image=pyramid.image(index, scale, window),
         index=index,
         name=pyramid.views[index].name,
         step=step,
@@ -33,11 +35,14 @@ class ViewLoader:
         pyramid: training views at all scales of ``schedule``.
         schedule: gives the number of steps and the scale of each.
         seed: of the draws.
+        window: side in pixels of the part of the view that each step sees (``draw_window``); None: the whole view.
     """
 
-    def __init__(self, pyramid: ImagePyramid, schedule: ScaleSchedule, seed: int) -> None:
+    def __init__(self, pyramid: ImagePyramid, schedule: ScaleSchedule, seed: int, window: int | None = None) -> None:
         self.pyramid = pyramid
         self.schedule = schedule
+        self.seed = seed
+        self.window = window
         generator = torch.Generator().manual_seed(seed)
         self.order: list[int] = torch.randint(len(pyramid), (schedule.total,), generator=generator).tolist()
         self._done = 0
@@ -53,7 +58,14 @@ class ViewLoader:
         while self._done < len(self):
             self._done += 1
             step = self._done
-            yield view_at(self.pyramid, self.order[step - 1], self.schedule.at(step).scale, step)
+            yield self._batch(self.order[step - 1], self.schedule.at(step).scale, step)
+
+    def _batch(self, index: int, scale: int, step: int) -> ViewBatch:
+        window = None
+        if self.window is not None:
+            camera = self.pyramid.camera(index, scale)
+            window = draw_window(camera.width, camera.height, self.window, self.seed, step)
+        return view_at(self.pyramid, index, scale, step, window)
 
     def state_dict(self) -> dict[str, int]:
         """Position: steps handed out so far."""

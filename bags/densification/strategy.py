@@ -26,10 +26,10 @@ def observe(gaussians: Gaussians, gradients: Tensor, radii: Tensor, width: int, 
 
     Args:
         gaussians: its ``gradient_sum``, ``gradient_count`` and ``max_radius`` are updated.
-        gradients: (N, 2) loss gradient of the projected centres, per pixel.
+        gradients: (N, 2) gradient of the whole photo's mean loss with respect to the projected centres, per pixel.
         radii: (N,) screen radii; 0 where not drawn.
-        width: of the image that the loss was taken over; turns pixel gradients into the published NDC units.
-        height: of the same image.
+        width: of the whole photo; turns pixel gradients into the published NDC units.
+        height: of the whole photo.
     """
     seen = radii > 0
     ndc = torch.hypot(gradients[:, 0] * (width / 2), gradients[:, 1] * (height / 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.losses import training_loss
 from bags.ops.random import uniform
+from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
 from bags.schedule import Phase, ScaleSchedule
 from bags.settings import Settings
@@ -22,28 +23,37 @@ from bags.types import Camera, PointCloud, RenderOutput, ViewBatch
 
 
 @dataclass(frozen=True)
-class TrainingOutput:
-    """What a training step made, for callbacks; tensors carry their graph.
+class Explanation:
+    """How the model explains a training view, or the part of it that ``batch`` holds.
 
     Attributes:
-        phase: where the step stood.
         batch: the view.
-        render: rasteriser output, ``margin`` pixels larger than the photo on every side.
-        margin: pixels rendered around the view.
         sharp: (3, H, W) sharp render; depth: (H, W).
         prediction: (3, H, W) what is compared with the photo.
         proposal: the Blur Proposal Network's, or None where blur is not modelled.
-        losses: weighted terms, detached.
     """
 
-    phase: Phase
     batch: ViewBatch
-    render: RenderOutput
-    margin: int
     sharp: Tensor
     depth: Tensor
     prediction: Tensor
     proposal: Proposal | None
+
+
+@dataclass(frozen=True)
+class TrainingOutput(Explanation):
+    """What a training step made, for callbacks; tensors carry their graph.
+
+    Attributes:
+        phase: where the step stood.
+        render: rasteriser output, ``margin`` pixels larger than the photo on every side.
+        margin: pixels rendered around the view.
+        losses: weighted terms, detached.
+    """
+
+    phase: Phase
+    render: RenderOutput
+    margin: int
     losses: dict[str, Tensor]
 
 
@@ -111,10 +121,31 @@ class BagsModule(LightningModule):
         proposal, prediction = None, sharp
         if blurs:
             assert self.bpn is not None
-            proposal = self.bpn(batch.index, head, sharp, depth)
+            proposal = self.bpn(batch.index, head, sharp, depth, batch.camera)
             padded = render.rgb if margin else pad(render.rgb, (reach,) * 4)
             prediction = proposal.blur(padded)
-        return TrainingOutput(phase, batch, render, margin, sharp, depth, prediction, proposal, {})
+        return TrainingOutput(batch, sharp, depth, prediction, proposal, phase, render, margin, {})
+
+    @torch.no_grad()
+    def explain_whole(self, batch: ViewBatch, phase: Phase) -> Explanation:
+        """As ``explain``, without gradients, window by window where ``dataset.window`` says that training looks so.
+
+        The network's normalisation then sees what it saw in training, and only the result has the photo's size.
+        """
+        height, width = batch.image.shape[1:]
+        whole: dict[str, Tensor] = {}
+        for window in tiles(width, height, self.settings.dataset.window):
+            part = self.explain(batch.cropped(*window), phase)
+            layers = {"sharp": part.sharp, "depth": part.depth, "prediction": part.prediction}
+            if part.proposal is not None:
+                layers |= {"features": part.proposal.features, "mask": part.proposal.mask}
+            for name, layer in layers.items():
+                whole.setdefault(name, layer.new_empty(*layer.shape[:-2], height, width))
+                window.of(whole[name]).copy_(layer)
+        proposal = part.proposal
+        if proposal is not None:
+            proposal = replace(proposal, features=whole["features"], mask=whole["mask"])
+        return Explanation(batch, whole["sharp"], whole["depth"], whole["prediction"], proposal)
 
     def jittered(self, camera: Camera, step: int) -> Camera:
         """``camera`` with the step's sub-pixel offset, where ``model.ray_jitter`` asks for it."""

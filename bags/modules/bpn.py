@@ -15,6 +15,7 @@ from bags.ops.depth import normalised
 from bags.ops.per_pixel_conv import per_pixel_conv
 from bags.ops.positional import positional_code_1d
 from bags.settings import BPNSettings
+from bags.types import Camera
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,9 @@ class BPN(nn.Module):
             else HiddenLayers(sum(self.input_channels), settings.hidden, (None, single_kernel))
         )
 
-    def forward(self, view: int, scale: int | Literal["single"], rgb: Tensor, depth: Tensor) -> Proposal:
+    def forward(
+        self, view: int, scale: int | Literal["single"], rgb: Tensor, depth: Tensor, camera: Camera | None = None
+    ) -> Proposal:
         """Propose the blur of training view ``view``.
 
         Args:
@@ -159,6 +162,7 @@ class BPN(nn.Module):
             scale: index of the scale, or ``single`` for the second network.
             rgb: (3, H, W) sharp render in [0, 1].
             depth: (H, W) its depth. Neither gets a gradient from the proposal.
+            camera: tells which part of the photo these pixels are, for the positional code; None: they are the whole.
 
         Raises:
             ValueError: ``single`` without a second network.
@@ -166,14 +170,14 @@ class BPN(nn.Module):
         network, level = (self.second, 1) if isinstance(scale, str) else (self.scales, scale)
         if network is None:
             raise ValueError(f"scale {scale!r}: this BPN has no second network (model.bpn.second_network)")
-        hidden = self._first_layer(_weight(network.layers[0]), view, rgb, depth)
+        hidden = self._first_layer(_weight(network.layers[0]), view, rgb, depth, camera)
         for layer in network.layers[1 : level + 1]:
             hidden = (_weight(layer) @ hidden).relu_()
         mask = (_weight(network.mask_heads[str(level)]) @ hidden + self.settings.mask_bias).sigmoid()
         head = _weight(network.kernel_heads[str(level)])
         return Proposal(hidden.unflatten(1, depth.shape), head, mask.reshape(depth.shape), self.settings.bfloat16)
 
-    def _first_layer(self, weight: Tensor, view: int, rgb: Tensor, depth: Tensor) -> Tensor:
+    def _first_layer(self, weight: Tensor, view: int, rgb: Tensor, depth: Tensor, camera: Camera | None) -> Tensor:
         """(hidden, H*W) the first layer on the concatenated inputs, which are never written out.
 
         The embedding is constant over the image and each half of the positional code along an axis, so the layer sees a
@@ -184,8 +188,10 @@ class BPN(nn.Module):
         ground = (for_view @ self.embedding.weight[view])[:, None]
         if self.settings.use_position:
             half = self.input_channels[1]
-            rows = ground + for_rows @ positional_code_1d(height, half, weight.device)
-            columns = for_columns @ positional_code_1d(width, half, weight.device)
+            (across, down), (left, top) = (camera.photo_size, camera.corner) if camera else ((width, height), (0, 0))
+            code_rows = positional_code_1d(down, half, weight.device)[:, top : top + height]
+            code_columns = positional_code_1d(across, half, weight.device)[:, left : left + width]
+            rows, columns = ground + for_rows @ code_rows, for_columns @ code_columns
             ground = (rows[:, :, None] + columns[:, None, :]).flatten(1)
         if self.render_features is None:
             return ground.relu().expand(-1, height * width)

@@ -26,7 +26,7 @@ from bags.types import Camera, RenderOutput, Splats
 
 # docs/method.md section 2. The Numba kernels compile these in: clear __pycache__ after changing one.
 NEAR = 0.2  # view-space z at or below which nothing is drawn, scene units
-DIRECTION_CLAMP = 1.3  # the Jacobian is taken at x/z, y/z of at most this times tan(fov / 2)
+DIRECTION_CLAMP = 1.3  # the Jacobian is taken at x/z, y/z of at most this times tan(fov / 2) of the whole photo
 KERNEL_SIZE = 0.1  # variance of the 2D Mip filter, pixels squared
 MIN_DETERMINANT = 1e-6  # floor of the 2D covariance's determinant, where the Gaussian's opacity becomes 0
 RADIUS_SIGMAS = 3.0

@@ -80,7 +80,7 @@ def _pack_view(camera: Camera, kernel_size: float) -> np.ndarray:
         t.detach().to("cpu", torch.float64).numpy().ravel()
         for t in (camera.rotation, camera.translation, camera.to("cpu", torch.float64).center)
     )
-    bounds = [DIRECTION_CLAMP * camera.width / (2 * camera.fx), DIRECTION_CLAMP * camera.height / (2 * camera.fy)]
+    bounds = [DIRECTION_CLAMP * half for half in camera.half_field]
     intrinsics = [camera.fx, camera.fy, camera.cx, camera.cy, *bounds, kernel_size]
     return np.concatenate([rotation, translation, center, intrinsics])
 

@@ -87,8 +87,7 @@ def _in_front(splats: Splats, camera: Camera) -> Tensor:
 def _covariance2d(view: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
     """EWA: xx, xy, yy (n,) of ``J W Sigma W^T J^T``, for view-space centres (n, 3) and the root of Sigma (n, 3, 3)."""
     x, y, z = view.unbind(-1)
-    bound_x = DIRECTION_CLAMP * camera.width / (2 * camera.fx)
-    bound_y = DIRECTION_CLAMP * camera.height / (2 * camera.fy)
+    bound_x, bound_y = (DIRECTION_CLAMP * half for half in camera.half_field)
     u, v, zero = (x / z).clamp(-bound_x, bound_x), (y / z).clamp(-bound_y, bound_y), torch.zeros_like(z)
     row_x = torch.stack([camera.fx / z, zero, -camera.fx * u / z], dim=-1)
     row_y = torch.stack([zero, camera.fy / z, -camera.fy * v / z], dim=-1)

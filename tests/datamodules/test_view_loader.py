@@ -125,3 +125,19 @@ def test_all_views(pyramid):
     assert len(views) == 5
     for _ in range(2):
         assert [seen(batch)[:4] for batch in views] == [(0, i, f"{i}.png", (3, 16, 24)) for i in range(5)]
+
+
+def test_windows_are_the_photos_pixels_and_stay_the_same_when_resumed(pyramid):
+    loader = ViewLoader(pyramid, SCHEDULE, seed=2, window=32)
+    batches = list(loader)
+    for batch in batches:
+        whole = pyramid.image(batch.index, SCHEDULE.at(batch.step).scale)
+        left, top = batch.camera.corner
+        height, width = batch.image.shape[1:]
+        assert (batch.camera.width, batch.camera.height) == (width, height)
+        assert torch.equal(batch.image, whole[:, top : top + height, left : left + width])
+        assert batch.camera.photo_size == (whole.shape[2], whole.shape[1])
+    assert {batch.camera.corner for batch in batches if batch.camera.photo_size == (48, 32)} == {(0, 0), (16, 0)}
+    resumed = ViewLoader(pyramid, SCHEDULE, seed=2, window=32)
+    resumed.load_state_dict({"done": 9})
+    assert [batch.camera.corner for batch in resumed] == [batch.camera.corner for batch in batches[9:]]

@@ -11,6 +11,7 @@ from bags.modules.bpn import BPN
 from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.ops.positional import positional_code_2d
 from bags.settings import BPNSettings
+from bags.types import Camera
 
 HEIGHT, WIDTH, VIEWS = 19, 26, 3
 
@@ -126,3 +127,13 @@ def test_bfloat16_is_close_and_leaves_parameters_alone() -> None:
 def test_second_network_must_exist() -> None:
     with pytest.raises(ValueError, match="second_network"):
         network()(0, "single", *render())
+
+
+def test_a_window_gets_the_whole_photos_positional_code() -> None:
+    bpn = network(use_rgbd=False)
+    whole = bpn(0, 1, *render())
+    camera = Camera(torch.eye(3), torch.zeros(3), 20.0, 20.0, WIDTH, HEIGHT).cropped(7, 4, 10, 9)
+    rgb, depth = render()
+    part = bpn(0, 1, rgb[:, 4:13, 7:17], depth[4:13, 7:17], camera)
+    torch.testing.assert_close(part.features, whole.features[:, 4:13, 7:17])
+    torch.testing.assert_close(part.mask, whole.mask[4:13, 7:17])

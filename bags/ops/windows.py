@@ -1,0 +1,68 @@
+"""Parts of a photo: training at full resolution looks at one window a step (docs/full_resolution.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from torch import Tensor
+
+from bags.ops.random import uniform
+
+GRID = 16  # windows begin at its multiples, as the rasterisers' tiles do: what they draw is then exact
+
+
+class Window(NamedTuple):
+    """A rectangle of pixels: first column and row, width and height."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, image: Tensor) -> Tensor:
+        """That part of a (..., H, W) image, as a view."""
+        return image[..., self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def draw_window(width: int, height: int, side: int, seed: int, step: int) -> Window:
+    """The window that ``step`` sees of a ``width`` x ``height`` photo: a function of seed and step alone.
+
+    Along each axis the window's place is drawn uniformly, over a range that reaches a whole window beyond both borders,
+    and then moved inside. So a pixel at the border is seen as often as one in the middle (and one about a window from
+    the border up to twice as often); without the overhang the outermost pixel would hardly ever be seen.
+
+    Args:
+        width, height: of the photo, in pixels.
+        side: of the window in pixels; cut to the photo where that is smaller. Windows at the right and lower border
+            are up to ``GRID - 1`` pixels larger, so that every window begins on the grid.
+        seed: of the run.
+        step: 1-based.
+    """
+    across, down = uniform((2,), seed, step, "window").tolist()
+    left, right = _span(width, side, across)
+    top, bottom = _span(height, side, down)
+    return Window(left, top, right - left, bottom - top)
+
+
+def tiles(width: int, height: int, side: int | None) -> Iterator[Window]:
+    """Windows on the grid that cover a ``width`` x ``height`` image once, alike in size and about ``side`` or smaller.
+
+    ``side`` None: one window, the whole.
+    """
+    for top, bottom in pairwise(_edges(height, side)):
+        for left, right in pairwise(_edges(width, side)):
+            yield Window(left, top, right - left, bottom - top)
+
+
+def _edges(size: int, side: int | None) -> list[int]:
+    parts = 1 if side is None else -(-size // side)
+    return [round(i * size / parts / GRID) * GRID for i in range(parts)] + [size]
+
+
+def _span(size: int, side: int, draw: float) -> tuple[int, int]:
+    """First and one past last pixel along one axis, for ``draw`` in [0, 1)."""
+    last = max(0, size - side) // GRID * GRID
+    start = min(max(round((draw * (size + side) - side) / GRID) * GRID, 0), last)
+    return start, size if start == last else start + side
