@@ -49,7 +49,7 @@ class Camera:
 
     @property
     def photo_size(self) -> tuple[int, int]:
-        """Width and height in pixels of the whole photo; what belongs to the lens and not to the part is taken of it."""
+        """Width and height in pixels of the whole photo: what belongs to the lens, not to the part, is taken of it."""
         return self.photo or (self.width, self.height)
 
     @property

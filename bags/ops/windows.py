@@ -34,7 +34,8 @@ def draw_window(width: int, height: int, side: int, seed: int, step: int) -> Win
     the border up to twice as often); without the overhang the outermost pixel would hardly ever be seen.
 
     Args:
-        width, height: of the photo, in pixels.
+        width: of the photo, in pixels.
+        height: of the photo, in pixels.
         side: of the window in pixels; cut to the photo where that is smaller. Windows at the right and lower border
             are up to ``GRID - 1`` pixels larger, so that every window begins on the grid.
         seed: of the run.
