@@ -9,16 +9,18 @@ the caller's choice.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import fold
 
-from bags.ops.threads import piece_count, run_pieces
+from bags.ops.threads import Result, map_alone
 
-STRIP_BYTES = 4 << 20  # of logits held at a time: what the cores' second-level caches hold together
+BAND_ROWS = 32  # of the image, worked through by one thread
+STRIP_BYTES = 2 << 20  # of logits that a thread holds at a time: what a core's second-level cache holds
 
 
 def per_pixel_conv(
@@ -27,8 +29,8 @@ def per_pixel_conv(
 ) -> Tensor:  # fmt: skip
     """``B(x) = m(x) sum_k softmax_k(head @ features(x)) I(x + s k) + (1 - m(x)) S(x)`` (docs/method.md section 3).
 
-    Works through the image in strips of rows and computes the logits of a strip again in the backward pass, so memory
-    does not grow with K*K times the image. Gradients (first order) reach all tensors.
+    Works through the image in bands of rows, strip by strip, and computes the logits of a strip again in the backward
+    pass, so memory does not grow with K*K times the image. Gradients (first order) reach all tensors.
 
     Args:
         image: (3, H + s (K - 1), W + s (K - 1)), padded.
@@ -119,8 +121,14 @@ class _PerPixelConv(torch.autograd.Function):
         factors = torch.bfloat16 if bfloat16 else features.dtype
         factor, weights = features.to(factors), head.to(factors)
         log_sum, blurred = torch.empty_like(mask), image.new_empty(3, *mask.shape)
-        for strip in _strips(head, mask):
-            _forward_strip(_logits(weights, factor, strip, image.dtype), image, stride, strip.start, log_sum, blurred)
+
+        def fill(band: range) -> None:
+            for first, rows in _strips(band, head, mask):
+                logits = _logits(weights, _rows(factor, first, rows), image.dtype)
+                _forward_strip(logits, image, stride, first, log_sum, blurred)
+
+        for _ in _over_bands(fill, mask):
+            pass
         ctx.save_for_backward(image, factor, weights, mask, sharp, log_sum, blurred)
         ctx.dtypes, ctx.stride = (features.dtype, head.dtype), stride
         return torch.lerp(sharp, blurred, mask)
@@ -129,30 +137,57 @@ class _PerPixelConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         image, factor, weights, mask, sharp, log_sum, blurred = ctx.saved_tensors
+        stride, reach = ctx.stride, image.shape[1] - mask.shape[0]
         mask_grad = (grad * (blurred - sharp)).sum(dim=0)
         blurred_grad = grad * mask
         mean = (blurred_grad * blurred).sum(dim=0)
-        image_grad = torch.zeros_like(image)
-        factor_grad, weights_grad = torch.empty_like(factor), torch.zeros_like(weights, dtype=image.dtype)
-        for strip in _strips(weights, mask):
-            logits = _logits(weights, factor, strip, image.dtype)
-            _backward_strip(logits, image, ctx.stride, strip.start, log_sum, blurred_grad, mean, image_grad)
-            logits_grad = logits.flatten(1).to(factor.dtype)
-            torch.mm(weights.T, logits_grad, out=factor_grad[:, strip].flatten(1))
-            weights_grad += logits_grad @ factor[:, strip].flatten(1).T
+        factor_grad = torch.empty_like(factor)
+
+        def pull(band: range) -> tuple[range, Tensor, Tensor]:
+            image_part = image.new_zeros(3, len(band) + reach, image.shape[2])
+            weights_part = torch.zeros_like(weights, dtype=image.dtype)
+            for first, rows in _strips(band, weights, mask):
+                seen = _rows(factor, first, rows)
+                logits = _logits(weights, seen, image.dtype)
+                part = image_part[:, first - band.start :]
+                _backward_strip(logits, image, stride, first, log_sum, blurred_grad, mean, part)
+                logits_grad = logits.flatten(1).to(factor.dtype)
+                _rows(factor_grad, first, rows).copy_((weights.T @ logits_grad).view_as(seen))
+                weights_part += logits_grad @ seen.flatten(1).T
+            return band, image_part, weights_part
+
+        image_grad, weights_grad = torch.zeros_like(image), torch.zeros_like(weights, dtype=image.dtype)
+        for band, image_part, weights_part in _over_bands(pull, mask):
+            image_grad[:, band.start : band.stop + reach] += image_part
+            weights_grad += weights_part
         factor_grad, weights_grad = factor_grad.to(ctx.dtypes[0]), weights_grad.to(ctx.dtypes[1])
         return image_grad, factor_grad, weights_grad, mask_grad, grad * (1 - mask), None, None
 
 
-def _strips(head: Tensor, mask: Tensor) -> list[slice]:
+def _over_bands(task: Callable[[range], Result], mask: Tensor) -> Iterator[Result]:
+    """``task`` of every band of rows, in order; on the CPU a thread each, so that threads seldom wait for each other.
+
+    Bands do not depend on the number of threads, and so neither do the sums over them.
+    """
+    height = mask.shape[0]
+    bands = [range(start, min(start + BAND_ROWS, height)) for start in range(0, height, BAND_ROWS)]
+    return map_alone(task, bands) if mask.device.type == "cpu" else map(task, bands)
+
+
+def _strips(band: range, head: Tensor, mask: Tensor) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of every strip of a band."""
     rows = strip_rows(_side(head), mask.shape[1])
-    return [slice(start, min(start + rows, mask.shape[0])) for start in range(0, mask.shape[0], rows)]
+    return ((first, min(rows, band.stop - first)) for first in range(band.start, band.stop, rows))
 
 
-def _logits(weights: Tensor, factor: Tensor, strip: slice, dtype: torch.dtype) -> Tensor:
-    """(K*K, R, W) logits of a strip of R rows."""
-    rows = factor[:, strip]
-    return (weights @ rows.flatten(1)).to(dtype).reshape(-1, *rows.shape[1:])
+def _rows(values: Tensor, first: int, rows: int) -> Tensor:
+    """(C, rows, W) of (C, H, W), a view."""
+    return values[:, first : first + rows]
+
+
+def _logits(weights: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+    """(K*K, R, W) logits of R rows."""
+    return (weights @ factor.flatten(1)).to(dtype).unflatten(1, factor.shape[1:])
 
 
 def _has_kernels(image: Tensor) -> bool:
@@ -167,11 +202,10 @@ def _forward_strip(
     if _has_kernels(image):
         from bags.ops.per_pixel_conv_kernels import forward_rows
 
-        arrays = logits.numpy(), image.numpy(), stride, first, log_sum.numpy(), blurred.numpy()
-        run_pieces(forward_rows, piece_count(rows, 1), *arrays)
+        forward_rows(logits.numpy(), image.numpy(), stride, first, log_sum.numpy(), blurred.numpy())
         return
     strip = slice(first, first + rows)
-    patches = _patches(image[:, first : first + rows + stride * (side - 1)], side, stride)
+    patches = _patches(_rows(image, first, rows + stride * (side - 1)), side, stride)
     log_sum[strip] = logits.logsumexp(dim=0)
     blurred[:, strip] = torch.einsum("kyx,ckyx->cyx", (logits - log_sum[strip]).exp(), patches)
 
@@ -180,24 +214,21 @@ def _backward_strip(
     logits: Tensor, image: Tensor, stride: int, first: int, log_sum: Tensor, grad: Tensor, mean: Tensor,
     image_grad: Tensor,
 ) -> None:  # fmt: skip
-    """Turn ``logits`` into their gradient and add to ``image_grad``.
+    """Turn ``logits`` into their gradient and add to ``image_grad``, whose first row is the strip's first one.
 
     With weights w and ``d_k = sum_c grad_c I_c(x + s k)``, the gradient of a logit is ``w_k (d_k - sum_j w_j d_j)``;
     the sum is ``mean`` (H, W), known from the forward pass. ``grad`` (3, H, W) is that of the weighted sum.
     """
     rows, side = logits.shape[1], _side(logits)
     if _has_kernels(image):
-        from bags.ops.per_pixel_conv_kernels import backward_rows, gather_rows
+        from bags.ops.per_pixel_conv_kernels import backward_rows
 
-        scattered = image.new_empty(rows, 3, side, image.shape[2]).numpy()
-        arrays = image.numpy(), stride, first, log_sum.numpy(), grad.numpy(), mean.numpy(), scattered
-        run_pieces(backward_rows, piece_count(rows, 1), logits.numpy(), *arrays)
-        run_pieces(gather_rows, piece_count(rows, 1), scattered, stride, first, image_grad.numpy())
+        known = log_sum.numpy(), grad.numpy(), mean.numpy()
+        backward_rows(logits.numpy(), image.numpy(), stride, first, *known, image_grad.numpy())
         return
-    strip, halo = slice(first, first + rows), slice(first, first + rows + stride * (side - 1))
+    strip, seen = slice(first, first + rows), rows + stride * (side - 1)
     weights = (logits - log_sum[strip]).exp_()
-    patches = _patches(image[:, halo], side, stride)
+    patches = _patches(_rows(image, first, seen), side, stride)
     torch.mul(weights, torch.einsum("cyx,ckyx->kyx", grad[:, strip], patches) - mean[strip], out=logits)
     spread = (grad[:, None, strip] * weights).flatten(2)
-    size = (rows + stride * (side - 1), image.shape[2])
-    image_grad[:, halo] += torch.nn.functional.fold(spread, size, (side, side), dilation=stride)[:, 0]
+    image_grad[:, :seen] += fold(spread, (seen, image.shape[2]), (side, side), dilation=stride)[:, 0]

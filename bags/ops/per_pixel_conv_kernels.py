@@ -2,8 +2,7 @@
 
 Every inner loop runs over one image row with few arrays, so that LLVM can tell the arrays apart at run time and
 vectorises it, while the rows stay in the first-level cache. Indices are unsigned: the wrap-around of signed ones blocks
-vectorisation. A kernel handles piece ``piece`` of ``pieces`` (``bags.ops.threads.run_pieces``); pieces are cut along
-rows and none adds to another's numbers, so the results do not depend on how many there are.
+vectorisation. The kernels release Python's lock; who calls them from several threads gives each its own rows.
 """
 
 # mypy: disable-error-code="no-untyped-def,call-overload"
@@ -71,12 +70,10 @@ def _dot3_minus(a0, b0, a1, b1, a2, b2, offset, out):
 
 
 @njit(**_FLAGS)
-def forward_rows(piece, pieces, logits, image, stride, first, log_sum, blurred):
+def forward_rows(logits, image, stride, first, log_sum, blurred):
     """Softmax and gather of the rows ``first, first + 1, ...`` that ``logits`` (K*K, R, W) holds.
 
     Args:
-        piece: which part of the rows.
-        pieces: of how many.
         logits: (K*K, R, W), kept as they are.
         image: (3, H + s (K - 1), W + s (K - 1)).
         stride: s, pixels between taps.
@@ -86,7 +83,7 @@ def forward_rows(piece, pieces, logits, image, stride, first, log_sum, blurred):
     """
     taps, rows, width = logits.shape
     side = (image.shape[2] - width) // stride + 1
-    for row in range(rows * piece // pieces, rows * (piece + 1) // pieces):
+    for row in range(rows):
         y = first + row
         top, total, weight = np.empty(width, _F), np.zeros(width, _F), np.empty(width, _F)
         top[:] = logits[0, row]
@@ -107,12 +104,10 @@ def forward_rows(piece, pieces, logits, image, stride, first, log_sum, blurred):
 
 
 @njit(**_FLAGS)
-def backward_rows(piece, pieces, logits, image, stride, first, log_sum, grad, mean, scattered):
+def backward_rows(logits, image, stride, first, log_sum, grad, mean, image_grad):
     """Gradients of ``forward_rows``; ``logits`` is overwritten with its gradient.
 
     Args:
-        piece: which part of the rows.
-        pieces: of how many.
         logits: (K*K, R, W) as they were in the forward pass.
         image: (3, H + s (K - 1), W + s (K - 1)).
         stride: s, pixels between taps.
@@ -120,14 +115,13 @@ def backward_rows(piece, pieces, logits, image, stride, first, log_sum, grad, me
         log_sum: (H, W) from the forward pass.
         grad: (3, H, W) gradient of ``blurred``.
         mean: (H, W) sum over channels of ``grad * blurred``: the weights' mean of their own gradients.
-        scattered: (R, 3, K, W + s (K - 1)) scratch: what each row adds to the K image rows it has read.
+        image_grad: (3, at least R + s (K - 1), W + s (K - 1)) is added to; its first row belongs to row ``first``.
     """
     taps, rows, width = logits.shape
-    side = scattered.shape[2]
-    for row in range(rows * piece // pieces, rows * (piece + 1) // pieces):
+    side = (image.shape[2] - width) // stride + 1
+    for row in range(rows):
         y = first + row
         weight, centred = np.empty(width, _F), np.empty(width, _F)
-        scattered[row] = _F(0.0)
         for k in range(taps):
             dy, dx = k // side, k % side
             z, reach = y + stride * dy, stride * dx
@@ -135,26 +129,6 @@ def backward_rows(piece, pieces, logits, image, stride, first, log_sum, grad, me
             red, green, blue = image[0, z, reach:], image[1, z, reach:], image[2, z, reach:]
             _dot3_minus(grad[0, y], red, grad[1, y], green, grad[2, y], blue, mean[y], centred)
             for c in range(3):
-                _add_product(weight, grad[c, y], scattered[row, c, dy, reach:])
+                _add_product(weight, grad[c, y], image_grad[c, z - first, reach:])
             _multiply(centred, weight)
             logits[k, row] = weight
-
-
-@njit(**_FLAGS)
-def gather_rows(piece, pieces, scattered, stride, first, image_grad):
-    """Add what a strip's rows scattered to the image gradient, each image row in the order of the strip's rows.
-
-    Args:
-        piece: which part of the R + s (K - 1) image rows that the strip has read.
-        pieces: of how many.
-        scattered: (R, 3, K, W + s (K - 1)) from ``backward_rows``.
-        stride: s, pixels between taps.
-        first: row that the strip begins with.
-        image_grad: (3, H + s (K - 1), W + s (K - 1)) is added to.
-    """
-    rows, _, side, _ = scattered.shape
-    last = stride * (side - 1)
-    for z in range((rows + last) * piece // pieces, (rows + last) * (piece + 1) // pieces):
-        for row in range(max(z % stride, z - last), min(rows, z + 1), stride):
-            for c in range(3):
-                _add(scattered[row, c, (z - row) // stride], image_grad[c, first + z])

@@ -8,16 +8,33 @@ on busy cores the two spin against each other (4 ms lost a call, seen on 2 cores
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import Barrier
+from typing import TypeVar
 
 import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def _use_one_thread() -> None:
+    """Let torch's operations on the calling thread use that one only."""
+    torch.get_num_threads()  # a thread's first operation takes over the process's number: get that over with
+    torch.set_num_threads(1)
 
 
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="bags")
+    """As many threads, on each of which torch's own operations use that one only."""
+    pool = ThreadPoolExecutor(threads, "bags", initializer=_use_one_thread)
+    started = Barrier(threads)
+    for waiting in [pool.submit(started.wait) for _ in range(threads)]:
+        waiting.result()
+    torch.set_num_threads(threads)  # torch's setting is partly global: the last one to set it wins
+    return pool
 
 
 if hasattr(os, "register_at_fork"):
@@ -43,6 +60,21 @@ def run_pieces(kernel: Callable[..., None], pieces: int, *args: object) -> None:
     work()
     for helper in helpers:
         helper.result()
+
+
+def map_alone(task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield ``task(item)`` of every item, in order, computed on as many threads as torch uses, without gradients.
+
+    On its thread a task has torch's operations to itself: they use one thread. For work that switches between torch
+    and kernels often, this is twice as fast as to spread each of its operations over the threads (2 cores).
+    """
+
+    def without_gradients(item: Item) -> Result:
+        with torch.no_grad():
+            return task(item)
+
+    threads = torch.get_num_threads()
+    return map(without_gradients, items) if threads == 1 else _pool(threads).map(without_gradients, items)
 
 
 def piece_count(items: int, smallest: int) -> int:

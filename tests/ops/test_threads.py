@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bags.ops.threads import piece_count, run_pieces
+from bags.ops.threads import map_alone, piece_count, run_pieces
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 37])
@@ -26,3 +26,15 @@ def test_errors_reach_the_caller():
 def test_piece_count():
     most = 4 * torch.get_num_threads()
     assert [piece_count(n, 100) for n in (0, 99, 200, 10**6)] == [1, 1, 2, most]
+
+
+def test_tasks_come_back_in_order_each_with_torch_on_one_thread():
+    threads = torch.get_num_threads()
+    value = torch.ones(1, requires_grad=True)
+    try:
+        torch.set_num_threads(3)
+        done = list(map_alone(lambda item: (item, torch.get_num_threads(), (value * 2).requires_grad), range(20)))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert done == [(item, 1, False) for item in range(20)]
