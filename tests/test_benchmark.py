@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from bags.benchmark.measure import Measured, peak_mb, row
+from bags.benchmark.rows import unfolded_conv
+from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.tasks import benchmark
 from tests.integration.test_training import settings_of
 
@@ -24,6 +26,12 @@ def test_peak_memory_sees_what_is_freed_again() -> None:
     if used is None:
         pytest.skip("not Linux")
     assert 190 < used < 260
+
+
+def test_the_plain_convolution_computes_the_same() -> None:
+    image, features, head, mask = torch.rand(3, 13, 14), torch.randn(8, 9, 10), torch.randn(25, 8), torch.rand(9, 10)
+    inputs = image, features, head, mask
+    torch.testing.assert_close(unfolded_conv(*inputs), per_pixel_conv_reference(*inputs))
 
 
 def test_benchmark_writes_its_rows(tmp_path: Path) -> None:
