@@ -21,11 +21,6 @@ from bags.types import PointCloud, Splats
 KERNEL = 9
 
 
-def _cut(*tensors: Tensor) -> list[Tensor]:
-    """The tensors as leaves of their own."""
-    return [tensor.detach().requires_grad_() for tensor in tensors]
-
-
 def _leaves(value: Any) -> Any:
     """A dataclass of tensors with every float one cut off its graph."""
     fields = {key: tensor.detach().requires_grad_(tensor.is_floating_point()) for key, tensor in value.__dict__.items()}
@@ -124,10 +119,8 @@ def parts(
         features = bpn.render_features
         assert features is not None
         proposal = bpn(0, 0, sharp, depth)
-        features_in, head, mask = (
-            t.detach().requires_grad_() for t in (proposal.features, proposal.head, proposal.mask)
-        )
-        cut = Proposal(features_in, head, mask, proposal.bfloat16)
+        leaves = (tensor.detach().requires_grad_() for tensor in (proposal.features, proposal.head, proposal.mask))
+        cut = Proposal(*leaves, proposal.bfloat16)
 
         def propose() -> None:
             proposal = bpn(0, 0, sharp, depth)
