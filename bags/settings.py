@@ -388,12 +388,25 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class RasterizerSettings:
-    """Which rasteriser draws: ``auto`` takes the best one of this machine."""
+    """Which rasteriser draws; docs/rasterizers.md compares them.
+
+    Attributes:
+        name: ``auto`` (gsplat on CUDA, numba on the CPU), ``numba``, ``gsplat``, ``diff_gaussian`` or ``reference``.
+        absolute_gradients: densify by the sum of the pixels' absolute gradients instead of their sum (AbsGS; beyond
+            the published method, and larger, so raise ``densify.gradient`` with it). gsplat only.
+    """
 
     name: str = "auto"
+    absolute_gradients: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("rasterizer.name", self.name, ("auto", "numba", "reference"))
+        _one_of("rasterizer.name", self.name, ("auto", "numba", "gsplat", "diff_gaussian", "reference"))
+        _need(
+            not self.absolute_gradients or self.name in ("auto", "gsplat"),
+            "rasterizer.absolute_gradients",
+            self.absolute_gradients,
+            f"rasterizer.name={self.name} does not give them, only gsplat does",
+        )
 
 
 @dataclass(frozen=True)

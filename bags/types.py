@@ -237,6 +237,9 @@ class RenderOutput:
         means2d: (N, 2) projected centres in pixels. Where the inputs need gradients its gradient is retained, in
             pixels: ``dL/d(pixel)``; densification multiplies by (W / 2, H / 2) to get the published NDC units.
         radii: (N,) int32 screen radius in pixels, 0 where the Gaussian is not drawn.
+        absolute: where the rasteriser was asked for them (``rasterizer.absolute_gradients``): gives, after the
+            backward pass, (N, 2) the sums over all pixels of the *absolute* ``dL/d(pixel)`` that each adds to the
+            gradient of ``means2d`` (Ye et al. 2024, AbsGS); None before it.
     """
 
     rgb: Tensor
@@ -244,3 +247,8 @@ class RenderOutput:
     alpha: Tensor
     means2d: Tensor = field(repr=False)
     radii: Tensor = field(repr=False)
+    absolute: Callable[[], Tensor | None] | None = field(default=None, repr=False)
+
+    def screen_gradients(self) -> Tensor | None:
+        """(N, 2) per pixel, what densification gathers: absolute where asked for; None before the backward pass."""
+        return self.means2d.grad if self.absolute is None else self.absolute()

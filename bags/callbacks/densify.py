@@ -25,7 +25,7 @@ class Densify(Callback):
         step, gaussians, settings = output.phase.step, pl_module.gaussians, pl_module.settings
         if not pl_module.schedule.densifying(step):
             return
-        gradients = output.render.means2d.grad
+        gradients = output.render.screen_gradients()
         if gradients is not None:
             # Of the whole photo's mean loss, which the thresholds mean: a window's mean has fewer pixels to share.
             width, height = output.batch.camera.photo_size

@@ -1,0 +1,161 @@
+"""gsplat 1.5's public functions in plain torch, for machines without a GPU: its conventions, checks and habits.
+
+Written from gsplat's documentation: row-major world-to-camera matrices, quaternions wxyz, pixel centres on halves,
+uninitialised memory (here NaN) in rows that are culled, z as depth, alpha capped at 0.999. Sums are in float64.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bags.ops.geometry import covariance_root
+from bags.ops.sh import sh_basis
+
+__version__ = "1.5.3"
+
+
+def _expect(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> None:
+    assert tuple(tensor.shape) == shape, (tuple(tensor.shape), shape)
+    assert tensor.dtype == dtype, tensor.dtype
+
+
+def fully_fused_projection(
+    means, covars, quats, scales, viewmats, Ks, width, height, eps2d=0.3, near_plane=0.01, far_plane=1e10,
+    radius_clip=0.0, packed=False, sparse_grad=False, calc_compensations=False, camera_model="pinhole", opacities=None,
+):  # fmt: skip
+    count = len(means)
+    assert covars is None and not packed and camera_model == "pinhole" and opacities is None
+    assert isinstance(width, int) and isinstance(height, int)
+    for tensor, shape in ((means, (count, 3)), (quats, (count, 4)), (scales, (count, 3))):
+        _expect(tensor, *shape)
+    _expect(viewmats, 1, 4, 4)
+    _expect(Ks, 1, 3, 3)
+    assert viewmats[0, 3].tolist() == [0, 0, 0, 1]
+    view, k = viewmats[0].double(), Ks[0].double()
+    fx, fy, cx, cy = k[0, 0], k[1, 1], k[0, 2], k[1, 2]
+    x, y, z = (means.double() @ view[:3, :3].T + view[:3, 3]).unbind(-1)
+    kept = (z >= near_plane) & (z <= far_plane)
+    z = torch.where(kept, z, 1)
+    means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
+    bleed_x, bleed_y = 0.3 * 0.5 * width / fx, 0.3 * 0.5 * height / fy
+    u = (x / z).clamp(-(cx / fx + bleed_x), (width - cx) / fx + bleed_x)
+    v = (y / z).clamp(-(cy / fy + bleed_y), (height - cy) / fy + bleed_y)
+    zero = torch.zeros_like(z)
+    jacobian = torch.stack([fx / z, zero, -fx * u / z, zero, fy / z, -fy * v / z], dim=-1).view(-1, 2, 3)
+    root = jacobian @ view[:3, :3] @ covariance_root(scales.double(), quats.double())
+    covariance = root @ root.mT
+    blurred = covariance + eps2d * torch.eye(2)
+    compensations = (covariance.det() / blurred.det()).clamp_min(0).sqrt() if calc_compensations else None
+    inverse = blurred.inverse()
+    radii = (3.33 * blurred.diagonal(dim1=1, dim2=2).sqrt()).ceil().detach()
+    kept = kept & (means2d + radii > 0).all(1) & (means2d - radii < torch.tensor([width, height])).all(1)
+    conics = torch.stack([inverse[:, 0, 0], inverse[:, 0, 1], inverse[:, 1, 1]], dim=-1)
+
+    def out(values: Tensor, culled: float = torch.nan) -> Tensor:
+        mask = kept.view(-1, *[1] * (values.ndim - 1))
+        return torch.where(mask, values, culled).to(torch.float32)[None]
+
+    sizes = torch.where(kept[:, None], radii, 0).to(torch.int32)[None]
+    return sizes, out(means2d), out(z), out(conics), None if compensations is None else out(compensations, 0.0)
+
+
+def spherical_harmonics(degrees_to_use, dirs, coeffs, masks=None):
+    _expect(dirs, len(dirs), 3)
+    _expect(coeffs, len(dirs), coeffs.shape[1], 3)
+    assert (degrees_to_use + 1) ** 2 <= coeffs.shape[1]
+    directions = torch.nn.functional.normalize(dirs.double(), dim=-1)
+    used = coeffs[:, : (degrees_to_use + 1) ** 2].double()
+    values = torch.einsum("nk,nkc->nc", sh_basis(directions, degrees_to_use), used).float()
+    if masks is None:
+        return values
+    _expect(masks, len(dirs), dtype=torch.bool)
+    return torch.where(masks[:, None], values, torch.nan)
+
+
+@torch.no_grad()
+def isect_tiles(means2d, radii, depths, tile_size, tile_width, tile_height, sort=True, segmented=False, packed=False):
+    count = means2d.shape[1]
+    _expect(means2d, 1, count, 2)
+    _expect(radii, 1, count, 2, dtype=torch.int32)
+    _expect(depths, 1, count)
+    assert sort and not packed
+    pairs, per_gaussian = [], []
+    for i in range(count):
+        before = len(pairs)
+        if (radii[0, i] > 0).all():
+            low = ((means2d[0, i] - radii[0, i]) / tile_size).floor().clamp_min(0).int().tolist()
+            high = ((means2d[0, i] + radii[0, i]) / tile_size).ceil().clamp_min(0).int().tolist()
+            depth = int(depths[0, i].view(torch.int32))
+            for row in range(low[1], min(high[1], tile_height)):
+                for column in range(low[0], min(high[0], tile_width)):
+                    pairs.append(((row * tile_width + column) << 32 | depth, i))
+        per_gaussian.append(len(pairs) - before)
+    pairs.sort()
+    keys = torch.tensor([key for key, _ in pairs], dtype=torch.int64)
+    order = torch.tensor([i for _, i in pairs], dtype=torch.int32)
+    return torch.tensor([per_gaussian], dtype=torch.int32), keys, order
+
+
+def isect_offset_encode(isect_ids, n_images, tile_width, tile_height):
+    assert n_images == 1 and isect_ids.dtype == torch.int64
+    tiles = torch.arange(tile_width * tile_height)
+    return torch.searchsorted(isect_ids >> 32, tiles).to(torch.int32).view(1, tile_height, tile_width)
+
+
+class _Gather(torch.autograd.Function):
+    """A Gaussian's centre for every pixel; the backward pass leaves the absolute sum as gsplat does."""
+
+    @staticmethod
+    def forward(ctx, means2d, members, pixels, absgrad):
+        ctx.save_for_backward(means2d)
+        ctx.members, ctx.absgrad = members, absgrad
+        return means2d[0, members].double().expand(pixels, -1, -1).clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (means2d,) = ctx.saved_tensors
+        if ctx.absgrad:
+            total = getattr(means2d, "absgrad", torch.zeros_like(means2d))
+            means2d.absgrad = total.index_add(1, ctx.members, gradient.abs().sum(0)[None].float())
+        total = torch.zeros_like(means2d).index_add(1, ctx.members, gradient.sum(0)[None].float())
+        return total, None, None, None
+
+
+def rasterize_to_pixels(
+    means2d, conics, colors, opacities, image_width, image_height, tile_size, isect_offsets, flatten_ids,
+    backgrounds=None, masks=None, packed=False, absgrad=False,
+):  # fmt: skip
+    count, channels = means2d.shape[1], colors.shape[2]
+    _expect(means2d, 1, count, 2)
+    _expect(conics, 1, count, 3)
+    _expect(colors, 1, count, channels)
+    _expect(opacities, 1, count)
+    _expect(backgrounds, 1, channels)
+    rows, columns = -(-image_height // tile_size), -(-image_width // tile_size)
+    _expect(isect_offsets, 1, rows, columns, dtype=torch.int32)
+    assert masks is None and not packed and flatten_ids.dtype == torch.int32
+    ends = [*isect_offsets.flatten().tolist(), len(flatten_ids)]
+    bands = []
+    for row in range(rows):
+        band = []
+        for column in range(columns):
+            tile = row * columns + column
+            members = flatten_ids[ends[tile] : ends[tile + 1]].long()
+            step = torch.arange(tile_size) + 0.5
+            py, px = torch.meshgrid(row * tile_size + step, column * tile_size + step, indexing="ij")
+            centres = _Gather.apply(means2d, members, tile_size * tile_size, absgrad)
+            dx, dy = centres[..., 0] - px.reshape(-1, 1), centres[..., 1] - py.reshape(-1, 1)
+            xx, xy, yy = conics[0, members].double().unbind(-1)
+            falloff = torch.exp(-(xx * dx * dx + yy * dy * dy) / 2 - xy * dx * dy)
+            alpha = (opacities[0, members].double() * falloff).clamp(max=0.999)
+            alpha = torch.where(alpha >= 1 / 255, alpha, 0)
+            alpha = torch.where(((1 - alpha).cumprod(1) > 1e-4).detach(), alpha, 0)
+            after = (1 - alpha).cumprod(1)
+            left = after[:, -1:] if len(members) else torch.ones(tile_size**2, 1, dtype=torch.float64)
+            before = torch.cat([torch.ones_like(left), after[:, :-1]], dim=1)[:, : len(members)]
+            image = (alpha * before) @ colors[0, members].double() + left * backgrounds[0].double()
+            band.append(torch.cat([image, 1 - left], dim=1).view(tile_size, tile_size, -1))
+        bands.append(torch.cat(band, dim=1))
+    whole = torch.cat(bands)[None, :image_height, :image_width].float()
+    return whole[..., :-1], whole[..., -1:]
