@@ -125,6 +125,13 @@ def check_splats(splats: Splats, sh_degree: int) -> None:
         raise SettingError("sh_degree", sh_degree, f"must be 0 to 3; splats.sh_rest holds {rest} coefficients")
 
 
+def touches_image(means2d: Tensor, radii: Tensor, width: int, height: int) -> Tensor:
+    """(N,) bool: the square ``mean +- radius`` touches a tile of the image (False where it is not finite)."""
+    tiles = means2d.new_tensor([-(-width // TILE), -(-height // TILE)]) * TILE
+    square = radii.to(means2d.dtype)[:, None]
+    return ((means2d + square >= 0) & (means2d - square < tiles)).all(dim=1)
+
+
 def make_rasterizer(name: str, device: torch.device | str, *, absolute_gradients: bool = False) -> Rasterizer:
     """The rasteriser called ``name`` for tensors on ``device``; loads what it needs and nothing else.
 

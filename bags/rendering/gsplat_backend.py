@@ -6,8 +6,10 @@ results back into them:
 * gsplat's pixel centres lie on halves, ours on integers: 0.5 is added to the centres where it blends, nowhere else.
 * It sorts by, and the fourth channel holds, the *distance* from the camera centre instead of gsplat's view-space z.
 * Tiles are those of our square ``mean +- radius``, less those where alpha is below 1/255 anyway.
-* gsplat clamps directions relative to the image's edges. It is therefore given the frame of the whole photo, centred
+* gsplat clamps directions relative to its image's edges. It is therefore given the frame of the whole photo, centred
   on the principal point, and the centres are shifted to the pixels asked for afterwards.
+* Its fused projection drops what it finds outside that frame, by a radius of its own. Its unfused parts do not, so
+  these are used, and the 2D Mip filter, the radii and the near plane are ours.
 
 What remains different is listed in docs/rasterizers.md. gsplat is imported by ``load`` only.
 """
@@ -23,21 +25,13 @@ import torch
 from torch import Tensor
 
 from bags.errors import BagsError
-from bags.rendering.base import (
-    KERNEL_SIZE,
-    MAX_RADIUS,
-    MIN_ALPHA,
-    MIN_DETERMINANT,
-    NEAR,
-    RADIUS_SIGMAS,
-    TILE,
-    Projection,
-    check_splats,
-)
+from bags.rendering.base import KERNEL_SIZE, MIN_ALPHA, NEAR, TILE, Projection, check_splats, touches_image
+from bags.rendering.reference import filter2d
 from bags.types import Camera, RenderOutput, Splats
 
 FUNCTIONS = (
-    "fully_fused_projection",
+    "quat_scale_to_covar_preci",
+    "proj",
     "spherical_harmonics",
     "isect_tiles",
     "isect_offset_encode",
@@ -109,30 +103,40 @@ class GsplatRasterizer:
         if splats.means.dtype != torch.float32:
             raise BagsError(f"splats.means is {splats.means.dtype}: the gsplat rasteriser takes float32")
         camera = camera.to(splats.means.device, torch.float32)
-        width, height = _frame(camera)
-        sizes, means2d, _, conics, compensations = self.gsplat.fully_fused_projection(
-            splats.means, None, splats.rotations, splats.scales,
-            _world_to_camera(camera)[None], _intrinsics(camera, width, height).to(splats.means)[None],
-            width, height, eps2d=kernel_size, near_plane=NEAR, calc_compensations=True,
-        )  # fmt: skip
-        means2d = means2d[0] + means2d.new_tensor([camera.cx - width / 2, camera.cy - height / 2])
-        radii = _radii((sizes[0] > 0).all(dim=1), means2d, conics[0], camera)
+        view = splats.means @ camera.rotation.T + camera.translation
+        in_front = view.detach()[:, 2] > NEAR
+        # What is not drawn stands at a harmless place: 0 times infinity would poison the gradients.
+        view = torch.where(in_front[:, None], view, view.new_tensor([0.0, 0.0, 1.0]))
+        means2d, (a, b, c) = self._project(view, splats, camera)
+        conics, compensation, size = filter2d(a, b, c, kernel_size)
+        opacities = splats.opacities * compensation
 
         offsets = splats.means - camera.center
+        distances = offsets.norm(dim=1)
         coefficients = torch.cat([splats.sh_dc, splats.sh_rest], dim=1)
-        seen = self.gsplat.spherical_harmonics(sh_degree, offsets, coefficients, masks=radii > 0)
+        colours = (self.gsplat.spherical_harmonics(sh_degree, offsets, coefficients) + 0.5).clamp_min(0)
         with torch.no_grad():
-            radii = torch.where(seen.isfinite().all(dim=1) & splats.opacities.isfinite(), radii, 0)
-        # Rows that are not drawn hold uninitialised memory: they are replaced before anything is computed from them.
-        means2d, conics, colours, compensation, distances = (
-            torch.where((radii > 0).view(-1, *[1] * (values.ndim - 1)), values, 0)
-            for values in (means2d, conics[0], seen, compensations[0], offsets.norm(dim=1))
-        )
-        det = _determinant(conics.detach())  # of the inverse covariance
-        solid = (compensation.detach().square() > MIN_DETERMINANT * det) & (MIN_DETERMINANT * det < 1)
-        opacities = splats.opacities * torch.where(solid, compensation, 0)
-        colours = torch.where((radii > 0)[:, None], (colours + 0.5).clamp_min(0), 0)
-        return Projection(means2d, conics, colours, opacities, distances, radii)
+            on_image = touches_image(means2d, size, camera.width, camera.height)
+            finite = torch.cat([conics, colours, opacities[:, None]], dim=1).isfinite().all(dim=1)
+            drawn = in_front & on_image & finite
+            radii = torch.where(drawn, size, 0).to(torch.int32)
+
+        def shown(values: Tensor) -> Tensor:
+            return torch.where(drawn.view(-1, *[1] * (values.ndim - 1)), values, 0)
+
+        return Projection(*(shown(v) for v in (means2d, conics, colours, opacities, distances, radii)))
+
+    def _project(self, view: Tensor, splats: Splats, camera: Camera) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Centres (N, 2) in our pixels and xx, xy, yy (N,) of the 2D covariances, for view-space centres (N, 3)."""
+        covariances, _ = self.gsplat.quat_scale_to_covar_preci(splats.rotations, splats.scales, compute_preci=False)
+        width, height = camera.photo_size
+        middle = view.new_tensor([width / 2, height / 2])
+        intrinsics = torch.diag(view.new_tensor([camera.fx, camera.fy, 1.0]))
+        intrinsics[:2, 2] = middle
+        turned = camera.rotation @ covariances @ camera.rotation.T
+        means2d, flat = self.gsplat.proj(view[None], turned[None], intrinsics[None], width, height)
+        means2d = means2d[0] - middle + view.new_tensor([camera.cx, camera.cy])
+        return means2d, (flat[0, :, 0, 0], flat[0, :, 0, 1], flat[0, :, 1, 1])
 
     def rasterize(
         self, projection: Projection, background: Tensor, width: int, height: int
@@ -157,50 +161,11 @@ class GsplatRasterizer:
         return layers[0, :, :, :3].permute(2, 0, 1), layers[0, :, :, 3], alpha[0, :, :, 0]
 
 
-def _frame(camera: Camera) -> tuple[int, int]:
-    """Size in pixels of the frame around the principal point that gsplat clamps directions and culls by.
-
-    It is the photo's, whose field of view the clamp belongs to, unless the image reaches beyond it by more than the
-    half pixel that no pixel centre lies in.
-    """
-
-    def cover(whole: int, centre: float, size: int) -> int:
-        return max(whole, math.ceil(2 * max(centre, size - 1 - centre) - 1e-6))
-
-    return cover(camera.width, camera.cx, camera.width), cover(camera.height, camera.cy, camera.height)
-
-
-def _world_to_camera(camera: Camera) -> Tensor:
-    """(4, 4), column vectors."""
-    matrix = torch.eye(4, dtype=camera.rotation.dtype, device=camera.rotation.device)
-    matrix[:3, :3], matrix[:3, 3] = camera.rotation, camera.translation
-    return matrix
-
-
-def _intrinsics(camera: Camera, width: int, height: int) -> Tensor:
-    """(3, 3) of a frame whose centre is the principal point."""
-    return torch.tensor([[camera.fx, 0, width / 2], [0, camera.fy, height / 2], [0, 0, 1]])
-
-
-def _determinant(conics: Tensor) -> Tensor:
-    return conics[:, 0] * conics[:, 2] - conics[:, 1].square()
-
-
-@torch.no_grad()
-def _radii(seen: Tensor, means2d: Tensor, conics: Tensor, camera: Camera) -> Tensor:
-    """(N,) int32 ``ceil(3 sqrt(largest eigenvalue))``, 0 where no tile of the image is touched."""
-    xx, xy, yy = conics.unbind(-1)
-    largest = ((xx + yy) / 2 + (((xx - yy) / 2).square() + xy.square()).sqrt()) / _determinant(conics)
-    size = (RADIUS_SIGMAS * largest.sqrt()).ceil().clamp(max=MAX_RADIUS)
-    end = means2d.new_tensor([math.ceil(camera.width / TILE), math.ceil(camera.height / TILE)]) * TILE
-    touches = (means2d + size[:, None] >= 0).all(dim=1) & (means2d - size[:, None] < end).all(dim=1)
-    return torch.where(seen & touches & conics.isfinite().all(dim=1), size, 0).to(torch.int32)
-
-
 @torch.no_grad()
 def _reach(projection: Projection) -> Tensor:
     """(N, 2) int32 half sides of the rectangle outside which alpha is below 1/255, at most the radius."""
-    variances = projection.conics[:, [2, 0]] / _determinant(projection.conics)[:, None]
+    xx, xy, yy = projection.conics.unbind(-1)
+    variances = torch.stack([yy, xx], dim=1) / (xx * yy - xy.square())[:, None]
     sigmas = (2 * (projection.opacities / MIN_ALPHA).log().clamp_min(0)).sqrt()
     reach = torch.minimum((sigmas[:, None] * variances.sqrt()).ceil(), projection.radii[:, None].float())
     return reach.nan_to_num(0).to(torch.int32)

@@ -27,6 +27,7 @@ from bags.rendering.base import (
     TILE,
     Projection,
     check_splats,
+    touches_image,
 )
 from bags.types import Camera, Splats
 
@@ -47,14 +48,8 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
     x, y, z = view.unbind(-1)
     means2d = torch.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], dim=-1)
 
-    a, b, c = _covariance2d(view, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
-    sharp = a * c - b * b
-    det = sharp + kernel_size * (a + c) + kernel_size**2
-    a, c = a + kernel_size, c + kernel_size
-    conics = torch.stack([c, -b, a], dim=-1) / det.unsqueeze(-1)
-    drawn = (sharp > MIN_DETERMINANT) & (det > MIN_DETERMINANT)
-    # The inner where keeps the square root's infinite slope at 0 away from the gradient.
-    compensation = torch.where(drawn, torch.where(drawn, sharp / det, 1).sqrt(), 0)
+    covariance = _covariance2d(view, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
+    conics, compensation, size = filter2d(*covariance, kernel_size)
     opacities = splats.opacities[seen] * compensation
 
     offsets = means - camera.center
@@ -62,9 +57,7 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
     colours = sh_to_rgb(splats.sh_dc[seen], splats.sh_rest[seen], offsets / distances.unsqueeze(-1), sh_degree)
 
     with torch.no_grad():
-        largest = (a + c) / 2 + (((a - c) / 2) ** 2 + b * b).sqrt()
-        size = (RADIUS_SIGMAS * largest.sqrt()).ceil().clamp(max=MAX_RADIUS)
-        on_image = (_tiles(means2d, size, camera.width, camera.height).diff(dim=1) > 0).all(dim=2).all(dim=1)
+        on_image = touches_image(means2d, size, camera.width, camera.height)
         finite = torch.cat([means2d, conics, colours, opacities[:, None], size[:, None]], dim=1).isfinite().all(dim=1)
         radii = torch.where(on_image & finite, size, 0).to(torch.int32)
 
@@ -73,6 +66,31 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
         return values.new_zeros(len(splats.means), *values.shape[1:]).index_put((seen,), values.where(shape, 0))
 
     return Projection(*(spread(v) for v in (means2d, conics, colours, opacities, distances, radii)))
+
+
+def filter2d(a: Tensor, b: Tensor, c: Tensor, kernel_size: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The 2D Mip filter and what follows from the filtered covariance.
+
+    Args:
+        a: (n,) xx of the 2D covariances.
+        b: (n,) xy.
+        c: (n,) yy.
+        kernel_size: variance that the filter adds, pixels squared.
+
+    Returns:
+        Conics (n, 3), factors on the opacity (n,), screen radii (n,) as floats without gradient.
+    """
+    sharp = a * c - b * b
+    det = sharp + kernel_size * (a + c) + kernel_size**2
+    a, c = a + kernel_size, c + kernel_size
+    conics = torch.stack([c, -b, a], dim=-1) / det.unsqueeze(-1)
+    drawn = (sharp > MIN_DETERMINANT) & (det > MIN_DETERMINANT)
+    # The inner where keeps the square root's infinite slope at 0 away from the gradient.
+    compensation = torch.where(drawn, torch.where(drawn, sharp / det, 1).sqrt(), 0)
+    with torch.no_grad():
+        largest = (a + c) / 2 + (((a - c) / 2) ** 2 + b * b).sqrt()
+        size = (RADIUS_SIGMAS * largest.sqrt()).ceil().clamp(max=MAX_RADIUS)
+    return conics, compensation, size
 
 
 def _in_front(splats: Splats, camera: Camera) -> Tensor:

@@ -1,7 +1,7 @@
 """gsplat 1.5's public functions in plain torch, for machines without a GPU: its conventions, checks and habits.
 
-Written from gsplat's documentation: row-major world-to-camera matrices, quaternions wxyz, pixel centres on halves,
-uninitialised memory (here NaN) in rows that are culled, z as depth, alpha capped at 0.999. Sums are in float64.
+Written from gsplat's documentation: quaternions wxyz of any norm, directions clamped relative to the image's edges,
+pixel centres on halves, alpha capped at 0.999. Sums are in float64.
 """
 
 from __future__ import annotations
@@ -20,44 +20,33 @@ def _expect(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> 
     assert tensor.dtype == dtype, tensor.dtype
 
 
-def fully_fused_projection(
-    means, covars, quats, scales, viewmats, Ks, width, height, eps2d=0.3, near_plane=0.01, far_plane=1e10,
-    radius_clip=0.0, packed=False, sparse_grad=False, calc_compensations=False, camera_model="pinhole", opacities=None,
-):  # fmt: skip
-    count = len(means)
-    assert covars is None and not packed and camera_model == "pinhole" and opacities is None
-    assert isinstance(width, int) and isinstance(height, int)
-    for tensor, shape in ((means, (count, 3)), (quats, (count, 4)), (scales, (count, 3))):
-        _expect(tensor, *shape)
-    _expect(viewmats, 1, 4, 4)
+def quat_scale_to_covar_preci(quats, scales, compute_covar=True, compute_preci=True, triu=False):
+    count = len(quats)
+    _expect(quats, count, 4)
+    _expect(scales, count, 3)
+    assert compute_covar and not compute_preci and not triu
+    root = covariance_root(scales.double(), quats.double())
+    return (root @ root.mT).float(), None
+
+
+def proj(means, covars, Ks, width, height, camera_model="pinhole"):
+    count = means.shape[1]
+    _expect(means, 1, count, 3)
+    _expect(covars, 1, count, 3, 3)
     _expect(Ks, 1, 3, 3)
-    assert viewmats[0, 3].tolist() == [0, 0, 0, 1]
-    view, k = viewmats[0].double(), Ks[0].double()
+    assert isinstance(width, int) and isinstance(height, int) and camera_model == "pinhole"
+    k = Ks[0].double()
+    assert k[2].tolist() == [0, 0, 1] and k[0, 1] == k[1, 0] == 0
     fx, fy, cx, cy = k[0, 0], k[1, 1], k[0, 2], k[1, 2]
-    x, y, z = (means.double() @ view[:3, :3].T + view[:3, 3]).unbind(-1)
-    kept = (z >= near_plane) & (z <= far_plane)
-    z = torch.where(kept, z, 1)
-    means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
+    x, y, z = means[0].double().unbind(-1)
     bleed_x, bleed_y = 0.3 * 0.5 * width / fx, 0.3 * 0.5 * height / fy
     u = (x / z).clamp(-(cx / fx + bleed_x), (width - cx) / fx + bleed_x)
     v = (y / z).clamp(-(cy / fy + bleed_y), (height - cy) / fy + bleed_y)
     zero = torch.zeros_like(z)
     jacobian = torch.stack([fx / z, zero, -fx * u / z, zero, fy / z, -fy * v / z], dim=-1).view(-1, 2, 3)
-    root = jacobian @ view[:3, :3] @ covariance_root(scales.double(), quats.double())
-    covariance = root @ root.mT
-    blurred = covariance + eps2d * torch.eye(2)
-    compensations = (covariance.det() / blurred.det()).clamp_min(0).sqrt() if calc_compensations else None
-    inverse = blurred.inverse()
-    radii = (3.33 * blurred.diagonal(dim1=1, dim2=2).sqrt()).ceil().detach()
-    kept = kept & (means2d + radii > 0).all(1) & (means2d - radii < torch.tensor([width, height])).all(1)
-    conics = torch.stack([inverse[:, 0, 0], inverse[:, 0, 1], inverse[:, 1, 1]], dim=-1)
-
-    def out(values: Tensor, culled: float = torch.nan) -> Tensor:
-        mask = kept.view(-1, *[1] * (values.ndim - 1))
-        return torch.where(mask, values, culled).to(torch.float32)[None]
-
-    sizes = torch.where(kept[:, None], radii, 0).to(torch.int32)[None]
-    return sizes, out(means2d), out(z), out(conics), None if compensations is None else out(compensations, 0.0)
+    covariances = jacobian @ covars[0].double() @ jacobian.mT
+    means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
+    return means2d.float()[None], covariances.float()[None]
 
 
 def spherical_harmonics(degrees_to_use, dirs, coeffs, masks=None):
@@ -66,11 +55,8 @@ def spherical_harmonics(degrees_to_use, dirs, coeffs, masks=None):
     assert (degrees_to_use + 1) ** 2 <= coeffs.shape[1]
     directions = torch.nn.functional.normalize(dirs.double(), dim=-1)
     used = coeffs[:, : (degrees_to_use + 1) ** 2].double()
-    values = torch.einsum("nk,nkc->nc", sh_basis(directions, degrees_to_use), used).float()
-    if masks is None:
-        return values
-    _expect(masks, len(dirs), dtype=torch.bool)
-    return torch.where(masks[:, None], values, torch.nan)
+    assert masks is None
+    return torch.einsum("nk,nkc->nc", sh_basis(directions, degrees_to_use), used).float()
 
 
 @torch.no_grad()

@@ -1,0 +1,172 @@
+"""An adapter of diff-gaussian-rasterization as its users install it (research-only licence; not part of this package).
+
+Builds of several projects share that module name. Which one is installed is told from the public signatures: the
+fields of ``GaussianRasterizationSettings`` and the parameters of ``GaussianRasterizer.forward``. Only builds with the
+2D Mip filter (a field ``kernel_size``: Mip-Splatting's and what derives from it, BAGS' own among them) can draw what
+docs/method.md section 2 describes; others are refused. What the interface lacks is supplied here:
+
+* depth and alpha, for all builds alike, by a second pass whose colours are (distance, 1, 0);
+* the principal point, by the projection matrix's off-centre entries (``subpixel_offset``, where there is such a
+  field, stays zero);
+* a part of a photo is cut out of the whole: this interface ties the clamp of directions to the image's size.
+
+Its gradient of the screen positions is per NDC unit and is brought to pixels. Written from the interface alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bags.errors import BagsError
+from bags.rendering.base import KERNEL_SIZE, NEAR, check_splats, touches_image
+from bags.types import Camera, RenderOutput, Splats
+
+MODULE = "diff_gaussian_rasterization"
+NEAR_CLIP, FAR_CLIP = 0.01, 100.0  # only scale the third NDC coordinate, which nothing here depends on
+FIELDS = {
+    "image_height", "image_width", "tanfovx", "tanfovy", "kernel_size", "subpixel_offset", "bg", "scale_modifier",
+    "viewmatrix", "projmatrix", "sh_degree", "campos", "prefiltered", "debug",
+}  # fmt: skip
+PARAMETERS = {"means3D", "means2D", "opacities", "shs", "colors_precomp", "scales", "rotations"}
+
+
+def load() -> DiffGaussianRasterizer:
+    """Import the installed build and make the rasteriser.
+
+    Raises:
+        BagsError: nothing of that name is installed, it cannot be imported, or the build lacks what the method needs.
+    """
+    try:
+        module = importlib.import_module(MODULE)
+        settings, rasterizer = module.GaussianRasterizationSettings, module.GaussianRasterizer
+        known, parameters = set(settings._fields), set(inspect.signature(rasterizer.forward).parameters)
+        optional = set(settings._field_defaults)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise BagsError(
+            f"rasterizer.name=diff_gaussian: no usable {MODULE} ({error}); docs/rasterizers.md tells how to build it, "
+            "rasterizer.name=gsplat needs no build"
+        ) from error
+    if "kernel_size" not in known:
+        raise BagsError(
+            f"rasterizer.name=diff_gaussian: the installed {MODULE} has no 2D Mip filter (no setting kernel_size; its "
+            "own antialiasing has another, fixed width): build Mip-Splatting's or BAGS' version, or use gsplat"
+        )
+    strange = sorted((known - FIELDS - optional) | (FIELDS - {"subpixel_offset"} - known))
+    strange += sorted(PARAMETERS - parameters)
+    if strange:
+        raise BagsError(
+            f"rasterizer.name=diff_gaussian: the installed {MODULE} is of an unknown build (differs in "
+            f"{', '.join(strange)}); build Mip-Splatting's or BAGS' version, or use gsplat"
+        )
+    return DiffGaussianRasterizer(settings, rasterizer)
+
+
+@dataclass(frozen=True)
+class DiffGaussianRasterizer:
+    """A ``Rasterizer`` on the public classes of a build that ``load`` accepted. float32 CUDA tensors."""
+
+    settings: Any
+    rasterizer: Any
+
+    def __call__(
+        self,
+        splats: Splats,
+        camera: Camera,
+        *,
+        sh_degree: int,
+        background: Tensor,
+        kernel_size: float = KERNEL_SIZE,
+    ) -> RenderOutput:
+        """Render one view; see ``Rasterizer``.
+
+        Raises:
+            BagsError: another float type, shapes that do not fit, too high an SH degree.
+        """
+        check_splats(splats, sh_degree)
+        if splats.means.dtype != torch.float32:
+            raise BagsError(f"splats.means is {splats.means.dtype}: the diff_gaussian rasteriser takes float32")
+        camera = camera.to(splats.means.device, torch.float32)
+        whole, left, top = _whole(camera)
+        means2d = _positions(splats, camera)
+        # A zero whose gradient is the one per NDC unit; through it means2d gets the one per pixel.
+        per_pixel = means2d.new_tensor([2 / whole.width, 2 / whole.height])
+        screen = torch.cat([(means2d - means2d.detach()) * per_pixel, torch.zeros_like(means2d[:, :1])], dim=1)
+
+        def draw(behind: Tensor, **colours: Tensor) -> tuple[Tensor, Tensor]:
+            settings = self._settings(whole, sh_degree, behind, kernel_size)
+            outputs = self.rasterizer(settings)(
+                means3D=splats.means, means2D=screen, opacities=splats.opacities[:, None],
+                scales=splats.scales, rotations=torch.nn.functional.normalize(splats.rotations, dim=1), **colours,
+            )  # fmt: skip
+            image = outputs[0][:, top : top + camera.height, left : left + camera.width]
+            return image, next(o for o in outputs[1:] if not o.is_floating_point())
+
+        rgb, radii = draw(background, shs=torch.cat([splats.sh_dc, splats.sh_rest], dim=1))
+        distances = (splats.means - camera.center).norm(dim=1)
+        layers, _ = draw(
+            torch.zeros_like(background),
+            colors_precomp=torch.stack([distances, torch.ones_like(distances), torch.zeros_like(distances)], dim=1),
+        )
+        shown = touches_image(means2d.detach(), radii, camera.width, camera.height)
+        return RenderOutput(rgb, layers[0], layers[1], means2d, torch.where(shown, radii, 0).to(torch.int32))
+
+    def _settings(self, camera: Camera, sh_degree: int, background: Tensor, kernel_size: float) -> Any:
+        view = torch.eye(4, device=background.device)
+        view[:3, :3], view[:3, 3] = camera.rotation, camera.translation
+        values: dict[str, Any] = {
+            "image_height": camera.height,
+            "image_width": camera.width,
+            "tanfovx": camera.width / (2 * camera.fx),
+            "tanfovy": camera.height / (2 * camera.fy),
+            "kernel_size": kernel_size,
+            "bg": background,
+            "scale_modifier": 1.0,
+            # This interface multiplies row vectors from the left.
+            "viewmatrix": view.T.contiguous(),
+            "projmatrix": (_clip(camera).to(view) @ view).T.contiguous(),
+            "sh_degree": sh_degree,
+            "campos": camera.center,
+            "prefiltered": False,
+            "debug": False,
+        }
+        if "subpixel_offset" in self.settings._fields:
+            values["subpixel_offset"] = background.new_zeros(camera.height, camera.width, 2)
+        return self.settings(**values)
+
+
+def _whole(camera: Camera) -> tuple[Camera, int, int]:
+    """The smallest image that holds the whole photo and ``camera``'s, and where in it the latter begins."""
+    (x, y), (width, height) = camera.corner, camera.photo_size
+    left, top = max(0, -x), max(0, -y)  # of the photo in that image
+    right, bottom = max(width, x + camera.width), max(height, y + camera.height)
+    size = right + left, bottom + top
+    offset = (camera.cx + x + left - (size[0] - 1) / 2, camera.cy + y + top - (size[1] - 1) / 2)
+    return replace(camera, width=size[0], height=size[1], offset=offset), x + left, y + top
+
+
+def _clip(camera: Camera) -> Tensor:
+    """(4, 4) camera to clip space, column vectors: NDC ``x`` lies at pixel ``((x + 1) width - 1) / 2``."""
+    depth = FAR_CLIP - NEAR_CLIP
+    return torch.tensor(
+        [
+            [2 * camera.fx / camera.width, 0, 2 * camera.offset[0] / camera.width, 0],
+            [0, 2 * camera.fy / camera.height, 2 * camera.offset[1] / camera.height, 0],
+            [0, 0, FAR_CLIP / depth, -FAR_CLIP * NEAR_CLIP / depth],
+            [0, 0, 1, 0],
+        ]
+    )
+
+
+def _positions(splats: Splats, camera: Camera) -> Tensor:
+    """(N, 2) centres in pixels, a leaf that gathers the screen-space gradient; zero behind the near plane."""
+    wanted = torch.is_grad_enabled() and any(getattr(splats, field.name).requires_grad for field in fields(splats))
+    with torch.no_grad():
+        x, y, z = (splats.means @ camera.rotation.T + camera.translation).unbind(-1)
+        pixels = torch.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], dim=1)
+        return torch.where((z > NEAR)[:, None], pixels, 0).requires_grad_(wanted)
