@@ -119,8 +119,10 @@ def parts(
         features = bpn.render_features
         assert features is not None
         proposal = bpn(0, 0, sharp, depth)
-        leaves = (tensor.detach().requires_grad_() for tensor in (proposal.features, proposal.head, proposal.mask))
-        cut = Proposal(*leaves, proposal.bfloat16)
+        features_in, head, mask = (
+            tensor.detach().requires_grad_() for tensor in (proposal.features, proposal.head, proposal.mask)
+        )
+        cut = Proposal(features_in, head, mask, proposal.bfloat16)
 
         def propose() -> None:
             proposal = bpn(0, 0, sharp, depth)
