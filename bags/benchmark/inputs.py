@@ -8,7 +8,7 @@ from torch import Tensor
 from bags.types import Camera, Splats
 
 
-def random_splats(count: int, pixels: float, width: int, seed: int = 0) -> Splats:
+def random_splats(count: int, pixels: float, width: int, seed: int = 0, device: torch.device | str = "cpu") -> Splats:
     """``count`` Gaussians spread over the view of ``front_camera``, about ``pixels`` wide (standard deviation)."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -26,12 +26,12 @@ def random_splats(count: int, pixels: float, width: int, seed: int = 0) -> Splat
         "sh_dc": draw(count, 1, 3),
         "sh_rest": 0.1 * torch.randn(count, 15, 3, generator=generator),
     }
-    return Splats(**{name: value.requires_grad_() for name, value in tensors.items()})
+    return Splats(**{name: value.to(device).requires_grad_() for name, value in tensors.items()})
 
 
-def front_camera(width: int, height: int) -> Camera:
+def front_camera(width: int, height: int, device: torch.device | str = "cpu") -> Camera:
     """A camera at the origin that looks along z, 53 degrees wide."""
-    return Camera(torch.eye(3), torch.zeros(3), float(width), float(width), width, height)
+    return Camera(torch.eye(3), torch.zeros(3), float(width), float(width), width, height).to(device)
 
 
 def clear_gradients(*tensors: Tensor) -> None:

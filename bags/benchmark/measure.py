@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -24,14 +26,18 @@ class Measured:
     mb: float | None
 
 
-def measure(call: Callable[[], object], repeats: int) -> Measured:
-    """Call once for memory (and to compile), then ``repeats`` times for the time."""
+def measure(call: Callable[[], object], repeats: int, device: torch.device | str = "cpu") -> Measured:
+    """Call once to compile and once for memory, then ``repeats`` times for the time, waiting for ``device`` each time."""
+    cuda = torch.device(device).type == "cuda"
+    wait = torch.cuda.synchronize if cuda else _nothing
     call()
-    mb = peak_mb(call)
+    wait()
+    mb = cuda_peak_mb(call) if cuda else peak_mb(call)
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
         call()
+        wait()
         times.append((time.perf_counter() - begin) * 1e3)
     return Measured(statistics.median(times), max(times) - min(times), mb)
 
@@ -50,6 +56,20 @@ def row(name: str, ours: Measured, plain: Measured, **more: Any) -> dict[str, An
         "memory_ratio": None if memory is None else round(memory, 2),
         **more,
     }
+
+
+def _nothing() -> None:
+    pass
+
+
+def cuda_peak_mb(call: Callable[[], object]) -> float:
+    """MB of GPU memory that ``call`` needs at its peak beyond what is there before."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 1e6
 
 
 def peak_mb(call: Callable[[], object]) -> float | None:

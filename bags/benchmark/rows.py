@@ -72,28 +72,34 @@ def unfolded_conv(image: Tensor, features: Tensor, head: Tensor, mask: Tensor) -
     return mask * blurred + (1 - mask) * inside(image, size)
 
 
-def convolution_row(side: int, width: int, height: int, repeats: int) -> dict[str, Any]:
+def convolution_row(
+    side: int, width: int, height: int, repeats: int, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
     """Head product, softmax, gather and mask, forward and backward, against unfold.
 
     The bound is arithmetic: the matrix products alone (logits twice, their two gradients), done in one piece each.
     """
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand(3, height + side - 1, width + side - 1, generator=generator).requires_grad_()
-    features = torch.randn(64, height, width, generator=generator).requires_grad_()
-    head = (0.1 * torch.randn(side * side, 64, generator=generator)).requires_grad_()
-    mask = torch.rand(height, width, generator=generator).requires_grad_()
-    weights = torch.rand(3, height, width, generator=generator)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    image = draw(3, height + side - 1, width + side - 1).requires_grad_()
+    features = draw(64, height, width).requires_grad_()
+    head = (0.1 * draw(side * side, 64)).requires_grad_()
+    mask = draw(height, width).sigmoid_().requires_grad_()
+    weights = draw(3, height, width)
 
     def both(convolve: Callable[..., Tensor], **options: bool) -> None:
         (convolve(image, features, head, mask, **options) * weights).sum().backward()
         clear_gradients(image, features, head, mask)
 
-    ours = measure(lambda: both(per_pixel_conv), repeats)
-    half = measure(lambda: both(per_pixel_conv, bfloat16=True), repeats)
-    plain = measure(lambda: both(unfolded_conv), repeats)
+    ours = measure(lambda: both(per_pixel_conv), repeats, device)
+    half = measure(lambda: both(per_pixel_conv, bfloat16=True), repeats, device)
+    plain = measure(lambda: both(unfolded_conv), repeats, device)
     flat = features.detach().flatten(1)
-    rows = 8
-    strip, logits = flat[:, : rows * width], torch.randn(side * side, rows * width)
+    rows = height if flat.is_cuda else 8
+    strip, logits = flat[:, : rows * width], draw(side * side, rows * width)
 
     def products() -> None:
         for _ in range(0, height, rows):
@@ -102,7 +108,7 @@ def convolution_row(side: int, width: int, height: int, repeats: int) -> dict[st
             head.detach().T @ logits
             logits @ strip.T
 
-    bound = measure(products, repeats)
+    bound = measure(products, repeats, device)
     return row(
         f"convolution K{side} {width}x{height}",
         ours,

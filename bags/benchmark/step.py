@@ -18,8 +18,6 @@ from bags.rendering.base import Projection, make_rasterizer
 from bags.settings import BPNSettings, GaussianSettings
 from bags.types import PointCloud, Splats
 
-KERNEL = 9
-
 
 def _leaves(value: Any) -> Any:
     """A dataclass of tensors with every float one cut off its graph."""
@@ -27,7 +25,15 @@ def _leaves(value: Any) -> Any:
     return type(value)(**fields)
 
 
-def step_row(width: int, height: int, count: int, pixels: float, blur: bool, repeats: int) -> dict[str, Any]:
+def step_row(
+    width: int,
+    height: int,
+    count: int,
+    pixels: float,
+    kernel: int | None,
+    repeats: int,
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
     """Render, blur, loss, backward and Adam as one training step does them, whole and in parts.
 
     The plain alternative of the whole step swaps in the torch reference of rasteriser, convolution and loss.
@@ -37,24 +43,27 @@ def step_row(width: int, height: int, count: int, pixels: float, blur: bool, rep
         height: of the photo, pixels.
         count: Gaussians.
         pixels: their standard deviation on screen.
-        blur: with the Blur Proposal Network (kernels of side 9, margin, bfloat16) or without.
+        kernel: kernel side of the Blur Proposal Network (with margin, in bfloat16); None: no blur model.
         repeats: of every measurement.
+        device: where the step runs, with the best rasteriser there.
     """
-    raw = random_splats(count, pixels, width)
-    gaussians = Gaussians(PointCloud(raw.means.detach(), torch.rand(count, 3)), GaussianSettings(), 1.0)
+    raw = random_splats(count, pixels, width, device=device)
+    points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
+    gaussians = Gaussians(points, GaussianSettings(), 1.0).to(device)
     gaussians.log_scales.data = raw.scales.detach().log()
     gaussians.opacity_logits.data = raw.opacities.detach().logit()
-    margin = KERNEL // 2 if blur else 0
-    camera = front_camera(width, height).padded(margin)
-    bpn = BPN(1, (KERNEL,), None, BPNSettings(bfloat16=True)) if blur else None
-    photo = torch.rand(3, height, width)
+    margin = kernel // 2 if kernel else 0
+    camera = front_camera(width, height, device).padded(margin)
+    bpn = BPN(1, (kernel,), None, BPNSettings(bfloat16=True)).to(device) if kernel else None
+    photo = torch.rand(3, height, width, device=device)
+    background = torch.zeros(3, device=device)
     parameters = [*gaussians.parameters(), *(bpn.parameters() if bpn else ())]
     adam = torch.optim.Adam(parameters, lr=0.0, fused=True)
 
     def step(name: str, plain: bool) -> None:
         adam.zero_grad()
-        rasterizer = make_rasterizer(name, "cpu")
-        render = rasterizer(gaussians.splats(), camera, sh_degree=3, background=torch.zeros(3))
+        rasterizer = make_rasterizer(name, device)
+        render = rasterizer(gaussians.splats(), camera, sh_degree=3, background=background)
         prediction = render.rgb
         if bpn is not None:
             inner = (slice(margin, margin + height), slice(margin, margin + width))
@@ -71,9 +80,9 @@ def step_row(width: int, height: int, count: int, pixels: float, blur: bool, rep
         loss.backward()
         adam.step()
 
-    ours = measure(lambda: step("numba", False), repeats)
-    plain = measure(lambda: step("reference", True), max(1, min(repeats, 2)))
-    kind = "bags" if blur else "no blur"
+    ours = measure(lambda: step("auto", False), repeats, device)
+    plain = measure(lambda: step("reference", True), max(1, min(repeats, 2)), device)
+    kind = f"K{kernel}" if kernel else "no blur"
     name = f"step {width}x{height} {count / 1000:g}k {kind}"
     return row(name, ours, plain, parts_ms=parts(gaussians, bpn, camera, margin, photo, adam, repeats))
 
@@ -82,11 +91,12 @@ def parts(
     gaussians: Gaussians, bpn: BPN | None, camera: Any, margin: int, photo: Tensor, adam: Any, repeats: int
 ) -> dict[str, float]:
     """Milliseconds of each part, forward and backward, on inputs cut off from the parts before."""
-    rasterizer: Any = make_rasterizer("numba", "cpu")
+    device = photo.device
+    rasterizer: Any = make_rasterizer("auto", device)
     timed: dict[str, float] = {}
 
     def time(name: str, call: Callable[[], object]) -> None:
-        timed[name] = round(measure(call, repeats).ms, 2)
+        timed[name] = round(measure(call, repeats, device).ms, 2)
 
     def backward(*tensors: Tensor) -> None:
         torch.stack([tensor.sum() for tensor in tensors]).sum().backward()
@@ -107,7 +117,7 @@ def parts(
 
     def blend() -> tuple[Tensor, Tensor, Tensor]:
         images: tuple[Tensor, Tensor, Tensor] = rasterizer.rasterize(
-            projection, torch.zeros(3), camera.width, camera.height
+            projection, torch.zeros(3, device=device), camera.width, camera.height
         )
         return images
 
@@ -115,7 +125,7 @@ def parts(
     rgb = blend()[0].detach().requires_grad_()
     height, width = photo.shape[1:]
     if bpn is not None:
-        sharp, depth = rgb.detach()[:, margin : margin + height, margin : margin + width], torch.rand(height, width)
+        sharp, depth = rgb.detach()[:, margin : margin + height, margin : margin + width], torch.rand_like(photo[0])
         features = bpn.render_features
         assert features is not None
         proposal = bpn(0, 0, sharp, depth)

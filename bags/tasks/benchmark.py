@@ -23,7 +23,7 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
     small: list[Case] = [
         lambda: rasterizer_row(160, 120, 5_000, n),
         lambda: convolution_row(9, 160, 120, n),
-        lambda: step_row(160, 120, 5_000, pixels=2.0, blur=True, repeats=n),
+        lambda: step_row(160, 120, 5_000, pixels=2.0, kernel=9, repeats=n),
     ]
     large: list[Case] = [
         lambda: rasterizer_row(600, 400, 50_000, n),
@@ -31,8 +31,8 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
         lambda: projection_row(60_000, n),
         lambda: convolution_row(9, 300, 200, n),
         lambda: convolution_row(17, 600, 400, n),
-        lambda: step_row(300, 200, 20_000, pixels=2.0, blur=True, repeats=n),
-        lambda: step_row(600, 400, 2_000, pixels=12.0, blur=False, repeats=n),
+        lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n),
+        lambda: step_row(600, 400, 2_000, pixels=12.0, kernel=None, repeats=n),
     ]
     return small + large if settings.full else small
 
