@@ -44,6 +44,8 @@ def _settings(cfg: DictConfig) -> Settings:
     """Checked settings of this job; those of a finished run underneath, where the task works on one."""
     hydra_cfg = HydraConfig.get()
     overrides = list(hydra_cfg.overrides.task)
+    if hydra_cfg.mode == RunMode.MULTIRUN and cfg.trainer.devices > 1:
+        raise SettingError("trainer.devices", cfg.trainer.devices, "a sweep (-m) runs one process at a time: use 1")
     if hydra_cfg.mode == RunMode.MULTIRUN and not any(override.startswith("name=") for override in overrides):
         # Else the jobs would share one folder. The number is that of the job within the sweep.
         cfg.name = f"{cfg.name}-seed{cfg.seed}-job{hydra_cfg.job.num}"

@@ -459,14 +459,39 @@ class OutputSettings:
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """The machine: ``accelerator`` and ``precision`` as Lightning names them; ``threads`` null: torch's own choice."""
+    """The machine, and how many views make a step.
+
+    Attributes:
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        devices: processes that train together, each on a GPU of its own (or on the CPU).
+        views_per_step: views per optimiser step, over all processes; a multiple of ``devices``; null: one per process.
+            Gradients are averaged over them; learning rates and thresholds stay as they are.
+        threads: CPU threads of each process; null: torch's own choice.
+        progress: show it.
+    """
 
     accelerator: str = "auto"
+    devices: int = 1
+    views_per_step: int | None = None
     threads: int | None = None
     progress: bool = True
 
+    @property
+    def views(self) -> int:
+        """Views per optimiser step over all processes."""
+        return self.views_per_step or self.devices
+
     def __post_init__(self) -> None:
         _one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        _at_least(1, trainer__devices=self.devices)
+        if self.views_per_step is not None:
+            _at_least(1, trainer__views_per_step=self.views_per_step)
+            _need(
+                self.views_per_step % self.devices == 0,
+                "trainer.views_per_step",
+                self.views_per_step,
+                f"must be a multiple of trainer.devices ({self.devices}): every process takes as many views",
+            )
         if self.threads is not None:
             _at_least(1, trainer__threads=self.threads)
 

@@ -183,6 +183,7 @@ class ViewBatch:
         index: index of the view within its split.
         name: file name of the view.
         step: 1-based optimiser step this batch is for; 0 for test views.
+        slot: number of this view among the views of the step, over all processes.
     """
 
     camera: Camera
@@ -190,6 +191,7 @@ class ViewBatch:
     index: int
     name: str
     step: int = 0
+    slot: int = 0
 
     def cropped(self, left: int, top: int, width: int, height: int) -> ViewBatch:
         """That part of the view."""

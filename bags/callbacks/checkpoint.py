@@ -6,17 +6,20 @@ import signal
 from types import FrameType
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
-from bags.modules.bags_module import BagsModule
+from bags.callbacks.base import StepCallback
+from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.ops.ranks import anywhere
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Checkpoint(Callback):
+class Checkpoint(StepCallback):
     """Writes ``last.ckpt`` and ``step_N.ckpt`` into the run's ``checkpoints`` folder.
 
-    A first Ctrl-C (or SIGTERM) lets the step finish, writes ``last.ckpt`` and stops; a second one stops at once.
+    A first Ctrl-C (or SIGTERM) lets the step finish, writes ``last.ckpt`` and stops; a second one stops at once. A
+    signal to one of several processes stops all of them after the same step.
 
     Attributes:
         stopped: did a signal end the run early?
@@ -24,6 +27,7 @@ class Checkpoint(Callback):
 
     def __init__(self) -> None:
         self.stopped = False
+        self._asked = False
         self._handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
@@ -35,16 +39,16 @@ class Checkpoint(Callback):
                 return
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped:
+        if self._asked:  # not ``stopped``: another process may have had the same Ctrl-C a moment earlier
             raise KeyboardInterrupt
-        self.stopped = True
+        self._asked = self.stopped = True
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Write what is due."""
-        assert pl_module.output is not None
-        step, output = pl_module.output.phase.step, pl_module.settings.output
-        folder, every = pl_module.settings.folder / "checkpoints", output.checkpoint_every
-        if step in output.checkpoint_steps:
+        self.stopped = anywhere(self.stopped)
+        step, settings = output.phase.step, pl_module.settings
+        folder, every = settings.folder / "checkpoints", settings.output.checkpoint_every
+        if step in settings.output.checkpoint_steps:
             trainer.save_checkpoint(folder / f"step_{step}.ckpt")
         if self.stopped or step == pl_module.schedule.total or (every and step % every == 0):
             trainer.save_checkpoint(folder / "last.ckpt")

@@ -5,18 +5,36 @@ from __future__ import annotations
 from lightning import Callback, Trainer
 from torch.optim import Optimizer
 
-from bags.densification.strategy import choose_growth, grown, observe
+from bags.densification.strategy import Observation, choose_growth, gather, grown, observe
 from bags.densification.surgery import rebuild
 from bags.modules.bags_module import BagsModule
 from bags.ops.random import normal
+from bags.ops.ranks import max_over_ranks, sum_over_ranks
 
 
 class Densify(Callback):
     """Gathers gradients at every step and grows the scene when the schedule says so.
 
     Works between the backward pass and the optimiser step; the statistics live on the Gaussians and so survive a
-    checkpoint.
+    checkpoint. Those of a step's views are brought together over all processes at once, so that all of them always
+    hold the same statistics and take the same decisions.
     """
+
+    def __init__(self) -> None:
+        self._seen: Observation | None = None
+
+    def on_after_backward(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
+        """Observe a view, with the gradient of its own whole photo's mean loss, which the thresholds mean."""
+        output = pl_module.output
+        assert output is not None
+        gradients = output.render.screen_gradients()
+        if gradients is None or not pl_module.schedule.densifying(output.phase.step):
+            return
+        # The gradient at hand is divided by the step's views; a window's mean has fewer pixels to share than a photo's.
+        width, height = output.batch.camera.photo_size
+        share = trainer.accumulate_grad_batches * output.batch.image[0].numel() / (width * height)
+        seen = observe(gradients * share, output.render.radii, width, height)
+        self._seen = seen if self._seen is None else self._seen + seen
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
         """Gather this step's statistics; clone and split when due."""
@@ -25,12 +43,11 @@ class Densify(Callback):
         step, gaussians, settings = output.phase.step, pl_module.gaussians, pl_module.settings
         if not pl_module.schedule.densifying(step):
             return
-        gradients = output.render.screen_gradients()
-        if gradients is not None:
-            # Of the whole photo's mean loss, which the thresholds mean: a window's mean has fewer pixels to share.
-            width, height = output.batch.camera.photo_size
-            part = output.batch.image[0].numel() / (width * height)
-            observe(gaussians, gradients * part, output.render.radii, width, height)
+        if self._seen is not None:
+            sum_over_ranks(self._seen.gradients)
+            max_over_ranks(self._seen.radii)
+            gather(gaussians, self._seen)
+            self._seen = None
         if not pl_module.schedule.densifies(step):
             return
         densify = settings.densify

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 from torch.optim import Optimizer
 
+from bags.callbacks.base import StepCallback
 from bags.modules.bags_module import BagsModule
-from bags.types import ViewBatch
 
 
-class Filter3D(Callback):
+class Filter3D(StepCallback):
     """Recomputes the filter at the start, at changes of resolution, after densification and now and then after it."""
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: BagsModule, batch: ViewBatch, batch_idx: int) -> None:  # type: ignore[override]
+    def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """At the first step of every resolution (step 1 included)."""
-        if pl_module.schedule.changes_scale(batch.step):
-            self._update(trainer, pl_module, batch.step)
+        if pl_module.schedule.changes_scale(step):
+            self._update(trainer, pl_module, step)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
         """After this step's edits."""

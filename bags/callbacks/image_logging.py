@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lightning import Callback, Trainer
+from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from bags.callbacks.base import StepCallback
 from bags.io.images import tile, write_png
-from bags.modules.bags_module import BagsModule
+from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.pictures import view_pictures
 
 
-class ImageLogging(Callback):
+class ImageLogging(StepCallback):
     """Writes one picture every ``output.images_every`` steps into ``progress/``; image loggers get it too."""
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+    first_rank_only = True
+
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Show the step's own view."""
-        output, settings = pl_module.output, pl_module.settings
+        settings = pl_module.settings
         every = settings.output.images_every
-        if output is None or not every or output.phase.step % every:
+        if not every or output.phase.step % every:
             return
         pictures = view_pictures(output)
         picture = tile(list(pictures.values()), columns=len(pictures), labels=list(pictures))

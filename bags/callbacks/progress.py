@@ -6,12 +6,13 @@ import sys
 import time
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from bags.modules.bags_module import BagsModule
+from bags.callbacks.base import StepCallback
+from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.psnr import psnr
 
 SMOOTHING = 0.95  # of the running means shown
@@ -19,8 +20,10 @@ REFRESH_STEPS = 10  # reading a number off the device waits for it: not at every
 QUIET_SECONDS = 20.0  # without a terminal: one line this often
 
 
-class Progress(Callback):
+class Progress(StepCallback):
     """A bar on a terminal; a line now and then elsewhere."""
+
+    first_rank_only = True
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -31,7 +34,7 @@ class Progress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
         """Show the bar, at the step where a resumed run goes on."""
-        if not pl_module.settings.trainer.progress:
+        if not (pl_module.settings.trainer.progress and trainer.is_global_zero):
             return
         self._spoke = time.monotonic()
         if sys.stderr.isatty():
@@ -48,10 +51,9 @@ class Progress(Callback):
             )
             self._bar.start()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Show this step."""
-        output = pl_module.output
-        if output is None or not pl_module.settings.trainer.progress:
+        if not pl_module.settings.trainer.progress:
             return
         step, total = output.phase.step, pl_module.schedule.total
         if step % REFRESH_STEPS and step != total:

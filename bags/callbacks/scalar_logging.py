@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from lightning import Trainer
 
-from lightning import Callback, Trainer
-
-from bags.modules.bags_module import BagsModule
+from bags.callbacks.base import StepCallback
+from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.psnr import psnr
 
 LOG_EVERY = 10  # steps
 
 
-class ScalarLogging(Callback):
+class ScalarLogging(StepCallback):
     """Logs to whatever loggers the run has, every ``LOG_EVERY`` steps; nothing without a logger."""
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+    first_rank_only = True
+
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Log this step."""
-        output = pl_module.output
-        if not trainer.loggers or output is None or output.phase.step % LOG_EVERY:
+        if not trainer.loggers or output.phase.step % LOG_EVERY:
             return
         scalars = {f"loss/{name}": float(value) for name, value in output.losses.items()}
         scalars["loss/total"] = sum(scalars.values())

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import logging
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from bags.callbacks.base import StepCallback
 from bags.modules.bags_module import BagsModule
-from bags.types import ViewBatch
 
 log = logging.getLogger(__name__)
 
 
-class ScaleReset(Callback):
+class ScaleReset(StepCallback):
     """Sets the rates of every step (docs/method.md section 4) and tells of changes of scale and the restart."""
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: BagsModule, batch: ViewBatch, batch_idx: int) -> None:  # type: ignore[override]
+    def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Set the rates from the clock, which restarts when the single-scale phase begins."""
         schedule, optim = pl_module.schedule, pl_module.settings.optim
-        rate = schedule.position_rate(batch.step, optim.position, optim.position_final)
+        rate = schedule.position_rate(step, optim.position, optim.position_final)
         for group in trainer.optimizers[0].param_groups:
             base = rate * float(pl_module.gaussians.extent) if group["name"] == "means" else group["rate"]
-            group["lr"] = base * schedule.cooling(batch.step)
-        if schedule.changes_scale(batch.step) and batch.step > 1:
-            log.info("step %d: training resolution is now 1/%d", batch.step, schedule.at(batch.step).divisor)
-        if schedule.restarts(batch.step):
-            log.info("step %d: single-scale phase; the schedule's clock restarts", batch.step)
+            group["lr"] = base * schedule.cooling(step)
+        if schedule.changes_scale(step) and step > 1:
+            log.info("step %d: training resolution is now 1/%d", step, schedule.at(step).divisor)
+        if schedule.restarts(step):
+            log.info("step %d: single-scale phase; the schedule's clock restarts", step)

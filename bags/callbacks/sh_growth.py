@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from bags.callbacks.base import StepCallback
 from bags.modules.bags_module import BagsModule
-from bags.types import ViewBatch
 
 
-class SHGrowth(Callback):
+class SHGrowth(StepCallback):
     """Sets the active degree before every step."""
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: BagsModule, batch: ViewBatch, batch_idx: int) -> None:  # type: ignore[override]
+    def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Ask the schedule for the degree of this step."""
         largest = pl_module.settings.model.gaussians.sh_degree
-        pl_module.gaussians.sh_degree.fill_(pl_module.schedule.sh_degree(batch.step, largest))
+        pl_module.gaussians.sh_degree.fill_(pl_module.schedule.sh_degree(step, largest))

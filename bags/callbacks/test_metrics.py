@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from bags.callbacks.base import StepCallback
 from bags.evaluation import judge_test_views
-from bags.modules.bags_module import BagsModule
+from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.run_folder import write_json
 
 log = logging.getLogger(__name__)
 
 
-class TestMetrics(Callback):
+class TestMetrics(StepCallback):
     """Judges the test views at ``output.test_steps`` and writes ``metrics_N.json``; nothing is chosen by them."""
 
     __test__ = False  # not a test class, whatever its name looks like to pytest
+    first_rank_only = True
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: BagsModule, *args: Any) -> None:  # type: ignore[override]
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Judge where due."""
-        assert pl_module.output is not None
-        step, settings = pl_module.output.phase.step, pl_module.settings
+        step, settings = output.phase.step, pl_module.settings
         if step not in settings.output.test_steps:
             return
         views = trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]

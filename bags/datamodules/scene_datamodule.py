@@ -54,10 +54,12 @@ class SceneDataModule(LightningDataModule):
         settings: of the data set.
         schedule: of the run.
         seed: of the draws of training views.
+        views: per optimiser step, over all processes of the run.
     """
 
-    def __init__(self, settings: DatasetSettings, schedule: ScaleSchedule, seed: int) -> None:
+    def __init__(self, settings: DatasetSettings, schedule: ScaleSchedule, seed: int, views: int = 1) -> None:
         super().__init__()
+        self.views = views
         self.settings = settings
         self.schedule = schedule
         self.seed = seed
@@ -101,8 +103,11 @@ class SceneDataModule(LightningDataModule):
         _ = self.train, self.test, self.extent
 
     def train_dataloader(self) -> ViewLoader:
-        """One training view per step of the run."""
-        return ViewLoader(self.train, self.schedule, self.seed, self.settings.window)
+        """The training views of every step that this process takes: all of them, or its share."""
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        share = self.views // world
+        slots = range(rank * share, (rank + 1) * share)
+        return ViewLoader(self.train, self.schedule, self.seed, self.settings.window, self.views, slots)
 
     def train_views_dataloader(self) -> AllViews:
         """Every training view once, at full training resolution."""

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 import torch
 
 from bags.datamodules.pyramid import ImagePyramid
+from bags.errors import DataError
 from bags.ops.windows import Window, draw_window
 from bags.schedule import ScaleSchedule
 from bags.types import ViewBatch
 
 
-def view_at(pyramid: ImagePyramid, index: int, scale: int, step: int = 0, window: Window | None = None) -> ViewBatch:
-    """View number ``index`` at scale number ``scale``, for ``step``: the whole, or a ``window`` of it."""
+def view_at(
+    pyramid: ImagePyramid, index: int, scale: int, step: int = 0, slot: int = 0, window: Window | None = None
+) -> ViewBatch:
+    """View number ``index`` at scale number ``scale``, for place ``slot`` of ``step``: the whole, or a ``window``."""
     camera = pyramid.camera(index, scale)
     return ViewBatch(
         camera=camera if window is None else camera.cropped(*window),
@@ -21,58 +24,81 @@ def view_at(pyramid: ImagePyramid, index: int, scale: int, step: int = 0, window
         index=index,
         name=pyramid.views[index].name,
         step=step,
+        slot=slot,
     )
 
 
 class ViewLoader:
-    """One view per optimiser step: drawn uniformly with replacement, at the schedule's resolution of that step.
+    """The views of every optimiser step: drawn uniformly with replacement, at the schedule's resolution of that step.
 
-    The view is a function of seed and step alone. The loader is sized and stateful: as a Lightning training loader it
-    goes on in the middle of a run at the very step the checkpoint was written (Lightning does not read ahead in sized
-    loaders). Iterating it anew starts from the first step again.
+    A view is a function of seed, step and its slot within the step, whichever process takes that slot. The loader is
+    sized and stateful: as a Lightning training loader it goes on in the middle of a run at the very step the checkpoint
+    was written (Lightning does not read ahead in sized loaders). Iterating it anew starts from the first step again.
 
     Args:
         pyramid: training views at all scales of ``schedule``.
         schedule: gives the number of steps and the scale of each.
         seed: of the draws.
-        window: side in pixels of the part of the view that each step sees (``draw_window``); None: the whole view.
+        window: side in pixels of the part of the view that is seen (``draw_window``); None: the whole view.
+        views: per step, over all processes.
+        slots: which of a step's views this process takes; None: all of them.
     """
 
-    def __init__(self, pyramid: ImagePyramid, schedule: ScaleSchedule, seed: int, window: int | None = None) -> None:
+    def __init__(
+        self,
+        pyramid: ImagePyramid,
+        schedule: ScaleSchedule,
+        seed: int,
+        window: int | None = None,
+        views: int = 1,
+        slots: range | None = None,
+    ) -> None:
         self.pyramid = pyramid
         self.schedule = schedule
         self.seed = seed
         self.window = window
+        self.views = views
+        self.slots = range(views) if slots is None else slots
         generator = torch.Generator().manual_seed(seed)
-        self.order: list[int] = torch.randint(len(pyramid), (schedule.total,), generator=generator).tolist()
+        self.order: list[int] = torch.randint(len(pyramid), (schedule.total * views,), generator=generator).tolist()
         self._done = 0
         self._resume_at = 0
 
     def __len__(self) -> int:
-        """Steps of the whole run."""
-        return self.schedule.total
+        """Views of the whole run that this process takes."""
+        return self.schedule.total * len(self.slots)
 
     def __iter__(self) -> Iterator[ViewBatch]:
         """Batches of steps 1 to N, or those after the position that was loaded."""
         self._done, self._resume_at = self._resume_at, 0
         while self._done < len(self):
+            before, place = divmod(self._done, len(self.slots))
             self._done += 1
-            step = self._done
-            yield self._batch(self.order[step - 1], self.schedule.at(step).scale, step)
+            step, slot = before + 1, self.slots[place]
+            yield self._batch(self.order[before * self.views + slot], self.schedule.at(step).scale, step, slot)
 
-    def _batch(self, index: int, scale: int, step: int) -> ViewBatch:
+    def _batch(self, index: int, scale: int, step: int, slot: int) -> ViewBatch:
         window = None
         if self.window is not None:
             camera = self.pyramid.camera(index, scale)
-            window = draw_window(camera.width, camera.height, self.window, self.seed, step)
-        return view_at(self.pyramid, index, scale, step, window)
+            window = draw_window(camera.width, camera.height, self.window, self.seed, step, slot)
+        return view_at(self.pyramid, index, scale, step, slot, window)
 
     def state_dict(self) -> dict[str, int]:
-        """Position: steps handed out so far."""
-        return {"done": self._done}
+        """Position: views handed out so far, and how many of each step this process takes."""
+        return {"done": self._done, "share": len(self.slots)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration go on after ``state``."""
+        """Let the next iteration go on after ``state``.
+
+        Raises:
+            DataError: the state is of a run that cut its steps into other shares.
+        """
+        if state["share"] != len(self.slots):
+            raise DataError(
+                f"the checkpoint's run took {state['share']} view(s) per step and process, this one {len(self.slots)}:"
+                " go on with the same trainer.views_per_step and trainer.devices"
+            )
         self._done = self._resume_at = int(state["done"])
 
 

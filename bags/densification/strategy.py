@@ -20,12 +20,27 @@ class Growth:
     split: Tensor
 
 
+@dataclass(frozen=True)
+class Observation:
+    """Screen-space statistics of some rendered views.
+
+    Attributes:
+        gradients: (2, N) sum of the screen-space gradients (NDC) of the views that see each Gaussian, and their number.
+        radii: (N,) largest screen radius in pixels.
+    """
+
+    gradients: Tensor
+    radii: Tensor
+
+    def __add__(self, other: Observation) -> Observation:
+        return Observation(self.gradients + other.gradients, torch.maximum(self.radii, other.radii))
+
+
 @torch.no_grad()
-def observe(gaussians: Gaussians, gradients: Tensor, radii: Tensor, width: int, height: int) -> None:
-    """Gather the screen-space statistics of one rendered view, in place.
+def observe(gradients: Tensor, radii: Tensor, width: int, height: int) -> Observation:
+    """The statistics of one rendered view.
 
     Args:
-        gaussians: its ``gradient_sum``, ``gradient_count`` and ``max_radius`` are updated.
         gradients: (N, 2) gradient of the whole photo's mean loss with respect to the projected centres, per pixel.
         radii: (N,) screen radii; 0 where not drawn.
         width: of the whole photo; turns pixel gradients into the published NDC units.
@@ -33,9 +48,17 @@ def observe(gaussians: Gaussians, gradients: Tensor, radii: Tensor, width: int, 
     """
     seen = radii > 0
     ndc = torch.hypot(gradients[:, 0] * (width / 2), gradients[:, 1] * (height / 2))
-    gaussians.gradient_sum += torch.where(seen, ndc, torch.zeros_like(ndc))
-    gaussians.gradient_count += seen
-    gaussians.max_radius = torch.maximum(gaussians.max_radius, radii.to(gaussians.max_radius.dtype))
+    return Observation(
+        torch.stack([torch.where(seen, ndc, torch.zeros_like(ndc)), seen.to(ndc.dtype)]), radii.to(ndc.dtype)
+    )
+
+
+@torch.no_grad()
+def gather(gaussians: Gaussians, seen: Observation) -> None:
+    """Add what was seen to the statistics of ``gaussians``, in place."""
+    gaussians.gradient_sum += seen.gradients[0]
+    gaussians.gradient_count += seen.gradients[1]
+    gaussians.max_radius = torch.maximum(gaussians.max_radius, seen.radii)
 
 
 @torch.no_grad()

@@ -114,7 +114,7 @@ class BagsModule(LightningModule):
         head = self.head(phase)
         reach = self.kernels.of(head) // 2 if blurs else 0
         margin = reach if self.settings.model.bpn.margin else 0
-        render = self.render(self.jittered(batch.camera, phase.step).padded(margin))
+        render = self.render(self.jittered(batch).padded(margin))
         height, width = batch.image.shape[1:]
         sharp = render.rgb[:, margin : margin + height, margin : margin + width]
         depth = render.depth[margin : margin + height, margin : margin + width]
@@ -147,12 +147,12 @@ class BagsModule(LightningModule):
             proposal = replace(proposal, features=whole["features"], mask=whole["mask"])
         return Explanation(batch, whole["sharp"], whole["depth"], whole["prediction"], proposal)
 
-    def jittered(self, camera: Camera, step: int) -> Camera:
-        """``camera`` with the step's sub-pixel offset, where ``model.ray_jitter`` asks for it."""
-        if not self.settings.model.ray_jitter or step == 0:
-            return camera
-        x, y = (uniform((2,), self.settings.seed, step, "ray jitter") - 0.5).tolist()
-        return camera.shifted(x, y)
+    def jittered(self, batch: ViewBatch) -> Camera:
+        """The view's camera with a sub-pixel offset of its own, where ``model.ray_jitter`` asks for it."""
+        if not self.settings.model.ray_jitter or batch.step == 0:
+            return batch.camera
+        x, y = (uniform((2,), self.settings.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
+        return batch.camera.shifted(x, y)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """One view: render, blur, compare."""

@@ -26,8 +26,8 @@ class Window(NamedTuple):
         return image[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def draw_window(width: int, height: int, side: int, seed: int, step: int) -> Window:
-    """The window that ``step`` sees of a ``width`` x ``height`` photo: a function of seed and step alone.
+def draw_window(width: int, height: int, side: int, seed: int, step: int, slot: int = 0) -> Window:
+    """The window that ``step`` sees of a ``width`` x ``height`` photo: a function of seed, step and slot alone.
 
     Along each axis the window's place is drawn uniformly, over a range that reaches a whole window beyond both borders,
     and then moved inside. So a pixel at the border is seen as often as one in the middle (and one about a window from
@@ -40,8 +40,9 @@ def draw_window(width: int, height: int, side: int, seed: int, step: int) -> Win
             are up to ``GRID - 1`` pixels larger, so that every window begins on the grid.
         seed: of the run.
         step: 1-based.
+        slot: of the view within the step.
     """
-    across, down = uniform((2,), seed, step, "window").tolist()
+    across, down = uniform((2,), seed, step, f"window {slot}").tolist()
     left, right = _span(width, side, across)
     top, bottom = _span(height, side, down)
     return Window(left, top, right - left, bottom - top)

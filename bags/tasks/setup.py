@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -24,10 +25,16 @@ from bags.schedule import ScaleSchedule
 from bags.settings import Settings
 
 
+def is_first_process() -> bool:
+    """Is this the process that writes and shows things? Known before the processes have met."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 def quiet_logs() -> None:
-    """One tidy log on stderr; the libraries' chatter stays out of it."""
+    """One tidy log on stderr, of the first process; the libraries' chatter stays out of it."""
     handler = RichHandler(console=Console(stderr=True), show_path=False)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)
+    level = logging.INFO if is_first_process() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
     for name in ("lightning", "lightning.pytorch", "lightning.fabric", "numba", "PIL", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -43,7 +50,9 @@ def prepare_process(settings: Settings) -> None:
 def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     """Read the scene and make the module that learns it."""
     prepare_process(settings)
-    datamodule = SceneDataModule(settings.dataset, ScaleSchedule(settings.schedule), settings.seed)
+    datamodule = SceneDataModule(
+        settings.dataset, ScaleSchedule(settings.schedule), settings.seed, settings.trainer.views
+    )
     datamodule.setup()
     points = datamodule.scene.points
     if len(points.xyz) == 0:

@@ -13,10 +13,11 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from bags.callbacks import Checkpoint
 from bags.config import instantiate
 from bags.run_folder import begin, checkpoint, plain
-from bags.settings import Settings
+from bags.settings import Settings, TrainerSettings
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
+from bags.tasks.distributed import SceneDDP
 from bags.tasks.results import finish
-from bags.tasks.setup import build
+from bags.tasks.setup import build, is_first_process
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def run(settings: Settings) -> None:
     """Train ``settings``; at the end write metrics and pictures and print the table."""
     resumed = checkpoint(settings)
     datamodule, module = build(settings)
-    if aside := begin(settings):
+    if is_first_process() and (aside := begin(settings)):
         log.info("the earlier run of this name is now %s", aside)
     trainer = make_trainer(settings)
     try:
@@ -37,7 +38,7 @@ def run(settings: Settings) -> None:
         stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]
         if stopper is not None and stopper.stopped:
             log.info("stopped at step %d; go on with the same command and ckpt_path=last", trainer.global_step)
-        else:
+        elif trainer.is_global_zero:
             finish(settings, datamodule, module, trainer)
     finally:
         close(trainer.loggers)
@@ -55,7 +56,9 @@ def make_trainer(settings: Settings) -> Trainer:
     """A trainer whose length is the schedule's and whose checkpoints are atomic and safe to load."""
     return Trainer(
         accelerator="cpu",
-        devices=1,
+        devices=settings.trainer.devices,
+        strategy=strategy(settings.trainer),
+        accumulate_grad_batches=settings.trainer.views // settings.trainer.devices,
         max_epochs=1,
         callbacks=instantiate(settings.callbacks),
         logger=instantiate(settings.logger) or False,
@@ -65,3 +68,8 @@ def make_trainer(settings: Settings) -> Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def strategy(settings: TrainerSettings) -> SceneDDP | str:
+    """How several processes work together; Lightning's own choice for one."""
+    return SceneDDP("gloo", settings.threads) if settings.devices > 1 else "auto"

@@ -86,6 +86,7 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("+model.bpn.kernelz=[5,9,17]", "did you mean kernels"),
         ("densify.split_into=1", "densify.split_into"),
         ("metrics.protocol=best", "metrics.protocol"),
+        ("trainer.devices=0", "trainer.devices"),
     ],
 )
 def test_impossible_values_name_their_key(override: str, needle: str) -> None:
@@ -93,6 +94,13 @@ def test_impossible_values_name_their_key(override: str, needle: str) -> None:
         settings_of(override)
     assert needle in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_every_process_takes_as_many_views() -> None:
+    assert settings_of("trainer=ddp", "trainer.devices=4").trainer.views == 4
+    assert settings_of("trainer.views_per_step=3").trainer.views == 3
+    with pytest.raises(SettingError, match=r"trainer\.views_per_step.*multiple of trainer\.devices \(2\)"):
+        settings_of("trainer=ddp", "trainer.views_per_step=3")
 
 
 @pytest.mark.parametrize(

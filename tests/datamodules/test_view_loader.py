@@ -7,6 +7,7 @@ from PIL import Image
 
 from bags.datamodules.pyramid import ImagePyramid
 from bags.datamodules.view_loader import AllViews, ViewLoader
+from bags.errors import DataError
 from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings, ScheduleSettings
 from bags.types import Camera, View
@@ -105,8 +106,23 @@ def test_state_without_lightning(pyramid, stop):
         next(iterator)
     resumed = ViewLoader(pyramid, SCHEDULE, seed=1)
     resumed.load_state_dict(loader.state_dict())
-    assert resumed.state_dict() == {"done": stop}
+    assert resumed.state_dict() == {"done": stop, "share": 1}
     assert [seen(batch) for batch in resumed] == whole[stop:]
+
+
+def test_shares_of_several_processes_make_up_the_steps(pyramid):
+    whole = list(ViewLoader(pyramid, SCHEDULE, seed=1, views=4))
+    assert [(b.step, b.slot) for b in whole] == [(step, slot) for step in range(1, STEPS + 1) for slot in range(4)]
+    shares = [ViewLoader(pyramid, SCHEDULE, 1, views=4, slots=range(first, first + 2)) for first in (0, 2)]
+    assert [len(share) for share in shares] == [2 * STEPS] * 2
+    together = sorted((seen(b) for share in shares for b in share), key=lambda entry: entry[0])
+    assert together == [seen(b) for b in whole]
+
+
+def test_other_shares_are_refused(pyramid):
+    state = ViewLoader(pyramid, SCHEDULE, 1, views=4, slots=range(2)).state_dict()
+    with pytest.raises(DataError, match=r"trainer\.views_per_step"):
+        ViewLoader(pyramid, SCHEDULE, 1, views=4).load_state_dict(state)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 7, STEPS - 1])
@@ -139,5 +155,5 @@ def test_windows_are_the_photos_pixels_and_stay_the_same_when_resumed(pyramid):
         assert batch.camera.photo_size == (whole.shape[2], whole.shape[1])
     assert {batch.camera.corner for batch in batches if batch.camera.photo_size == (48, 32)} == {(0, 0), (16, 0)}
     resumed = ViewLoader(pyramid, SCHEDULE, seed=2, window=32)
-    resumed.load_state_dict({"done": 9})
+    resumed.load_state_dict({"done": 9, "share": 1})
     assert [batch.camera.corner for batch in resumed] == [batch.camera.corner for batch in batches[9:]]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bags.densification.strategy import choose_growth, choose_pruned, grown, observe
+from bags.densification.strategy import choose_growth, choose_pruned, gather, grown, observe
 from bags.densification.surgery import rebuild, reset_opacity
 from bags.modules.gaussians import Gaussians
 from bags.settings import DensifySettings, GaussianSettings
@@ -85,9 +85,26 @@ def test_observe_gives_ndc_units_and_counts_only_the_seen(gaussians: Gaussians) 
     gradients[1] = torch.tensor([0, 2e-3])
     radii = torch.zeros(40, dtype=torch.int32)
     radii[0], radii[2] = 4, 9
-    observe(gaussians, gradients, radii, width=200, height=100)
+    gather(gaussians, observe(gradients, radii, width=200, height=100))
     assert gaussians.gradient_sum[0] == pytest.approx(0.3) and gaussians.gradient_sum[1] == 0
     assert gaussians.gradient_count.sum() == 2 and gaussians.max_radius[2] == 9
+
+
+def test_several_views_are_gathered_as_one_after_the_other(gaussians: Gaussians) -> None:
+    generator = torch.Generator().manual_seed(2)
+    views = [
+        observe(torch.randn(40, 2, generator=generator), torch.randint(0, 9, (40,), generator=generator), 30, 20)
+        for _ in range(3)
+    ]
+    gather(gaussians, views[0] + views[1] + views[2])
+    together = {name: getattr(gaussians, name).clone() for name in gaussians.STATISTICS}
+    for name in gaussians.STATISTICS:
+        getattr(gaussians, name).zero_()
+    for view in views:
+        gather(gaussians, view)
+    for name, values in together.items():
+        assert values.any()
+        torch.testing.assert_close(getattr(gaussians, name), values)
 
 
 def test_growth_clones_small_splits_large(gaussians: Gaussians) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -59,7 +60,9 @@ def test_a_windows_statistics_are_in_the_whole_photos_units(tmp_path: Path) -> N
         module.gaussians.gradient_count.zero_()
         view = ViewBatch(part.camera, part.image, part.index, part.name, step=1)
         module.training_step(view, 0).backward()
-        Densify().on_before_optimizer_step(None, module, None)  # type: ignore[arg-type]
+        densify = Densify()
+        densify.on_after_backward(SimpleNamespace(accumulate_grad_batches=1), module)  # type: ignore[arg-type]
+        densify.on_before_optimizer_step(None, module, None)  # type: ignore[arg-type]
         sums.append((module.gaussians.gradient_sum.clone(), module.output))
     (whole, output), (window, _) = sums
     assert output is not None

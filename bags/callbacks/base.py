@@ -1,0 +1,42 @@
+"""Hooks around whole optimiser steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning import Callback, Trainer
+
+from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.types import ViewBatch
+
+
+class StepCallback(Callback):
+    """A callback of whole steps, each of which may take several batches (``trainer.views_per_step``).
+
+    Attributes:
+        first_rank_only: where several processes train together, ``after_step`` is called on the first one only, which
+            is the one that writes and shows things.
+    """
+
+    first_rank_only = False
+
+    def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
+        """Called before the first batch of 1-based ``step``."""
+
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
+        """Called after the optimiser step; ``output`` is that of the step's last view on this process."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: BagsModule, batch: ViewBatch, batch_idx: int) -> None:  # type: ignore[override]
+        """Find the first batch of a step."""
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self.before_step(trainer, pl_module, batch.step)
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: BagsModule, outputs: Any, batch: ViewBatch, batch_idx: int
+    ) -> None:
+        """Find the last batch of a step."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not (
+            self.first_rank_only and not trainer.is_global_zero
+        ):
+            assert pl_module.output is not None
+            self.after_step(trainer, pl_module, pl_module.output)
