@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from bags.errors import SettingError
 from bags.settings import Settings
@@ -31,7 +32,11 @@ def to_settings(cfg: DictConfig) -> Settings:
     Raises:
         SettingError: names the unknown key, wrong type or impossible value.
     """
-    plain = OmegaConf.to_container(cfg, resolve=True)
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(str(error.full_key), "${...}", f"{reason}; give the value itself") from error
     return _build(Settings, plain, "")
 
 
@@ -82,7 +87,13 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
-        return _convert(next(a for a in arguments if a is not type(None)), value, key)
+        *others, last = (a for a in arguments if a is not type(None))
+        for other in others:
+            try:
+                return _convert(other, value, key)
+            except SettingError:
+                continue
+        return _convert(last, value, key)
     if origin is tuple:
         if not isinstance(value, list):
             raise SettingError(key, value, "must be a list")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bags.datamodules.view_loader import view_at
 from bags.io.images import depth_picture, tile, write_png
 from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
-from bags.modules.metrics import ImageMetrics, mean_metrics
+from bags.modules.metrics import PROTOCOLS, ImageMetrics, mean_metrics
 from bags.ops.psnr import psnr
 from bags.pictures import view_pictures
 from bags.settings import MetricsSettings
@@ -39,22 +39,25 @@ def judge_test_views(
     Args:
         module: trained.
         views: test views at full training resolution.
-        settings: protocol.
+        settings: the protocol whose figures come first, and whether LPIPS is computed.
         folder: write ``render``, ``ground_truth`` and ``depth`` pictures here; None: write nothing.
 
     Returns:
-        ``psnr``, ``ssim``, ``lpips`` (means over the images, null where there are none), ``protocol``, ``per_view``.
+        ``psnr``, ``ssim``, ``lpips`` (means over the images, null where there are none) and ``per_view`` of
+        ``protocol``; the same of every protocol in ``protocols``.
     """
-    metrics = ImageMetrics(settings)
-    per_view = []
+    judges = {protocol: ImageMetrics(replace(settings, protocol=protocol)) for protocol in PROTOCOLS}
+    found: dict[str, list[dict[str, Any]]] = {protocol: [] for protocol in PROTOCOLS}
     for view in views:
         render = module.render(view.camera)
-        per_view.append({"name": view.name, **metrics(render.rgb, view.image)})
+        for protocol, judge in judges.items():
+            found[protocol].append({"name": view.name, **judge(render.rgb, view.image)})
         if folder is not None:
             write_png(folder / "render" / f"{stem(view.name)}.png", render.rgb)
             write_png(folder / "ground_truth" / f"{stem(view.name)}.png", view.image)
             write_png(folder / "depth" / f"{stem(view.name)}.png", depth_picture(render.depth, render.alpha))
-    return {**mean_metrics(per_view), "protocol": settings.protocol, "per_view": per_view}
+    protocols = {name: {**mean_metrics(per_view), "per_view": per_view} for name, per_view in found.items()}
+    return {**protocols[settings.protocol], "protocol": settings.protocol, "protocols": protocols}
 
 
 @torch.no_grad()

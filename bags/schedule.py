@@ -18,7 +18,7 @@ class Phase:
 
     Attributes:
         step: 1-based optimiser step of the run.
-        clock: 1-based step of the current phase; restarts after the multi-scale phase.
+        clock: 1-based step of the current phase; restarts after the multi-scale phase (unless switched off).
         multi_scale: in the multi-scale phase?
         scale: index into the schedule's scale divisors, 0 = coarsest.
         divisor: the training resolution is divided by this.
@@ -54,6 +54,8 @@ class ScaleSchedule:
         self.starts = [1]
         for start in settings.scale_starts[1:]:
             self.starts.append(max(self.starts[-1] + 1, round(start * self.factor)))
+        if not settings.coarse_to_fine:
+            self.starts = [1] * len(self.starts)
         self.sharp_steps = round(settings.sharp_steps * self.factor)
         self.position_lr_steps = self._scaled(settings.position_lr_steps)
         self.sh_every = self._scaled(settings.sh_every)
@@ -71,7 +73,7 @@ class ScaleSchedule:
     def at(self, step: int) -> Phase:
         """The phase of 1-based ``step``; steps past the end stand where the last one does."""
         multi_scale = step <= self.ms_steps
-        clock = step if multi_scale else step - self.ms_steps
+        clock = step if multi_scale or not self.settings.restart else step - self.ms_steps
         scale = sum(start <= step for start in self.starts) - 1
         waits = multi_scale or self.settings.sharp_after_restart
         blur = clock > self.sharp_steps or not waits
@@ -88,12 +90,13 @@ class ScaleSchedule:
 
     def restarts(self, step: int) -> bool:
         """Does the clock start over at ``step``?"""
-        return step == self.ms_steps + 1 and self.ms_steps > 0
+        return self.settings.restart and step == self.ms_steps + 1 and self.ms_steps > 0
 
     def sh_degree(self, step: int, largest: int) -> int:
         """Active degree: one more at each multiple of ``sh_every`` of the clock, never shrinking."""
-        first, second = min(step, self.ms_steps), max(0, step - self.ms_steps)
-        return min(largest, first // self.sh_every + second // self.sh_every)
+        phase = self.at(step)
+        first = 0 if phase.multi_scale or not self.settings.restart else self.ms_steps
+        return min(largest, first // self.sh_every + phase.clock // self.sh_every)
 
     def position_rate(self, step: int, first: float, last: float) -> float:
         """Position learning rate: log-linear in the clock from ``first`` to ``last``."""

@@ -73,38 +73,68 @@ class SyntheticSettings:
 
 
 @dataclass(frozen=True)
-class DatasetSettings:
-    """Where the photos come from, their training resolution and the held-out split (section 5).
+class MixedResolutionSettings:
+    """Training views of mixed resolution, made from sharp photos (docs/datasets.md has the rule); test views stay.
 
     Attributes:
-        parser: ``colmap`` or ``synthetic``.
-        root: folder of the scene (``images/`` and ``sparse/0/`` for COLMAP); not used by the built-in scene.
-        images: folder of the photos below ``root``.
+        factors: each training view is downsampled by one of these, dealt out evenly in random order, and brought back
+            to its size; 1 leaves it sharp; empty: no view is changed.
+        seed: of the dealing.
+    """
+
+    factors: tuple[float, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for factor in self.factors:
+            _need(1 <= factor <= 64, "dataset.mixed_resolution.factors", factor, "must lie in [1, 64]")
+        _at_least(0, dataset__mixed_resolution__seed=self.seed)
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Where the photos come from, their training resolution and the held-out split (section 5, docs/datasets.md).
+
+    Attributes:
+        parser: ``colmap``, ``blender``, ``multiscale_blender`` or ``synthetic``.
+        root: folder of the scene; not used by the built-in scene.
+        images: COLMAP: folder of the photos below ``root``.
+        reduced_images: COLMAP: where ``factor`` is N and a folder ``<images>_N`` holds all photos at the training
+            resolution already, take those instead of reducing.
         factor: training resolution: 1, 2, 4, 8, ... divides the photo's size (rounded); -1 keeps the size but at most
             1600 pixels wide; any other number is the width in pixels.
         window: side in pixels of the square part of the view that each training step sees, at any scale (a smaller view
             is seen whole); null: the whole view. It bounds a step's memory (docs/full_resolution.md).
-        hold: every ``hold``-th view of the sorted names, from the first, is a test view; null: no held-out split.
+        hold: COLMAP: every ``hold``-th view of the sorted names, from the first, is a test view; null: no held-out
+            split; ``auto``: as an empty file ``hold=N`` in ``root`` says, 8 without one (published: 8).
+        resolutions: multi-scale Blender: train and test on ``all`` resolutions or only the ``highest``.
         white_background: composite onto white instead of black.
+        mixed_resolution: training views of mixed resolution.
         synthetic: the built-in scene.
     """
 
     parser: str = "synthetic"
     root: str | None = None
     images: str = "images"
+    reduced_images: bool = True
     factor: int = 1
     window: int | None = None
-    hold: int | None = 8
+    hold: int | str | None = "auto"
+    resolutions: str = "all"
     white_background: bool = False
+    mixed_resolution: MixedResolutionSettings = field(default_factory=MixedResolutionSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
 
     def __post_init__(self) -> None:
-        _one_of("dataset.parser", self.parser, ("colmap", "synthetic"))
+        _one_of("dataset.parser", self.parser, ("colmap", "blender", "multiscale_blender", "synthetic"))
         _need(self.factor == -1 or self.factor >= 1, "dataset.factor", self.factor, "must be -1 or at least 1")
         if self.window is not None:
             _at_least(32, dataset__window=self.window)
-        _need(self.hold is None or self.hold >= 2, "dataset.hold", self.hold, "must be null or at least 2")
         if self.parser == "colmap":
+        fits = self.hold in (None, "auto") or (isinstance(self.hold, int) and self.hold >= 2)
+        _need(fits, "dataset.hold", self.hold, "must be auto, null or a whole number, at least 2")
+        _one_of("dataset.resolutions", self.resolutions, ("all", "highest"))
+        if self.parser != "synthetic":
             _need(bool(self.root), "dataset.root", self.root, "give the scene's folder: dataset.root=/path/to/scene")
 
 
@@ -121,6 +151,7 @@ class BPNSettings:
             from the last scale's.
         use_position: feed the positional code (input b).
         use_rgbd: feed the features of the render and its depth (input c).
+        use_mask: predict a mask; without it every pixel is blurred by its kernel (mask 1).
         embedding: channels of the view embedding (input a).
         position_channels: channels of the positional code; a multiple of 4.
         rgbd_channels: channels of the render features.
@@ -136,6 +167,7 @@ class BPNSettings:
     second_network: bool | None = None
     use_position: bool = True
     use_rgbd: bool = True
+    use_mask: bool = True
     embedding: int = 32
     position_channels: int = 16
     rgbd_channels: int = 32
@@ -229,7 +261,9 @@ class ScheduleSettings:
         steps: steps to run, everything scaled; null: ``iterations``.
         scale_divisors: training resolution divided by these, coarse to fine.
         scale_starts: first step at each of the scales (1-based).
+        coarse_to_fine: go through the scales; else every step is at the last one, with its kernel.
         sharp_steps: steps without blur model at the start of the clock.
+        restart: let the clock start over after the multi-scale phase.
         sharp_after_restart: also leave blur out for ``sharp_steps`` after the restart, as published.
         position_lr_steps: length of the position rate's decay.
         cooldown: part of the run, at its end, over which all learning rates shrink (published: 0).
@@ -248,7 +282,9 @@ class ScheduleSettings:
     steps: int | None = None
     scale_divisors: tuple[int, ...] = (4, 2, 1)
     scale_starts: tuple[int, ...] = (1, 3000, 6000)
+    coarse_to_fine: bool = True
     sharp_steps: int = 250
+    restart: bool = True
     sharp_after_restart: bool = True
     position_lr_steps: int = 60_000
     cooldown: float = 0.0
@@ -411,10 +447,10 @@ class RasterizerSettings:
 
 @dataclass(frozen=True)
 class MetricsSettings:
-    """How test views are judged (section 5).
+    """How test views are judged (section 5). Both protocols are always computed and stored.
 
     Attributes:
-        protocol: ``deblur_nerf`` or ``mip_splatting``.
+        protocol: the one whose figures head the results: ``deblur_nerf`` or ``mip_splatting``.
         lpips: compute LPIPS too (null in the results where its weights cannot be had).
     """
 
@@ -518,6 +554,13 @@ class BenchmarkSettings:
 
 
 @dataclass(frozen=True)
+class PathsSettings:
+    """Where things are on this machine: ``data`` is the folder of the scenes' folders (``dataset.root`` may use it)."""
+
+    data: str = "data"
+
+
+@dataclass(frozen=True)
 class Settings:
     """A whole run.
 
@@ -535,6 +578,7 @@ class Settings:
     seed: int = 0
     output_root: str = "outputs"
     ckpt_path: str | None = None
+    paths: PathsSettings = field(default_factory=PathsSettings)
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -105,3 +106,22 @@ def test_cooldown_shrinks_rates_over_the_last_part_only() -> None:
     assert clock.cooling(1) == clock.cooling(800) == 1.0
     assert clock.cooling(900) == pytest.approx(0.1) and clock.cooling(1000) == pytest.approx(0.01)
     assert all(ScaleSchedule(PAPER).cooling(step) == 1.0 for step in (1, 25_000, 49_000))
+
+
+def test_without_coarse_to_fine_every_step_is_at_full_resolution() -> None:
+    clock, usual = (ScaleSchedule(replace(PAPER, coarse_to_fine=on)) for on in (False, True))
+    for step in (1, 2999, 3000, 9000, 9001, 49_000):
+        assert clock.at(step) == replace(usual.at(step), scale=2, divisor=1)
+    assert [step for step in range(1, 10_000) if clock.changes_scale(step)] == [1]
+
+
+def test_without_restart_the_clock_goes_on() -> None:
+    clock, usual = (ScaleSchedule(replace(PAPER, restart=on)) for on in (False, True))
+    assert not any(clock.restarts(step) for step in range(1, 49_001))
+    for step in (1, 9000):
+        assert clock.at(step) == usual.at(step)
+    for step in (9001, 49_000):
+        assert clock.at(step) == replace(usual.at(step), clock=step, blur=True)
+    assert clock.position_rate(9001, 1.6e-4, 1.6e-6) < clock.position_rate(9000, 1.6e-4, 1.6e-6)
+    assert [clock.sh_degree(step, 9) for step in (8999, 9000, 9999, 10_000)] == [8, 9, 9, 9]
+    assert [step for step in range(8000, 49_001) if clock.densifies(step)][-1] == 34_900

@@ -25,7 +25,7 @@ class Proposal:
     Attributes:
         features: (C, H, W) hidden features of every pixel.
         head: (K*K, C) makes kernel logits of them, in the order of ``bags.ops.per_pixel_conv``.
-        mask: (H, W) in (0, 1): how much of the pixel is blurred.
+        mask: (H, W) in [0, 1]: how much of the pixel is blurred.
         bfloat16: whether ``blur`` runs its matrix products in bfloat16.
     """
 
@@ -104,15 +104,16 @@ class HiddenLayers(nn.Module):
         inputs: channels of the input.
         hidden: channels of every layer.
         kernels: for each layer the kernel side of its head, or None for no head.
+        masks: with a mask head beside every kernel head.
     """
 
-    def __init__(self, inputs: int, hidden: int, kernels: Sequence[int | None]) -> None:
+    def __init__(self, inputs: int, hidden: int, kernels: Sequence[int | None], masks: bool) -> None:
         super().__init__()
         widths = [inputs] + [hidden] * (len(kernels) - 1)
         sides = {str(level): side for level, side in enumerate(kernels) if side is not None}
         self.layers = nn.ModuleList(nn.Linear(width, hidden, bias=False) for width in widths)
         self.kernel_heads = nn.ModuleDict({level: nn.Linear(hidden, k * k, bias=False) for level, k in sides.items()})
-        self.mask_heads = nn.ModuleDict({level: nn.Linear(hidden, 1, bias=False) for level in sides})
+        self.mask_heads = nn.ModuleDict({level: nn.Linear(hidden, 1, bias=False) for level in sides if masks})
 
 
 def _weight(layer: nn.Module) -> Tensor:
@@ -145,11 +146,11 @@ class BPN(nn.Module):
         )
         half = settings.position_channels // 2 if settings.use_position else 0
         self.input_channels = (settings.embedding, half, half, settings.rgbd_channels if settings.use_rgbd else 0)
-        self.scales = HiddenLayers(sum(self.input_channels), settings.hidden, kernels)
+        self.scales = HiddenLayers(sum(self.input_channels), settings.hidden, kernels, settings.use_mask)
         self.second = (
             None
             if single_kernel is None
-            else HiddenLayers(sum(self.input_channels), settings.hidden, (None, single_kernel))
+            else HiddenLayers(sum(self.input_channels), settings.hidden, (None, single_kernel), settings.use_mask)
         )
 
     def forward(
@@ -173,9 +174,15 @@ class BPN(nn.Module):
         hidden = self._first_layer(_weight(network.layers[0]), view, rgb, depth, camera)
         for layer in network.layers[1 : level + 1]:
             hidden = (_weight(layer) @ hidden).relu_()
-        mask = (_weight(network.mask_heads[str(level)]) @ hidden + self.settings.mask_bias).sigmoid()
         head = _weight(network.kernel_heads[str(level)])
-        return Proposal(hidden.unflatten(1, depth.shape), head, mask.reshape(depth.shape), self.settings.bfloat16)
+        mask = self._mask(network, level, hidden).reshape(depth.shape)
+        return Proposal(hidden.unflatten(1, depth.shape), head, mask, self.settings.bfloat16)
+
+    def _mask(self, network: HiddenLayers, level: int, hidden: Tensor) -> Tensor:
+        """(1, H*W) how much of each pixel is blurred; all of it where there is no mask head."""
+        if not self.settings.use_mask:
+            return hidden.new_ones(1, hidden.shape[1])
+        return (_weight(network.mask_heads[str(level)]) @ hidden + self.settings.mask_bias).sigmoid()
 
     def _first_layer(self, weight: Tensor, view: int, rgb: Tensor, depth: Tensor, camera: Camera | None) -> Tensor:
         """(hidden, H*W) the first layer on the concatenated inputs, which are never written out.

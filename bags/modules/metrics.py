@@ -33,6 +33,7 @@ from bags.settings import MetricsSettings
 log = logging.getLogger(__name__)
 
 NAMES = ("psnr", "ssim", "lpips")
+PROTOCOLS = ("deblur_nerf", "mip_splatting")
 PATIENCE = 10.0  # seconds to wait for the server that has LPIPS's weights
 LPIPS_SMALLEST = {"alex": 32, "vgg": 16}  # pixels; the networks' pooling leaves nothing of smaller images
 
@@ -113,8 +114,8 @@ def lpips_network(net: str) -> nn.Module | None:
         from torchvision.models import AlexNet_Weights, VGG16_Weights
 
         url = {"alex": AlexNet_Weights, "vgg": VGG16_Weights}[net].IMAGENET1K_V1.url
-        if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file():
-            _check_reachable(url)
+        if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file() and (trouble := _trouble()):
+            raise OSError(trouble)
         with warnings.catch_warnings(), _socket_timeout(PATIENCE):
             warnings.simplefilter("ignore")  # lpips calls torchvision by its old arguments
             return lpips.LPIPS(net=net, verbose=False).requires_grad_(False)
@@ -123,27 +124,28 @@ def lpips_network(net: str) -> nn.Module | None:
         return None
 
 
-def _check_reachable(url: str) -> None:
-    """Raise ``OSError`` unless ``url`` answers in time.
+@functools.cache
+def _trouble() -> str:
+    """Why the server of the networks' weights cannot be reached; empty when it can. Asked once per process.
 
     A thread does the asking, as looking up a name obeys no timeout.
     """
-    outcome: list[Exception | None] = []
+    from torchvision.models import AlexNet_Weights
+
+    url = AlexNet_Weights.IMAGENET1K_V1.url
+    outcome: list[str] = []
 
     def ask() -> None:
         try:
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE):
-                outcome.append(None)
+                outcome.append("")
         except Exception as error:
-            outcome.append(error)
+            outcome.append(f"{url}: {error}")
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    if not outcome:
-        raise TimeoutError(f"no answer from {url} within {PATIENCE:g} s")
-    if outcome[0] is not None:
-        raise OSError(f"{url}: {outcome[0]}")
+    return outcome[0] if outcome else f"no answer from {url} within {PATIENCE:g} s"
 
 
 @contextmanager

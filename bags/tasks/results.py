@@ -34,6 +34,7 @@ def run_facts(settings: Settings, module: BagsModule, steps: int, seconds: float
         "train_seconds": None if seconds is None else round(seconds, 2),
         "num_gaussians": len(module.gaussians),
         "peak_memory_mb": round(peak_memory_mb(), 1),
+        "scene": settings.scene,
         "seed": settings.seed,
         "model": settings.model.name,
         "device": device_name(),

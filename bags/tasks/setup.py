@@ -93,7 +93,7 @@ def peak_memory_mb() -> float:
 
 def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
-    packages = ("torch", "lightning", "numba", "numpy", "hydra-core")
+    packages = ("torch", "lightning", "numba", "numpy", "hydra-core", "pillow", "scikit-image", "torchmetrics", "lpips")
     return {"bags": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
 
 

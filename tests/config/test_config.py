@@ -48,9 +48,32 @@ def test_scene_beats_components_and_command_line_beats_scene() -> None:
     assert (settings.schedule.iterations, settings.schedule.ms_steps) == (49_000, 100)
 
 
-def test_own_folder_names_the_run() -> None:
-    settings = settings_of("scene=own", "dataset.root=/photos/kitchen")
+@pytest.mark.parametrize(
+    ("dataset", "parser"), [("colmap", "colmap"), ("deblur_nerf", "colmap"), ("blender", "blender")]
+)
+def test_own_folder_names_the_run(dataset: str, parser: str) -> None:
+    settings = settings_of("scene=own", f"dataset={dataset}", "dataset.root=/photos/kitchen")
     assert settings.scene == settings.name == "kitchen"
+    assert settings.dataset.parser == parser
+
+
+@pytest.mark.parametrize("hold", ["auto", "null", "5"])
+def test_hold_by_hand(hold: str) -> None:
+    settings = settings_of("scene=blurball", f"dataset.hold={hold}")
+    assert settings.dataset.hold == {"auto": "auto", "null": None, "5": 5}[hold]
+
+
+def test_a_data_set_of_ones_own_is_a_yaml_in_a_folder_of_ones_own(tmp_path: Path) -> None:
+    """The example of docs/datasets.md."""
+    (tmp_path / "scene").mkdir()
+    (tmp_path / "scene" / "garden_party.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /dataset: colmap\nscene: garden_party\n"
+        "dataset:\n  root: ${paths.data}/garden_party\n  images: photos\n  factor: 2\n  hold: 10\n"
+    )
+    command = [sys.executable, "-c", "from bags.cli import main; main()", "--config-dir", str(tmp_path)]
+    command += ["scene=garden_party", "paths.data=/d", "--cfg", "job", "--resolve", "--package", "dataset"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "root: /d/garden_party" in result.stdout and "images: photos" in result.stdout
 
 
 def test_every_key_of_every_section_can_be_set() -> None:
@@ -79,6 +102,11 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("schedule.steps=many", "schedule.steps"),
         ("dataset.factor=2.5", "dataset.factor"),
         ("dataset.hold=1", "dataset.hold"),
+        ("dataset.hold=2.5", "dataset.hold"),
+        ("dataset.hold=often", "dataset.hold"),
+        ("dataset.mixed_resolution.factors=[1,0.5]", "dataset.mixed_resolution.factors"),
+        ("dataset.resolutions=some", "dataset.resolutions"),
+        ("name=${nme}", "name"),
         ("model.blur=3", "model.blur"),
         ("loss.ssim=2", "loss.ssim"),
         ("name=../elsewhere", "name"),
@@ -112,7 +140,7 @@ def test_every_process_takes_as_many_views() -> None:
         ("optim.bpn=-1", "optim.bpn"),
         ("task=trian", "task"),
         ("scene=blurbal", "scene/blurbal"),
-        ("scene=blurball", "dataset.root"),
+        ("scene=own", "dataset.root"),
     ],
 )
 def test_command_line_tells_a_mistake_at_once(override: str, needle: str, tmp_path: Path) -> None:

@@ -97,10 +97,15 @@ def test_everything_promised_is_there(finished: Settings) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     for key in (
         "psnr", "ssim", "lpips", "protocol", "per_view", "steps", "train_seconds", "num_gaussians", "peak_memory_mb",
-        "seed", "device", "versions",
+        "scene", "seed", "device", "versions",
     ):  # fmt: skip
         assert key in metrics, key
     assert metrics["steps"] == 40 and metrics["lpips"] is None and len(metrics["per_view"]) == 2
+    both = metrics["protocols"]
+    assert set(both) == {"deblur_nerf", "mip_splatting"}
+    assert {key: metrics[key] for key in ("psnr", "ssim", "lpips", "per_view")} == both[metrics["protocol"]]
+    assert both["deblur_nerf"]["psnr"] == pytest.approx(both["mip_splatting"]["psnr"])
+    assert both["deblur_nerf"]["ssim"] != both["mip_splatting"]["ssim"]
     assert metrics["psnr"] == pytest.approx(sum(view["psnr"] for view in metrics["per_view"]) / 2)
     assert len(metrics["train_views"]) == 6 and -1 <= metrics["blur_rank_correlation"] <= 1
     for name in (

@@ -124,6 +124,18 @@ def test_bfloat16_is_close_and_leaves_parameters_alone() -> None:
     assert all(p.dtype == torch.float32 for p in rounded.parameters())
 
 
+@pytest.mark.parametrize("scale", [0, 2, "single"])
+def test_without_mask_every_pixel_is_blurred_by_its_kernel(scale: int | str) -> None:
+    bpn = network(9, use_mask=False)
+    proposal = bpn(0, scale, *render())
+    assert torch.equal(proposal.mask, torch.ones(HEIGHT, WIDTH)) and not proposal.mask.requires_grad
+    assert not any("mask" in name for name, _ in bpn.named_parameters())
+    reach = proposal.kernel_size // 2
+    image = torch.rand(3, HEIGHT + 2 * reach, WIDTH + 2 * reach)
+    expected = per_pixel_conv_reference(image, proposal.features, proposal.head, torch.ones(HEIGHT, WIDTH))
+    torch.testing.assert_close(proposal.blur(image), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
+
+
 def test_second_network_must_exist() -> None:
     with pytest.raises(ValueError, match="second_network"):
         network()(0, "single", *render())

@@ -11,16 +11,22 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bags.modules import metrics
-from bags.modules.metrics import ImageMetrics, lpips_network, mean_metrics
+from bags.modules.metrics import PROTOCOLS, ImageMetrics, lpips_network, mean_metrics
 from bags.ops.ssim import ssim_reference
 from bags.settings import MetricsSettings
 
 
 @pytest.fixture(autouse=True)
 def fresh_networks():
-    lpips_network.cache_clear()
+    clear()
     yield
-    lpips_network.cache_clear()
+    clear()
+
+
+def clear():
+    for cached in (lpips_network, metrics._trouble):
+        if hasattr(cached, "cache_clear"):  # not while a test has put something else there
+            cached.cache_clear()
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ class FakeLPIPS(torch.nn.Module):
 @pytest.fixture
 def fake_lpips(monkeypatch):
     monkeypatch.setattr(lpips, "LPIPS", FakeLPIPS)
-    monkeypatch.setattr(metrics, "_check_reachable", lambda url: None)
+    monkeypatch.setattr(metrics, "_trouble", str)
     monkeypatch.setattr(FakeLPIPS, "calls", [])
     return FakeLPIPS
 
@@ -79,7 +85,7 @@ def test_mip_splatting_uses_its_own_ssim_and_unscaled_vgg(pair, fake_lpips):
 
 def test_the_real_lpips_network_runs(pair, monkeypatch):
     real = lpips.LPIPS
-    monkeypatch.setattr(metrics, "_check_reachable", lambda url: None)
+    monkeypatch.setattr(metrics, "_trouble", str)
     monkeypatch.setattr(lpips, "LPIPS", lambda net, verbose: real(net=net, verbose=verbose, pnet_rand=True))
     judge = ImageMetrics(MetricsSettings("deblur_nerf"))
     assert judge(*pair)["lpips"] > 0
@@ -100,15 +106,18 @@ def test_lpips_can_be_left_out(pair, monkeypatch):
 def test_without_weights_the_run_goes_on_and_says_so_once(pair, monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
 
+    asked = []
+
     def refuse(request, timeout):
+        asked.append(request.full_url)
         raise OSError("no network")
 
     monkeypatch.setattr(metrics.urllib.request, "urlopen", refuse)
-    judge = ImageMetrics(MetricsSettings())
+    judges = [ImageMetrics(MetricsSettings(protocol)) for protocol in PROTOCOLS]
     with caplog.at_level(logging.WARNING):
-        results = [judge(*pair) for _ in range(3)]
+        results = [judge(*pair) for _ in range(3) for judge in judges]
     assert all(result["lpips"] is None and result["psnr"] > 0 for result in results)
-    assert len(caplog.records) == 1
+    assert len(caplog.records) == len(PROTOCOLS) and len(asked) == 1
     assert "no network" in caplog.text
 
 

@@ -1,0 +1,115 @@
+"""Every scene's file against the authors' table (docs/method.md section 6), written out here once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from bags.cli import config_folder
+from tests.config.test_config import settings_of
+
+# scene: hold, init_dgt, iterations, ms_steps; depth TV, RGB TV, second network ("MLP2"), BPN rate
+DEBLUR_NERF = {
+    "blurball": (7, 8e-4, 49000, 9000, 0, 0, None, None),
+    "blurbasket": (7, 6e-4, 40000, 6000, 0.001, 0, None, None),
+    "blurbuick": (7, 8e-4, 38000, 9000, 0, 0, None, None),
+    "blurcoffee": (6, 6e-4, 12000, 6000, 0, 0, None, None),
+    "blurdecoration": (6, 8e-4, 49000, 9000, 0, 0, None, None),
+    "blurgirl": (7, 8e-4, 49000, 9000, 0.01, 0.001, None, None),
+    "blurheron": (8, 8e-4, 49000, 9000, 0.01, 0.001, None, None),
+    "blurparterre": (6, 8e-4, 35000, 9000, 0, 0, None, None),
+    "blurpuppet": (6, 8e-4, 28000, 9000, 0, 0, None, None),
+    "blurstair": (6, 8e-4, 25000, 9000, 0, 0, None, None),
+    "defocuscake": (9, 8e-4, 58000, 12000, 0.001, 0.001, True, None),
+    "defocuscaps": (5, 6e-4, 12000, 9000, 0.001, 0.001, None, None),
+    "defocuscisco": (7, 6e-4, 49000, 6000, 0.001, 0, None, None),
+    "defocuscoral": (10, 6e-4, 22000, 18000, 0, 0, True, None),
+    "defocuscupcake": (6, 6e-4, 30000, 10000, 0, 0, None, None),
+    "defocuscups": (8, 6e-4, 22000, 9000, 0, 0, None, None),
+    "defocusdaisy": (8, 2e-4, 18000, 9000, 0.01, 0, True, None),
+    "defocussausage": (6, 6e-4, 12000, 9000, 0, 0, None, None),
+    "defocusseal": (6, 2e-4, 10000, 7000, 0.01, 0.01, None, None),
+    "defocustools": (7, 6e-4, 40000, 6000, 0.001, 0.001, None, 1e-3),
+}  # fmt: skip
+# scene: iterations, ms_steps, BPN rate
+MIP360 = {
+    "bicycle": (48000, 6000, 1e-3),
+    "bonsai": (60000, 6000, 1e-3),
+    "counter": (58000, 6000, 5e-4),
+    "flowers": (58000, 12000, 1e-3),
+    "garden": (60000, 6000, 1e-3),
+    "kitchen": (58000, 12000, 1e-3),
+    "room": (58000, 12000, 1e-3),
+    "stump": (58000, 12000, 1e-3),
+    "treehill": (35000, 12000, 1e-3),
+}
+SCENES = [*DEBLUR_NERF, *MIP360]
+SWEEPS = {
+    "paper_motion": [scene for scene in SCENES if scene.startswith("blur")],
+    "paper_defocus": [scene for scene in SCENES if scene.startswith("defocus")],
+    "paper_mixed_resolution": list(MIP360),
+    "one_setting": SCENES,
+}
+
+
+def test_every_scene_has_its_file() -> None:
+    files = {path.stem for path in (Path(config_folder()) / "scene").glob("*.yaml")}
+    assert len(SCENES) == 29 and files == {*SCENES, "demo", "own", "mip360_mixed"}
+
+
+@pytest.mark.parametrize("paper", [True, False])
+@pytest.mark.parametrize("scene", DEBLUR_NERF)
+def test_deblur_nerf(scene: str, paper: bool) -> None:
+    hold, threshold, iterations, ms_steps, depth_tv, rgb_tv, second, rate = DEBLUR_NERF[scene]
+    run = settings_of(f"scene={scene}", "paths.data=/data", *(["experiment=paper"] if paper else []))
+    data = run.dataset
+    assert (run.scene, run.name, data.root, data.parser) == (scene, scene, f"/data/{scene}", "colmap")
+    assert (data.factor, data.hold, data.mixed_resolution.factors) == (4, hold, ())
+    assert run.model.gaussians.kernel_size == 0.1
+    densify = run.densify
+    assert (densify.init_gradient, densify.min_opacity, densify.init_opacity) == (threshold, 0.1, -1.0)
+    assert (run.schedule.iterations, run.schedule.ms_steps, run.schedule.steps) == (iterations, ms_steps, None)
+    assert (run.loss.depth_tv, run.loss.rgb_tv) == (depth_tv, rgb_tv)
+    bpn = run.model.bpn
+    assert (bpn.second_network, bpn.single_kernel, bpn.use_rgbd, bpn.kernels) == (second, None, True, (5, 9, 17))
+    if paper or rate:
+        assert run.optim.bpn == (rate or 5e-4)
+
+
+@pytest.mark.parametrize("paper", [True, False])
+@pytest.mark.parametrize("scene", MIP360)
+def test_mip360_mixed_resolution(scene: str, paper: bool) -> None:
+    iterations, ms_steps, rate = MIP360[scene]
+    run = settings_of(f"scene={scene}", "paths.data=/data", *(["experiment=paper"] if paper else []))
+    data = run.dataset
+    assert (run.scene, run.name, data.root, data.parser) == (scene, scene, f"/data/{scene}", "colmap")
+    assert (data.factor, data.hold) == (-1, 8) and max(data.mixed_resolution.factors) > 1
+    densify = run.densify
+    assert (densify.init_gradient, densify.min_opacity, densify.init_opacity) == (6e-4, 0.005, 0.1)
+    assert (run.schedule.iterations, run.schedule.ms_steps, run.schedule.steps) == (iterations, ms_steps, None)
+    assert (run.loss.depth_tv, run.loss.rgb_tv, run.optim.bpn) == (0.01, 0.001, rate)
+    bpn = run.model.bpn
+    assert (bpn.second_network, bpn.single_kernel, bpn.use_rgbd, bpn.kernels) == (None, 5, False, (5, 9, 17))
+
+
+@pytest.mark.parametrize(("experiment", "scenes"), SWEEPS.items())
+def test_sweeps_name_their_scenes(experiment: str, scenes: list[str]) -> None:
+    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
+        cfg = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
+    assert cfg.hydra.mode.name == "MULTIRUN"
+    assert cfg.hydra.sweeper.params.scene.replace(" ", "").split(",") == scenes
+
+
+@pytest.mark.parametrize("experiment", [name for name in SWEEPS if name.startswith("paper")])
+def test_paper_sweeps_are_the_paper(experiment: str) -> None:
+    scene = f"scene={SWEEPS[experiment][-1]}"
+    assert settings_of(scene, f"experiment={experiment}") == settings_of(scene, "experiment=paper")
+
+
+def test_one_setting_is_the_same_for_all_scenes_but_for_their_data() -> None:
+    runs = [settings_of(f"scene={scene}", "experiment=one_setting") for scene in SCENES]
+    for part in ("model", "schedule", "optim", "densify", "loss", "metrics", "rasterizer"):
+        assert len({getattr(run, part) for run in runs}) == 1, part
+    assert runs[0].schedule.steps is None and len({run.dataset.root for run in runs}) == len(SCENES)
