@@ -130,7 +130,6 @@ class DatasetSettings:
         _need(self.factor == -1 or self.factor >= 1, "dataset.factor", self.factor, "must be -1 or at least 1")
         if self.window is not None:
             _at_least(32, dataset__window=self.window)
-        if self.parser == "colmap":
         fits = self.hold in (None, "auto") or (isinstance(self.hold, int) and self.hold >= 2)
         _need(fits, "dataset.hold", self.hold, "must be auto, null or a whole number, at least 2")
         _one_of("dataset.resolutions", self.resolutions, ("all", "highest"))
