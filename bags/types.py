@@ -145,7 +145,8 @@ class View:
     Attributes:
         name: file name without its folder; unique within the scene.
         camera: at the photo's own resolution.
-        load: reads the photo (RGB or RGBA, 8 bit); raises an error that names the file when it cannot be read.
+        load: reads the photo (RGB or RGBA, 8 bit), as large as the camera says or already reduced to the training
+            resolution; raises an error that names the file when it cannot be read.
         blur: the true blur, where it is known.
     """
 

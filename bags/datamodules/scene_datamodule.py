@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from lightning import LightningDataModule
 
+from bags.datamodules.mixed_resolution import mix_resolutions
 from bags.datamodules.pyramid import ImagePyramid
 from bags.datamodules.view_loader import AllViews, ViewLoader
 from bags.errors import DataError
@@ -22,13 +23,30 @@ def _parse_colmap(settings: DatasetSettings) -> Scene:
     return parse_colmap(settings)
 
 
+def _parse_blender(settings: DatasetSettings) -> Scene:
+    from bags.datamodules.parsers.blender import parse_blender
+
+    return parse_blender(settings)
+
+
+def _parse_multiscale_blender(settings: DatasetSettings) -> Scene:
+    from bags.datamodules.parsers.multiscale_blender import parse_multiscale_blender
+
+    return parse_multiscale_blender(settings)
+
+
 def _make_synthetic(settings: DatasetSettings) -> Scene:
     from bags.datamodules.synthetic import make_synthetic_scene
 
     return make_synthetic_scene(settings.synthetic)
 
 
-PARSERS: dict[str, Callable[[DatasetSettings], Scene]] = {"colmap": _parse_colmap, "synthetic": _make_synthetic}
+PARSERS: dict[str, Callable[[DatasetSettings], Scene]] = {
+    "colmap": _parse_colmap,
+    "blender": _parse_blender,
+    "multiscale_blender": _parse_multiscale_blender,
+    "synthetic": _make_synthetic,
+}
 
 
 def scene_extent(cameras: Sequence[Camera]) -> float:
@@ -66,8 +84,8 @@ class SceneDataModule(LightningDataModule):
 
     @cached_property
     def scene(self) -> Scene:
-        """The parsed scene."""
-        return PARSERS[self.settings.parser](self.settings)
+        """The parsed scene, its training views of mixed resolution where the settings ask for that."""
+        return mix_resolutions(PARSERS[self.settings.parser](self.settings), self.settings)
 
     @cached_property
     def train(self) -> ImagePyramid:

@@ -253,3 +253,66 @@ def test_impossible_pose(colmap_scene):
     path.write_bytes(data[:44] + np.float64(np.nan).tobytes() + data[52:])  # count, number, quaternion, then x
     with pytest.raises(DataError, match=r"a\.png: COLMAP gives this photo an impossible camera"):
         parse_colmap(settings(root))
+
+
+@pytest.mark.parametrize(
+    ("files", "hold", "tested"),
+    [
+        (["hold=2"], "auto", ["a.png", "c.png"]),
+        (["hold=3"], "auto", ["a.png", "d.png"]),
+        (["hold=3"], 2, ["a.png", "c.png"]),
+        (["hold=3"], None, []),
+        ([], "auto", ["a.png"]),
+    ],
+)
+def test_a_file_gives_the_split_where_the_settings_do_not(colmap_scene, caplog, files, hold, tested):
+    root = colmap_scene()
+    for name in files:
+        (root / name).touch()
+    assert [view.name for view in parse_colmap(settings(root, hold=hold)).test] == tested
+    assert ("is what counts" in caplog.text) == (bool(files) and hold != "auto")
+
+
+@pytest.mark.parametrize("files", [["hold=2", "hold=3"], ["hold=1"], ["hold=x"], ["hold="], ["hold=-8"], ["hold=²"]])
+@pytest.mark.parametrize("hold", ["auto", 4])
+def test_split_files_that_say_nothing_clear(colmap_scene, files, hold):
+    root = colmap_scene()
+    for name in files:
+        (root / name).touch()
+    with pytest.raises(DataError, match=r"hold=.*dataset\.hold=N"):
+        parse_colmap(settings(root, hold=hold))
+
+
+def reduced_copies(root, factor, size, names="abcd", colour=(200, 10, 10)):
+    (root / f"images_{factor}").mkdir()
+    for name in names:
+        Image.new("RGB", size, colour).save(root / f"images_{factor}/{name}.jpg", quality=100)
+
+
+def test_photos_reduced_already_are_taken(colmap_scene):
+    root = colmap_scene(photo_size=(97, 64))
+    plain = parse_colmap(settings(root, factor=4, hold=None)).train
+    reduced_copies(root, 4, (24, 16))
+    views = parse_colmap(settings(root, factor=4, hold=None)).train
+    assert [view.load().size for view in views] == [(24, 16)] * 4
+    assert views[2].load().getpixel((3, 3))[0] > 190
+    for view, before in zip(views, plain, strict=True):
+        assert (view.name, view.camera.fx, view.camera.width) == (before.name, before.camera.fx, 97)
+    for other in ({"factor": 2}, {"factor": -1}, {"factor": 24}, {"factor": 4, "reduced_images": False}):
+        assert parse_colmap(settings(root, hold=None, **other)).train[0].load().size == (97, 64)
+
+
+@pytest.mark.parametrize(("size", "names"), [((24, 15), "abcd"), ((24, 16), "abd")])
+def test_reduced_photos_that_do_not_fit_are_left(colmap_scene, caplog, size, names):
+    root = colmap_scene(photo_size=(96, 64))
+    reduced_copies(root, 4, size, names)
+    assert parse_colmap(settings(root, factor=4, hold=None)).train[0].load().size == (96, 64)
+    assert "images_4 is not used" in caplog.text
+
+
+def test_a_reduced_photo_that_is_none_is_named(colmap_scene):
+    root = colmap_scene(photo_size=(96, 64))
+    reduced_copies(root, 4, (24, 16))
+    (root / "images_4/c.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"images_4/c\.jpg: cannot be read"):
+        parse_colmap(settings(root, factor=4))

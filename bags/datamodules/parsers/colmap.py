@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from bags.datamodules.parsers.colmap_files import ColmapCamera, ColmapImage, ColmapModel, read_model
+from bags.datamodules.parsers.photos import check_names, find_photo, reduced, scene_folder
+from bags.datamodules.parsers.split import hold_of, split
 from bags.errors import DataError
-from bags.io.images import IMAGE_SUFFIXES, image_size, read_image
+from bags.io.images import image_size, read_image
 from bags.ops.geometry import quaternion_to_rotation
 from bags.settings import DatasetSettings
 from bags.types import Camera, PointCloud, Scene, View
@@ -26,25 +28,25 @@ ROUNDING = 2.0  # pixels by which a photo's shape may differ from its camera's: 
 def parse_colmap(settings: DatasetSettings) -> Scene:
     """Read a COLMAP scene; photos are found and measured, not loaded.
 
-    Views are sorted by name and every ``hold``-th, from the first, is a test view. Cameras are those of the photos' own
-    size, whatever size COLMAP worked at; a principal point off the image centre becomes the camera's ``offset`` (the
-    published code ignores it). Photos count as stored (EXIF orientation ignored, as COLMAP does).
+    Views are sorted by name and every ``hold``-th, from the first, is a test view (see ``hold_of``). Cameras are those
+    of the photos' own size, whatever size COLMAP worked at; a principal point off the image centre becomes the camera's
+    ``offset`` (the published code ignores it). Photos count as stored (EXIF orientation ignored, as COLMAP does).
 
     Args:
-        settings: ``root``, ``images`` and ``hold`` are used.
+        settings: ``root``, ``images``, ``reduced_images``, ``factor`` and ``hold`` are used.
 
     Raises:
         DataError: something is missing, damaged, distorted or does not fit together; says what and what to do.
     """
-    root = Path(settings.root or "")
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; set dataset.root to the folder that holds images/ and sparse/")
+    root = scene_folder(settings)
+    hold = hold_of(root, settings.hold)
     model = read_model(_sparse_folder(root))
     views = _views(model, root / settings.images)
-    test = views[:: settings.hold] if settings.hold else ()
-    train = tuple(view for place, view in enumerate(views) if not settings.hold or place % settings.hold)
+    if settings.reduced_images:
+        views = reduced(views, sorted(image.name for image in model.images), root / settings.images, settings.factor)
+    train, test = split(views, hold)
     if not train:
-        raise DataError(f"{root}: no training view among {len(views)} photos with dataset.hold={settings.hold}")
+        raise DataError(f"{root}: no training view among {len(views)} photos with dataset.hold={hold}")
     return Scene(name=root.resolve().name, train=train, test=test, points=_points(model, root))
 
 
@@ -73,34 +75,16 @@ def _views(model: ColmapModel, folder: Path) -> tuple[View, ...]:
     for camera in model.cameras.values():
         _warn_if_distorted(camera)
     views = tuple(_view(image, model, folder) for image in sorted(model.images, key=lambda image: image.name))
-    names = [view.name for view in views]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{folder}: more than one photo named {', '.join(twice)}; give them different names")
+    check_names(views, folder)
     return views
 
 
 def _view(image: ColmapImage, model: ColmapModel, folder: Path) -> View:
     if image.camera_id not in model.cameras:
         raise DataError(f"{folder.parent}: photo {image.name} has camera {image.camera_id}, which cameras.* lacks")
-    path = _photo(folder, image.name)
+    path = find_photo(folder, image.name, "COLMAP", "set dataset.images or restore it")
     camera = _camera(image, model.cameras[image.camera_id], path)
     return View(name=image.name.replace("/", "_"), camera=camera, load=partial(read_image, path))
-
-
-def _photo(folder: Path, name: str) -> Path:
-    """The file of photo ``name``; another extension will do, as ``images_4/`` often holds PNGs of JPEGs."""
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts or "\\" in name or not relative.name:
-        raise DataError(f"{folder}: COLMAP names a photo {name!r}, outside the folder of photos; refused")
-    path = folder / relative
-    if path.is_file():
-        return path
-    others = sorted(p for p in path.parent.glob("*") if p.stem == path.stem and p.suffix.lower() in IMAGE_SUFFIXES)
-    if len(others) == 1:
-        return others[0]
-    found = f"but {' and '.join(p.name for p in others)}: remove one" if others else "set dataset.images or restore it"
-    raise DataError(f"{path}: no such photo, {found}")
 
 
 def _warn_if_distorted(camera: ColmapCamera) -> None:

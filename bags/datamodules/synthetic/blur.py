@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bags.datamodules.mixed_resolution import low_size
 from bags.datamodules.synthetic.raycaster import Exposure, hit_points, instant, photograph, pose
 from bags.datamodules.synthetic.world import Array, World
 from bags.types import BlurTruth, Camera
@@ -61,7 +62,7 @@ def low_resolution(world: World, camera: Camera, factor: float, samples: int) ->
 
     A large pixel averages the light over its area, so this is the sharp photo downsampled by area, at any factor.
     """
-    small = camera.resized(*low_size(camera, factor))
+    small = camera.resized(*low_size(camera.width, camera.height, factor))
     image = photograph(world, small, instant(small, samples)).astype(np.float32)
     size = (camera.width, camera.height)
     channels = [
@@ -69,11 +70,6 @@ def low_resolution(world: World, camera: Camera, factor: float, samples: int) ->
         for c in range(3)
     ]
     return np.clip(np.stack(channels, -1).astype(np.float64), 0.0, None)
-
-
-def low_size(camera: Camera, factor: float) -> tuple[int, int]:
-    """Width and height of the photo whose pixels are ``factor`` times larger (rounded, at least 2 x 2)."""
-    return max(2, round(camera.width / factor)), max(2, round(camera.height / factor))
 
 
 def exposure_truth(kind: str, world: World, camera: Camera, exposure: Exposure) -> BlurTruth:
@@ -96,18 +92,6 @@ def exposure_truth(kind: str, world: World, camera: Camera, exposure: Exposure) 
     steps = np.linalg.norm(np.diff(paths, axis=0), axis=-1).sum(0)
     count = len(paths)  # midpoints: the path goes on for half a step at either end
     return BlurTruth("motion", amount, float(steps.mean()) * count / (count - 1), direction)
-
-
-def low_resolution_truth(camera: Camera, factor: float) -> BlurTruth:
-    """Spread of the down-and-up filter in pixels, beyond the pixel's own area.
-
-    A box of side f has the variance f^2 / 12 per axis, the sharp photo's own pixel 1 / 12; bicubic interpolation
-    (Keys' kernel, a = -1/2) reproduces parabolas, so it adds none. Root mean square over both axes:
-    sqrt((fx^2 - 1 + fy^2 - 1) / 12).
-    """
-    width, height = low_size(camera, factor)
-    squares = (camera.width / width) ** 2 + (camera.height / height) ** 2
-    return BlurTruth("low_resolution", math.sqrt(max(0.0, squares - 2.0) / 12.0))
 
 
 def _rotations(vectors: Array) -> Array:

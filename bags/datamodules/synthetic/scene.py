@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bags.datamodules.mixed_resolution import low_resolution_truth
 from bags.datamodules.synthetic import blur
 from bags.datamodules.synthetic.points import sfm_points
 from bags.datamodules.synthetic.raycaster import instant, photograph
@@ -114,7 +115,8 @@ def _blurred(
         return photograph(world, camera, instant(camera, samples)), _SHARP
     if kind == "low_resolution":
         factor = 1.0 + level * (LOW_FACTOR - 1.0)
-        return blur.low_resolution(world, camera, factor, samples), blur.low_resolution_truth(camera, factor)
+        light = blur.low_resolution(world, camera, factor, samples)
+        return light, low_resolution_truth(camera.width, camera.height, factor)
     if kind == "motion":
         exposure = blur.shaken(camera, level * MOTION_LENGTH * camera.width, _DEPTH, rng, samples)
     else:

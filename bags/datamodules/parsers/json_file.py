@@ -1,0 +1,131 @@
+"""JSON files of data sets, read with suspicion: every complaint names the file, the key and what was expected."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bags.errors import DataError
+
+LARGEST = 100_000_000  # bytes; a full multi-scale Blender scene needs about 2 million
+
+
+@dataclass(frozen=True)
+class JsonObject:
+    """An object of a JSON file that knows where it stands.
+
+    Attributes:
+        path: the file.
+        where: the place in it, such as ``frames[3]``; empty at the top.
+        values: the keys.
+    """
+
+    path: Path
+    where: str
+    values: dict[str, Any]
+
+    def fail(self, key: str, expected: str) -> DataError:
+        """What to raise where ``key`` is not as ``expected``."""
+        place = f"{self.where}.{key}" if self.where else key
+        got = "missing" if key not in self.values else f"{_short(self.values[key])}"
+        return DataError(f"{self.path}: {place} is {got}: {expected}; mend the file or export it again")
+
+    def unknown(self, known: Sequence[str]) -> list[str]:
+        """Keys that are none of ``known``."""
+        return sorted(set(self.values) - set(known))
+
+    def text(self, key: str) -> str:
+        """A text that is not empty."""
+        value = self.values.get(key)
+        if not isinstance(value, str) or not value:
+            raise self.fail(key, "needs a text")
+        return value
+
+    def positive(self, key: str) -> float:
+        """A finite number above 0."""
+        value: Any = self.values.get(key)
+        if not _is_number(value) or not math.isfinite(value) or value <= 0:
+            raise self.fail(key, "needs a finite number above 0")
+        return float(value)
+
+    def items(self, key: str) -> list[Any]:
+        """A list that is not empty."""
+        value = self.values.get(key)
+        if not isinstance(value, list) or not value:
+            raise self.fail(key, "needs a list that is not empty")
+        return value
+
+    def part(self, key: str) -> JsonObject:
+        """The object below ``key``."""
+        value = self.values.get(key)
+        if not isinstance(value, dict):
+            raise self.fail(key, "needs an object in braces")
+        return JsonObject(self.path, f"{self.where}.{key}" if self.where else key, value)
+
+    def parts(self, key: str) -> list[JsonObject]:
+        """The objects listed below ``key``."""
+        values = self.items(key)
+        for index, value in enumerate(values):
+            if not isinstance(value, dict):
+                raise DataError(f"{self.path}: {key}[{index}] is {_short(value)}: needs an object in braces")
+        return [JsonObject(self.path, f"{key}[{index}]", value) for index, value in enumerate(values)]
+
+    def matrix(self, key: str) -> NDArray[np.float64]:
+        """(4, 4) finite numbers."""
+        rows = self.values.get(key)
+        if isinstance(rows, list) and len(rows) == 4 and all(map(_is_row, rows)):
+            matrix = np.array(rows, dtype=np.float64)
+            if np.isfinite(matrix).all():
+                return matrix
+        raise self.fail(key, "needs a 4 x 4 matrix of finite numbers")
+
+
+def read_json(path: Path, remedy: str) -> JsonObject:
+    """The object that a JSON file holds.
+
+    Args:
+        path: of the file.
+        remedy: what to do where it is missing.
+
+    Raises:
+        DataError: missing, larger than 100 MB, no JSON, no object, or a key given twice.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; {remedy}")
+    if path.stat().st_size > LARGEST:
+        raise DataError(f"{path}: larger than {LARGEST / 1e6:.0f} MB; that is no list of photos")
+    try:
+        value = json.loads(path.read_bytes(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error}); copy it again or export it again") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: holds {_short(value)}: needs an object in braces; export it again")
+    return JsonObject(path, "", value)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+    return values
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (type(value) is int and abs(value) < 1e300)
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, (list, dict)) or len(str(value)) < 60 else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."

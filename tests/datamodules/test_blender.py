@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bags.datamodules.parsers import json_file
+from bags.datamodules.parsers.blender import parse_blender
+from bags.datamodules.parsers.multiscale_blender import parse_multiscale_blender
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.errors import DataError
+from bags.schedule import ScaleSchedule
+from bags.settings import DatasetSettings, ScheduleSettings
+
+
+def pose(index, distance=4.0):
+    """OpenGL camera to world: on a circle, looking at the origin, z up."""
+    angle = 0.7 * index
+    back = np.array([math.cos(angle), math.sin(angle), 0.5])
+    back /= np.linalg.norm(back)
+    right = np.cross([0, 0, 1.0], back)
+    right /= np.linalg.norm(right)
+    matrix = np.eye(4)
+    matrix[:3] = np.column_stack([right, np.cross(back, right), back, distance * back])
+    return matrix.tolist()
+
+
+def picture(path, size=(16, 16), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    Image.fromarray(pixels, "RGBA").save(path)
+
+
+def write_blender(root, train=3, test=2, size=(32, 24)):
+    """NeRF's layout: RGBA photos, file names without extension, further pictures of depth beside test photos."""
+    for split, count in (("train", train), ("test", test)):
+        frames = []
+        for i in range(count):
+            picture(root / split / f"r_{i}.png", size, i)
+            frames.append({"file_path": f"./{split}/r_{i}", "rotation": 0.01, "transform_matrix": pose(i + 10 * test)})
+        (root / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames}))
+    picture(root / "test/r_0_depth_0001.png", size)
+    return root
+
+
+def write_multiscale(root, train=2, test=1, size=32, levels=2):
+    """Mip-NeRF's layout: one metadata.json, columns a split, every photo at all resolutions."""
+    meta = {}
+    for split, count in (("train", train), ("val", 1), ("test", test)):
+        rows = []
+        for i in range(count):
+            for level in range(levels):
+                side, focal = size >> level, 40.0 / 2**level
+                name = f"images_{split}/{i:03d}_d{level}.png"
+                picture(root / name, (side, side), i)
+                pixel_to_camera = [[1 / focal, 0, -side / 2 / focal], [0, -1 / focal, side / 2 / focal], [0, 0, -1]]
+                rows.append({
+                    "file_path": name, "cam2world": pose(i), "width": side, "height": side, "focal": focal,
+                    "label": level, "near": 2.0, "far": 6.0, "lossmult": 4.0**level, "pix2cam": pixel_to_camera,
+                })  # fmt: skip
+        meta[split] = {key: [row[key] for row in rows] for key in rows[0]}
+    (root / "metadata.json").write_text(json.dumps(meta))
+    return root
+
+
+def blender(root, **kwargs):
+    return parse_blender(DatasetSettings(parser="blender", root=str(root), **kwargs))
+
+
+def multiscale(root, **kwargs):
+    return parse_multiscale_blender(DatasetSettings(parser="multiscale_blender", root=str(root), **kwargs))
+
+
+def test_blender_views(tmp_path):
+    scene = blender(write_blender(tmp_path))
+    assert [view.name for view in scene.train] == ["train_r_0.png", "train_r_1.png", "train_r_2.png"]
+    assert [view.name for view in scene.test] == ["test_r_0.png", "test_r_1.png"]
+    assert len(scene.points.xyz) == len(scene.points.rgb) == 0
+    camera, matrix = scene.train[1].camera, np.array(pose(21))
+    assert (camera.width, camera.height) == scene.train[1].load().size == (32, 24)
+    assert scene.train[1].load().mode == "RGBA"
+    assert camera.fx == camera.fy == pytest.approx(16 / math.tan(0.4))
+    np.testing.assert_allclose(camera.center, matrix[:3, 3], atol=1e-6)
+    # OpenGL sees along -z with y up: a point ahead, right and above falls right of and above the centre.
+    world = matrix @ [0.1, 0.2, -2.0, 1.0]
+    local = camera.rotation.double().numpy() @ world[:3] + camera.translation.double().numpy()
+    np.testing.assert_allclose(local, [0.1, -0.2, 2.0], atol=1e-6)
+
+
+def test_multiscale_views(tmp_path):
+    scene = multiscale(write_multiscale(tmp_path))
+    assert [view.name for view in scene.train] == [
+        f"images_train_{i:03d}_d{level}.png" for i in (0, 1) for level in (0, 1)
+    ]
+    assert [(view.camera.width, view.camera.fx) for view in scene.test] == [(32, 40.0), (16, 20.0)]
+    np.testing.assert_allclose(scene.train[2].camera.center, np.array(pose(1))[:3, 3], atol=1e-6)
+    highest = multiscale(tmp_path, resolutions="highest")
+    assert [view.camera.width for view in (*highest.train, *highest.test)] == [32] * 3
+
+
+def test_views_of_several_sizes_go_through_pyramid_and_loader(tmp_path):
+    data = DatasetSettings(parser="multiscale_blender", root=str(write_multiscale(tmp_path)), white_background=True)
+    schedule = ScaleSchedule(ScheduleSettings(iterations=20, ms_steps=3, scale_divisors=(2, 1), scale_starts=(1, 10)))
+    module = SceneDataModule(data, schedule, seed=0)
+    module.setup()
+    assert module.training_width == 32
+    seen = {(batch.camera.width, tuple(batch.image.shape)) for batch in module.train_dataloader()}
+    assert seen == {(side, (3, side, side)) for side in (8, 16, 32)}
+    assert [batch.camera.width for batch in module.test_dataloader()] == [32, 16]
+    assert [batch.camera.fx for batch in module.train_views_dataloader()] == [40.0, 20.0] * 2
+
+
+TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what the message must name
+    "no angle": (("camera_angle_x",), None, r"camera_angle_x is missing"),
+    "zero focal": (("camera_angle_x",), math.pi, r"camera_angle_x is 3\.14.*below pi"),
+    "no angle at all": (("camera_angle_x",), 0, r"camera_angle_x is 0: needs a finite number above 0"),
+    "angle true": (("camera_angle_x",), True, r"camera_angle_x is True"),
+    "angle text": (("camera_angle_x",), "0.8", r"camera_angle_x is '0\.8'"),
+    "angle nan": (("camera_angle_x",), math.nan, r"camera_angle_x is nan"),
+    "angle huge": (("camera_angle_x",), 10**400, r"camera_angle_x is 1000"),
+    "no frames": (("frames",), None, r"frames is missing"),
+    "frames empty": (("frames",), [], r"frames is \[\]"),
+    "frames not a list": (("frames",), {"a": 1}, r"frames is .*needs a list"),
+    "frame not an object": (("frames", 1), 7, r"frames\[1\] is 7"),
+    "no name": (("frames", 1, "file_path"), None, r"frames\[1\]\.file_path is missing"),
+    "name a number": (("frames", 1, "file_path"), 3, r"frames\[1\]\.file_path is 3: needs a text"),
+    "name absolute": (("frames", 1, "file_path"), "/etc/passwd", r"frames\[1\]\.file_path.*refused"),
+    "name leads outside": (("frames", 1, "file_path"), "train/../../r_1", r"refused"),
+    "name of backslashes": (("frames", 1, "file_path"), "train\\r_1", r"refused"),
+    "name with a zero": (("frames", 1, "file_path"), "train/r\0", r"refused"),
+    "name too long": (("frames", 1, "file_path"), "r" * 5000, r"frames\[1\]\.file_path.*rename"),
+    "no such photo": (("frames", 1, "file_path"), "./train/r_9", r"train/r_9\.png: no such photo.*restore"),
+    "twice": (("frames", 1, "file_path"), "./train/r_0", r"more than one photo named train_r_0\.png"),
+    "no pose": (("frames", 1, "transform_matrix"), None, r"frames\[1\]\.transform_matrix is missing"),
+    "pose ragged": (("frames", 1, "transform_matrix", 2), [1, 2, 3], r"frames\[1\]\.transform_matrix.*4 x 4"),
+    "pose of texts": (("frames", 1, "transform_matrix", 2, 1), "x", r"frames\[1\]\.transform_matrix.*4 x 4"),
+    "pose nan": (("frames", 1, "transform_matrix", 0, 3), math.nan, r"frames\[1\]\.transform_matrix.*finite"),
+    "pose infinite": (("frames", 1, "transform_matrix", 0, 3), math.inf, r"frames\[1\]\.transform_matrix.*finite"),
+    "pose scaled": (("frames", 1, "transform_matrix", 0, 0), 5.0, r"frames\[1\]\.transform_matrix.*rotation"),
+    "last row": (("frames", 1, "transform_matrix", 3, 3), 2.0, r"frames\[1\]\.transform_matrix.*last row"),
+    "other camera": (("frames", 1, "fl_x"), 50.0, r"frames\[1\]\.fl_x is 50\.0.*dataset=colmap"),
+    "distortion": (("k1",), 0.1, r"k1 is 0\.1.*dataset=colmap"),
+}
+
+
+def spoil(values, place, value):
+    *way, last = place
+    for step in way:
+        values = values[step]
+    if value is None:
+        del values[last]
+    else:
+        values[last] = value
+
+
+@pytest.mark.parametrize("case", TRANSFORMS)
+def test_spoilt_transforms(tmp_path, case):
+    place, value, message = TRANSFORMS[case]
+    path = write_blender(tmp_path) / "transforms_train.json"
+    values = json.loads(path.read_text())
+    spoil(values, place, copy.deepcopy(value))
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match=message) as error:
+        blender(tmp_path)
+    assert str(tmp_path) in str(error.value) and len(str(error.value)) < 6000
+
+
+METADATA = {
+    "no split": (("test",), None, r"test is missing"),
+    "split a list": (("test",), [], r"test is \[\]"),
+    "no focal": (("train", "focal"), None, r"train\.focal is missing"),
+    "too few": (("train", "focal"), [40.0], r"train\.focal has 1 entries, train\.file_path 4"),
+    "zero focal": (("train", "focal", 2), 0.0, r"train\[2\]\.focal is 0\.0"),
+    "wrong width": (("train", "width", 1), 99, r"train\[1\]\.width is 99.*001?.*16 x 16"),
+    "pose nan": (("test", "cam2world", 1, 0, 0), math.nan, r"test\[1\]\.cam2world"),
+    "missing photo": (("test", "file_path", 0), "images_test/7.png", r"images_test/7\.png: no such photo"),
+    "outside": (("test", "file_path", 0), "../7.png", r"test\[0\]\.file_path.*refused"),
+    "twice": (("train", "file_path", 2), "images_train/000_d0.png", r"more than one photo"),
+}
+
+
+@pytest.mark.parametrize("case", METADATA)
+def test_spoilt_metadata(tmp_path, case):
+    place, value, message = METADATA[case]
+    path = write_multiscale(tmp_path) / "metadata.json"
+    values = json.loads(path.read_text())
+    spoil(values, place, value)
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match=message):
+        multiscale(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cannot be read as JSON"),
+        ('{"frames": [', "cannot be read as JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
+        ('{"a": ' + "1" * 5000 + "}", "cannot be read as JSON|camera_angle_x|frames"),
+        ('{"frames": [1], "frames": [2]}', "'frames' is given twice"),
+        ("[1, 2]", "needs an object"),
+        ("\udcff", "cannot be read as JSON"),
+    ],
+)
+def test_files_that_are_no_json(tmp_path, text, message):
+    path = write_blender(tmp_path) / "transforms_test.json"
+    path.write_text(text, errors="surrogateescape")
+    with pytest.raises(DataError, match=rf"transforms_test\.json.*({message})"):
+        blender(tmp_path)
+
+
+def test_file_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_file, "LARGEST", 100)
+    with pytest.raises(DataError, match=r"transforms_train\.json: larger than"):
+        blender(write_blender(tmp_path))
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere: no such folder; set dataset\.root"):
+        blender(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"transforms_train\.json: no such file"):
+        blender(tmp_path)
+    with pytest.raises(DataError, match=r"metadata\.json: no such file"):
+        multiscale(tmp_path)
+
+
+def test_unknown_keys_are_told(tmp_path, caplog):
+    path = write_blender(tmp_path) / "transforms_train.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "aabb_scale": 4}))
+    blender(tmp_path)
+    assert "unknown keys are ignored: aabb_scale" in caplog.text
+
+
+def test_a_photo_broken_in_the_middle_stops_the_run_before_it_starts(tmp_path):
+    write_blender(tmp_path, train=5)
+    path = tmp_path / "train/r_2.png"
+    path.write_bytes(path.read_bytes()[:400])
+    data = DatasetSettings(parser="blender", root=str(tmp_path))
+    schedule = ScaleSchedule(ScheduleSettings(scale_divisors=(2, 1), scale_starts=(1, 5)))
+    with pytest.raises(DataError, match=r"r_2\.png: cannot be read"):
+        SceneDataModule(data, schedule, 0).setup()
