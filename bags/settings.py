@@ -143,8 +143,11 @@ class BPNSettings:
 
     Attributes:
         kernels: kernel side of each scale, coarse to fine (published: 5, 9, 17).
-        fit_to_width: training width in pixels that ``kernels`` were chosen for; narrower photos get smaller kernels,
-            in proportion, never below the first; null keeps ``kernels`` as they are.
+        strides: pixels from one tap of the kernel to the next, for each scale; the kernel reaches
+            ``stride * (side - 1) / 2`` pixels, over an image smoothed to that stride (docs/full_resolution.md); null:
+            1 everywhere, as published.
+        fit_to_width: training width in pixels that ``kernels`` and ``strides`` were chosen for; narrower photos get
+            smaller ones, in proportion: strides down to 1 first, then kernels, never below the first; null keeps both.
         single_kernel: kernel side in the single-scale phase; null: that of the last scale.
         second_network: use the second network in the single-scale phase; null: only where ``single_kernel`` differs
             from the last scale's.
@@ -161,6 +164,7 @@ class BPNSettings:
     """
 
     kernels: tuple[int, ...] = (5, 9, 17)
+    strides: tuple[int, ...] | None = None
     fit_to_width: int | None = None
     single_kernel: int | None = None
     second_network: bool | None = None
@@ -179,6 +183,13 @@ class BPNSettings:
         _need(len(self.kernels) >= 1, "model.bpn.kernels", self.kernels, "give one kernel side per scale")
         for kernel in self.kernels:
             _odd("model.bpn.kernels", kernel)
+        if self.strides is not None:
+            _need(
+                len(self.strides) == len(self.kernels) and min(self.strides) >= 1,
+                "model.bpn.strides",
+                self.strides,
+                f"needs one number, at least 1, per kernel (model.bpn.kernels = {tuple(self.kernels)}), or null",
+            )
         if self.single_kernel is not None:
             _odd("model.bpn.single_kernel", self.single_kernel)
         if self.fit_to_width is not None:

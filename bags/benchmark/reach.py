@@ -1,9 +1,9 @@
 """How well kernels that reach far explain a strong blur: ``python -m bags.benchmark.reach [photo ...]``.
 
 Sharp pictures (the built-in scene's, and any photos named) are blurred with known kernels: straight and curved motion,
-discs. For every way to reach further than a dense kernel, the best kernel that it can express (non-negative, sum 1: what a
-softmax and a mask can make) is found by least squares, and the PSNR of the blur it predicts is printed. That is
-the most that a network could learn, free of how it learns. docs/full_resolution.md has the figures and the choice.
+discs. For every way to reach further than a dense kernel does, the best kernel that it can express (no entry negative,
+sum 1: what a softmax and a mask can make) is found by least squares, and the PSNR of the blur it predicts is printed:
+the most that a network could learn, however it learns. docs/full_resolution.md has the figures and the choice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
+from bags.ops.psnr import psnr
+from bags.ops.smoothing import box_taps
+
 SIDE, BORDER = 240, 120  # pixels compared, and what is around them: the farthest tap and its smoothing
 SAMPLES = 4000  # pixels that the fit sees, and as many others that judge it
 ITERATIONS = 3000
+TAPS, STRIDES = 17, (2, 3, 4, 5)
 
 Smoothing = Callable[[Tensor], Tensor]
 
@@ -97,7 +101,7 @@ def _gaussian(sigma: float) -> Smoothing:
 
 
 def _through(stride: int) -> Smoothing:
-    """Down by averaging, up by bicubic interpolation: what a kernel on a smaller image amounts to, wherever the blur is the same."""
+    """Down by averaging, up by bicubic interpolation: what kernels on a smaller image amount to, if all are alike."""
 
     def smooth(image: Tensor) -> Tensor:
         small = avg_pool2d(image[None, None], stride)
@@ -108,11 +112,8 @@ def _through(stride: int) -> Smoothing:
 
 def smoothings(stride: int) -> dict[str, Smoothing]:
     """What the image may be smoothed with before taps ``stride`` pixels apart look at it."""
-    away = torch.arange(-stride, stride + 1).abs() / stride
-    box = torch.cat([torch.tensor([0.5]), torch.ones(stride - 1), torch.tensor([0.5])]) / stride
-    if stride % 2:
-        box = torch.ones(stride) / stride
-    found = {"none": lambda image: image, "box": _separable(box), "tent": _separable((1 - away) / stride)}
+    tent = (1 - torch.arange(-stride, stride + 1).abs() / stride) / stride
+    found = {"none": lambda image: image, "box": _separable(box_taps(stride)), "tent": _separable(tent)}
     found |= {f"Gauss {part:g}s": _gaussian(part * stride) for part in (0.35, 0.5)}
     return found | {"down and up": _through(stride)}
 
@@ -125,22 +126,19 @@ def blurred_by(kernel: Tensor, sharp: Tensor) -> Tensor:
     return torch.fft.irfft2(torch.fft.rfft2(sharp) * torch.fft.rfft2(spread), s=sharp.shape)
 
 
-def psnr(error: Tensor) -> float:
-    """Of values in [0, 1]."""
-    return -10 * math.log10(max(float((error**2).mean()), 1e-12))
-
-
-def best_psnr(sharp: Tensor, blurred: Tensor, side: int, stride: int, smooth: Smoothing) -> float:
-    """PSNR of the best prediction of ``blurred`` from ``sharp``, by ``side``^2 taps and the sharp pixel itself."""
+def best_psnr(sharp: Tensor, blurred: Tensor, stride: int, smooth: Smoothing) -> float:
+    """PSNR of the best prediction of ``blurred`` from ``sharp``, by ``TAPS``^2 taps and the sharp pixel itself."""
     middle = slice(BORDER, BORDER + SIDE)
     target, smoothed = blurred[middle, middle].flatten(), smooth(sharp)
-    offsets = [stride * (k - side // 2) for k in range(side)]
-    columns = [smoothed[BORDER + y : BORDER + y + SIDE, BORDER + x : BORDER + x + SIDE] for y in offsets for x in offsets]
+    offsets = [stride * (k - TAPS // 2) for k in range(TAPS)]
+    columns = [
+        smoothed[BORDER + y : BORDER + y + SIDE, BORDER + x : BORDER + x + SIDE] for y in offsets for x in offsets
+    ]
     columns = [*columns, sharp[middle, middle]] if stride > 1 else columns
     order = torch.randperm(SIDE * SIDE, generator=torch.Generator().manual_seed(0))
     fit, judge = order[:SAMPLES], order[SAMPLES : 2 * SAMPLES]
     table = torch.stack([column.flatten() for column in columns], dim=1)
-    return psnr(table[judge] @ _on_simplex(table[fit], target[fit]) - target[judge])
+    return psnr(table[judge] @ _on_simplex(table[fit], target[fit]), target[judge])
 
 
 def _on_simplex(table: Tensor, target: Tensor) -> Tensor:
@@ -165,3 +163,23 @@ def _projected(point: Tensor) -> Tensor:
     excess = (falling.cumsum(0) - 1) / torch.arange(1, len(point) + 1)
     last = int((falling > excess).sum()) - 1
     return (point - excess[last]).clamp_min(0)
+
+
+def main(paths: list[str]) -> None:
+    """Print a table for every picture: a blur a row, a way to reach it a column."""
+    console, middle = Console(), slice(BORDER, BORDER + SIDE)
+    for name, sharp in pictures(paths).items():
+        table = Table(title=f"{name}: PSNR of the best prediction with {TAPS} x {TAPS} taps", title_justify="left")
+        ways = [(stride, *way) for stride in STRIDES for way in smoothings(stride).items()]
+        for column in ("blur, radius in pixels", "sharp", "dense", *(f"{stride} {way}" for stride, way, _ in ways)):
+            table.add_column(column)
+        for blur, kernel in blurs():
+            blurred = blurred_by(kernel, sharp)
+            found = [psnr(sharp[middle, middle], blurred[middle, middle]), best_psnr(sharp, blurred, 1, lambda x: x)]
+            found += [best_psnr(sharp, blurred, stride, smooth) for stride, _, smooth in ways]
+            table.add_row(blur, *(f"{value:.1f}" for value in found))
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -15,6 +15,7 @@ from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.losses import training_loss
 from bags.ops.random import uniform
+from bags.ops.smoothing import reach
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
 from bags.schedule import Phase, ScaleSchedule
@@ -83,7 +84,7 @@ class BagsModule(LightningModule):
         self.gaussians = Gaussians(points, settings.model.gaussians, extent)
         self.kernels = KernelSizes.fitted(settings.model.bpn, width)
         self.bpn = (
-            BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn)
+            BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn, self.kernels.strides)
             if settings.model.blur
             else None
         )
@@ -112,8 +113,8 @@ class BagsModule(LightningModule):
         """Render one training view sharp and, where ``phase`` says so, blur it as the BPN proposes."""
         blurs = self.bpn is not None and phase.blur
         head = self.head(phase)
-        reach = self.kernels.of(head) // 2 if blurs else 0
-        margin = reach if self.settings.model.bpn.margin else 0
+        around = reach(self.kernels.of(head), self.kernels.stride(head)) if blurs else 0
+        margin = around if self.settings.model.bpn.margin else 0
         render = self.render(self.jittered(batch).padded(margin))
         height, width = batch.image.shape[1:]
         sharp = render.rgb[:, margin : margin + height, margin : margin + width]
@@ -122,7 +123,7 @@ class BagsModule(LightningModule):
         if blurs:
             assert self.bpn is not None
             proposal = self.bpn(batch.index, head, sharp, depth, batch.camera)
-            padded = render.rgb if margin else pad(render.rgb, (reach,) * 4)
+            padded = render.rgb if margin else pad(render.rgb, (around,) * 4)
             prediction = proposal.blur(padded)
         return TrainingOutput(batch, sharp, depth, prediction, proposal, phase, render, margin, {})
 

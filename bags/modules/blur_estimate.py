@@ -32,7 +32,7 @@ def estimate_blur(proposal: Proposal, sharp: Tensor) -> BlurEstimate:
         sharp: (3, H, W) sharp render of the view; its gradients tell where there is detail.
     """
     mask = proposal.mask.detach()
-    _, covariance = kernel_moments(proposal.features.detach(), proposal.head.detach(), mask)
+    _, covariance = kernel_moments(proposal.features.detach(), proposal.head.detach(), mask, proposal.stride)
     variance = (covariance[0] + covariance[2]).clamp_min(0)
     weight = detail(sharp.detach())
     spread = ((variance * weight).sum() / weight.sum().clamp_min(1e-12)).sqrt()

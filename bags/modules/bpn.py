@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, pad
 
 from bags.ops.depth import normalised
-from bags.ops.per_pixel_conv import per_pixel_conv
+from bags.ops.per_pixel_conv import inside, per_pixel_conv
 from bags.ops.positional import positional_code_1d
+from bags.ops.smoothing import reach, smoothed
 from bags.settings import BPNSettings
 from bags.types import Camera
 
@@ -27,21 +28,32 @@ class Proposal:
         head: (K*K, C) makes kernel logits of them, in the order of ``bags.ops.per_pixel_conv``.
         mask: (H, W) in [0, 1]: how much of the pixel is blurred.
         bfloat16: whether ``blur`` runs its matrix products in bfloat16.
+        stride: pixels from one tap of the kernels to the next.
     """
 
     features: Tensor
     head: Tensor
     mask: Tensor
     bfloat16: bool = False
+    stride: int = 1
 
     @property
     def kernel_size(self) -> int:
         """Kernel side K."""
         return math.isqrt(self.head.shape[0])
 
+    @property
+    def reach(self) -> int:
+        """Pixels around the image that ``blur`` needs."""
+        return reach(self.kernel_size, self.stride)
+
     def blur(self, padded_image: Tensor) -> Tensor:
-        """(3, H, W) blurry prediction from a sharp image of (3, H + K - 1, W + K - 1)."""
-        return per_pixel_conv(padded_image, self.features, self.head, self.mask, self.bfloat16)
+        """(3, H, W) blurry prediction from a sharp image ``reach`` pixels larger on every side.
+
+        Taps further apart than a pixel see the image smoothed (``bags.ops.smoothing``); the unmasked part stays sharp.
+        """
+        image, sharp = smoothed(padded_image, self.stride), inside(padded_image, self.mask.shape)
+        return per_pixel_conv(image, self.features, self.head, self.mask, self.bfloat16, self.stride, sharp)
 
 
 class RenderFeatures(nn.Module):
@@ -132,14 +144,21 @@ class BPN(nn.Module):
         num_views: training views.
         kernels: kernel side per scale, coarse to fine.
         single_kernel: kernel side of the second network; None: there is none.
-        settings: channels and switches; its own ``kernels`` and ``single_kernel`` are not read here.
+        settings: channels and switches; its own kernel sides and strides are not read here.
+        strides: pixels between the taps, per scale; the second network takes the last; None: 1.
     """
 
     def __init__(
-        self, num_views: int, kernels: tuple[int, ...], single_kernel: int | None, settings: BPNSettings
+        self,
+        num_views: int,
+        kernels: tuple[int, ...],
+        single_kernel: int | None,
+        settings: BPNSettings,
+        strides: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.strides = tuple(strides or (1,) * len(kernels))
         self.embedding = nn.Embedding(num_views, settings.embedding)
         self.render_features = (
             RenderFeatures(settings.hidden, settings.rgbd_channels, settings.bfloat16) if settings.use_rgbd else None
@@ -176,7 +195,8 @@ class BPN(nn.Module):
             hidden = (_weight(layer) @ hidden).relu_()
         head = _weight(network.kernel_heads[str(level)])
         mask = self._mask(network, level, hidden).reshape(depth.shape)
-        return Proposal(hidden.unflatten(1, depth.shape), head, mask, self.settings.bfloat16)
+        stride = self.strides[-1 if isinstance(scale, str) else scale]
+        return Proposal(hidden.unflatten(1, depth.shape), head, mask, self.settings.bfloat16, stride)
 
     def _mask(self, network: HiddenLayers, level: int, hidden: Tensor) -> Tensor:
         """(1, H*W) how much of each pixel is blurred; all of it where there is no mask head."""

@@ -1,4 +1,4 @@
-"""Which kernel sides a run uses (docs/method.md section 3)."""
+"""Which kernel sides and strides a run uses (docs/method.md section 3, docs/full_resolution.md)."""
 
 from __future__ import annotations
 
@@ -14,41 +14,48 @@ def _odd(side: float) -> int:
 
 @dataclass(frozen=True)
 class KernelSizes:
-    """Kernel sides of every head.
+    """Kernel side of every head and the stride between its taps.
 
     Attributes:
         scales: one side per scale, coarse to fine.
         second: side of the second network's head; None: there is no second network.
+        strides: one per scale; the second network has that of the last.
     """
 
     scales: tuple[int, ...]
     second: int | None
+    strides: tuple[int, ...]
 
     @classmethod
     def fitted(cls, settings: BPNSettings, width: int) -> KernelSizes:
-        """The sides of ``settings``, shrunk for photos narrower than ``fit_to_width``.
+        """Sides and strides of ``settings``, shrunk for photos narrower than ``fit_to_width``.
 
-        A blur measured in pixels shrinks with the photo, and so does the largest kernel that is worth its price. The
-        first side stays: the coarsest scale's kernel already is small.
+        A blur measured in pixels shrinks with the photo, and so does the largest kernel that is worth its price.
+        Strides shrink first, as far as whole numbers go; sides make up for the rest. The first side stays: the coarsest
+        scale's kernel already is small.
 
         Args:
-            settings: sides as stated, and the width in pixels they are meant for.
+            settings: sides and strides as stated, and the width in pixels they are meant for.
             width: training width in pixels.
         """
         first = settings.kernels[0]
         ratio = min(1.0, width / settings.fit_to_width) if settings.fit_to_width else 1.0
 
-        def fit(side: int, part: float) -> int:
-            if ratio == 1.0:
+        wide = settings.strides or (1,) * len(settings.kernels)
+        strides = tuple(max(1, round(stride * ratio)) for stride in wide)
+
+        def fit(side: int, scale: int, part: float) -> int:
+            rest = ratio * wide[scale] / strides[scale]
+            if rest >= 1.0:
                 return side
-            largest = max(first, _odd(settings.kernels[-1] * ratio))
+            largest = max(first, _odd(settings.kernels[-1] * rest))
             return min(side, _odd(first + part * (largest - first)))
 
         last = max(1, len(settings.kernels) - 1)
-        scales = tuple(fit(side, i / last) for i, side in enumerate(settings.kernels))
-        single = scales[-1] if settings.single_kernel is None else fit(settings.single_kernel, 1.0)
+        scales = tuple(fit(side, i, i / last) for i, side in enumerate(settings.kernels))
+        single = scales[-1] if settings.single_kernel is None else fit(settings.single_kernel, -1, 1.0)
         wanted = settings.second_network if settings.second_network is not None else single != scales[-1]
-        return cls(scales, single if wanted else None)
+        return cls(scales, single if wanted else None, strides)
 
     def of(self, head: int | str) -> int:
         """Side of one head: a scale's index, or ``single``."""
@@ -56,3 +63,7 @@ class KernelSizes:
             return self.scales[head]
         assert self.second is not None
         return self.second
+
+    def stride(self, head: int | str) -> int:
+        """Pixels between the taps of one head's kernels."""
+        return self.strides[head if isinstance(head, int) else -1]

@@ -5,25 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bags.ops.smoothing import smoothing_variance
+
 STRIP = 4096  # pixels at a time: K^2 weights of a whole image are never held
 
 
 @torch.no_grad()
-def kernel_moments(features: Tensor, head: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def kernel_moments(features: Tensor, head: Tensor, mask: Tensor, stride: int = 1) -> tuple[Tensor, Tensor]:
     """First and second moments of the effective kernel ``m w + (1 - m) delta`` of every pixel.
 
     Args:
         features: (C, H, W) hidden features.
         head: (K*K, C) makes kernel logits of them.
         mask: (H, W) in [0, 1].
+        stride: pixels from one tap to the next; the smoothing that goes with it is part of the blur.
 
     Returns:
         mean (2, H, W): displacement (x, y) in pixels, and covariance (3, H, W): (xx, xy, yy) in pixels squared.
     """
     side = round(head.shape[0] ** 0.5)
-    axis = torch.arange(side, dtype=features.dtype, device=features.device) - side // 2
+    axis = stride * (torch.arange(side, dtype=features.dtype, device=features.device) - side // 2)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    basis = torch.stack([x, y, x * x, x * y, y * y]).reshape(5, -1)
+    wider = smoothing_variance(stride)
+    basis = torch.stack([x, y, x * x + wider, x * y, y * y + wider]).reshape(5, -1)
     height, width = mask.shape
     columns, opened = features.reshape(len(features), -1), mask.reshape(-1)
     moments = torch.cat(

@@ -14,6 +14,7 @@ EXPERIMENTS = sorted(path.stem for path in (Path(config_folder()) / "experiment"
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiment_runs(experiment: str, tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, f"experiment={experiment}", "schedule.steps=4")
+    size = ("dataset.synthetic.width=96", "dataset.synthetic.height=64")  # enough for the coarsest scale of any
+    settings = settings_of(tmp_path, f"experiment={experiment}", "schedule.steps=4", *size)
     run(settings)
     assert (settings.folder / "metrics.json").is_file()

@@ -1,0 +1,46 @@
+"""What taps that lie several pixels apart look at: a box filter as wide as their distance (docs/full_resolution.md)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+
+def box_taps(stride: int, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> Tensor:
+    """(2 r + 1,) weights of a box ``stride`` pixels wide around a pixel's centre (an even one halves two pixels)."""
+    radius = smoothing_radius(stride)
+    distance = torch.arange(-radius, radius + 1, dtype=dtype, device=device).abs()
+    return ((stride + 1) / 2 - distance).clamp(0, 1) / stride
+
+
+def smoothing_radius(stride: int) -> int:
+    """Pixels on every side that ``smoothed`` needs, r."""
+    return stride // 2
+
+
+def smoothed(image: Tensor, stride: int) -> Tensor:
+    """(C, H, W) the mean over ``stride`` x ``stride`` pixels around every pixel; stride 1 changes nothing.
+
+    Neighbouring taps then see areas that touch: nothing between them is missed, nothing is seen twice.
+
+    Args:
+        image: (C, H + 2 r, W + 2 r) with r = ``smoothing_radius(stride)``.
+        stride: pixels from one tap to the next.
+    """
+    if stride == 1:
+        return image
+    row = box_taps(stride, image.dtype, image.device)[None, None, None]
+    return conv2d(conv2d(image[:, None], row), row.mT)[:, 0]
+
+
+def smoothing_variance(stride: int) -> float:
+    """Variance of ``box_taps`` along one axis, in pixels squared."""
+    taps = box_taps(stride, torch.float64)
+    distance = torch.arange(len(taps), dtype=torch.float64) - len(taps) // 2
+    return float((taps * distance**2).sum())
+
+
+def reach(side: int, stride: int) -> int:
+    """Pixels on every side that a kernel of ``side`` x ``side`` taps sees, its smoothing included."""
+    return stride * (side // 2) + smoothing_radius(stride)

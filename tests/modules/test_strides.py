@@ -1,0 +1,85 @@
+"""Kernels whose taps lie several pixels apart: sides, strides, reach and the moments of the blur they make."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bags.errors import SettingError
+from bags.modules.bpn import BPN, Proposal
+from bags.modules.kernel_sizes import KernelSizes
+from bags.ops.kernel_moments import kernel_moments
+from bags.ops.per_pixel_conv import per_pixel_conv_reference
+from bags.ops.smoothing import smoothed
+from bags.settings import BPNSettings
+
+
+@pytest.mark.parametrize(
+    "width, scales, strides",
+    [
+        (2400, (5, 9, 17, 17), (1, 1, 2, 4)),
+        (4000, (5, 9, 17, 17), (1, 1, 2, 4)),
+        (1200, (5, 7, 17, 17), (1, 1, 1, 2)),  # what is 17 at stride 4 becomes 17 at stride 2
+        (600, (5, 5, 7, 17), (1, 1, 1, 1)),
+        (300, (5, 5, 5, 9), (1, 1, 1, 1)),
+    ],
+)
+def test_strides_shrink_before_kernels_do(width: int, scales: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    settings = BPNSettings(kernels=(5, 9, 17, 17), strides=(1, 1, 2, 4), fit_to_width=2400)
+    sizes = KernelSizes.fitted(settings, width)
+    assert (sizes.scales, sizes.strides, sizes.second) == (scales, strides, None)
+    assert sizes.stride(3) == sizes.stride("single") == strides[-1]
+
+
+def test_strides_default_to_one_and_are_checked() -> None:
+    assert KernelSizes.fitted(BPNSettings(), 600).strides == (1, 1, 1)
+    for bad in ((1, 2), (1, 0, 2)):
+        with pytest.raises(SettingError, match=r"model\.bpn\.strides"):
+            BPNSettings(strides=bad)
+
+
+@pytest.mark.parametrize("scale", [0, 1, "single"])
+def test_the_blurred_part_is_smoothed_and_the_rest_is_not(scale: int | str) -> None:
+    torch.manual_seed(0)
+    bpn = BPN(2, (3, 5), 3, BPNSettings(kernels=(3, 5)), strides=(1, 2))
+    rgb = torch.rand(3, 12, 15)
+    proposal = bpn(1, scale, rgb, torch.rand(12, 15))  # type: ignore[arg-type]
+    assert proposal.stride == (1 if scale == 0 else 2)
+    around = proposal.reach
+    assert around == {0: 1, 1: 5, "single": 3}[scale]
+    image = torch.rand(3, 12 + 2 * around, 15 + 2 * around)
+    inside = image[:, around : around + 12, around : around + 15]
+    wide = smoothed(image.double(), proposal.stride)
+    expected = per_pixel_conv_reference(
+        wide,
+        proposal.features.double(),
+        proposal.head.double(),
+        proposal.mask.double(),
+        proposal.stride,
+        inside.double(),
+    )
+    torch.testing.assert_close(proposal.blur(image).double(), expected, rtol=0, atol=1e-5)  # worst seen 4e-7
+    shut = Proposal(proposal.features, proposal.head, torch.zeros(12, 15), stride=proposal.stride)
+    torch.testing.assert_close(shut.blur(image), inside)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_moments_are_those_of_the_blurred_point(stride: int) -> None:
+    torch.manual_seed(stride)
+    features, head = torch.randn(4, 1, 1).expand(-1, 31, 31), torch.randn(9, 4)
+    proposal = Proposal(features, head, torch.full((31, 31), 0.7), stride=stride)
+    point = torch.zeros(3, 31 + 2 * proposal.reach, 31 + 2 * proposal.reach)
+    point[:, 15 + proposal.reach, 15 + proposal.reach] = 1
+    spread = proposal.blur(point)[0].double()  # the kernel, flipped
+    y, x = torch.meshgrid(*(torch.arange(31, dtype=torch.float64) - 15,) * 2, indexing="ij")
+    mean_x, mean_y = -(spread * x).sum(), -(spread * y).sum()
+    expected = torch.stack(
+        [
+            (spread * x * x).sum() - mean_x**2,
+            (spread * x * y).sum() - mean_x * mean_y,
+            (spread * y * y).sum() - mean_y**2,
+        ]
+    )
+    mean, covariance = kernel_moments(features, head, proposal.mask, stride)
+    torch.testing.assert_close(mean[:, 15, 15].double(), torch.stack([mean_x, mean_y]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(covariance[:, 15, 15].double(), expected, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d
+
+from bags.ops.smoothing import box_taps, reach, smoothed, smoothing_radius, smoothing_variance
+
+
+@pytest.mark.parametrize("stride", [1, 3, 5])
+def test_odd_strides_average_the_square_around_the_pixel(stride: int) -> None:
+    image = torch.rand(3, 20, 23, dtype=torch.float64)
+    expected = avg_pool2d(image, stride, stride=1)
+    torch.testing.assert_close(smoothed(image, stride), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 7])
+def test_taps_next_to_each_other_cover_everything_once(stride: int) -> None:
+    radius = smoothing_radius(stride)
+    taps = box_taps(stride, torch.float64)
+    assert len(taps) == 2 * radius + 1
+    cover = torch.zeros(12 * stride)
+    for start in range(0, 11 * stride, stride):
+        cover[start : start + len(taps)] += taps.float()
+    torch.testing.assert_close(cover[2 * stride : 9 * stride], torch.full((7 * stride,), 1 / stride))
+    image = torch.rand(2, 30, 30)
+    assert smoothed(image, stride).shape == (2, 30 - 2 * radius, 30 - 2 * radius)
+    assert smoothing_variance(stride) == pytest.approx((stride**2 - (1 if stride % 2 else -2)) / 12)
+
+
+def test_reach() -> None:
+    assert (reach(17, 1), reach(17, 4), reach(1, 1), reach(5, 3)) == (8, 34, 0, 7)
