@@ -9,7 +9,10 @@ the caller's choice.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -29,15 +32,17 @@ def per_pixel_conv(
 ) -> Tensor:  # fmt: skip
     """``B(x) = m(x) sum_k softmax_k(head @ features(x)) I(x + s k) + (1 - m(x)) S(x)`` (docs/method.md section 3).
 
-    Works through the image in bands of rows, strip by strip, and computes the logits of a strip again in the backward
-    pass, so memory does not grow with K*K times the image. Gradients (first order) reach all tensors.
+    Computes logits a piece of the image at a time, and again in the backward pass, so memory does not grow with K*K
+    times the image. Gradients (first order) reach all tensors. On CUDA one Triton kernel does the forward pass and
+    three the backward pass (``per_pixel_conv_triton``; float32 images, C up to 128, K up to 63), everywhere else strips
+    of rows do, on the CPU in float32 with Numba.
 
     Args:
         image: (3, H + s (K - 1), W + s (K - 1)), padded.
         features: (C, H, W).
         head: (K*K, C), K odd.
         mask: (H, W) in [0, 1].
-        bfloat16: run the matrix products in bfloat16 (logits and their gradients are rounded to it).
+        bfloat16: run the matrix products in bfloat16 (their factors are rounded to it; in strips, logits too).
         stride: s, pixels from one tap to the next, at least 1.
         sharp: (3, H, W) what the unmasked part shows; None: ``image`` without its padding.
 
@@ -49,7 +54,7 @@ def per_pixel_conv(
     """
     _check(image, features, head, mask, stride, sharp)
     sharp = inside(image, mask.shape) if sharp is None else sharp
-    return _PerPixelConv.apply(image, features, head, mask, sharp, bfloat16, stride)
+    return _function(image, features, head).apply(image, features, head, mask, sharp, bfloat16, stride)
 
 
 def per_pixel_conv_reference(
@@ -71,6 +76,22 @@ def kernels_at(features: Tensor, head: Tensor, rows: Tensor, cols: Tensor) -> Te
 def strip_rows(side: int, width: int) -> int:
     """How many image rows are worked on at a time."""
     return max(1, STRIP_BYTES // (4 * side * side * width))
+
+
+def _function(image: Tensor, features: Tensor, head: Tensor) -> type[torch.autograd.Function]:
+    """What computes it for these tensors."""
+    triton = _triton() if image.is_cuda else None
+    return _PerPixelConv if triton is None or not triton.takes(image, features, head) else triton.TritonConv
+
+
+@cache
+def _triton() -> ModuleType | None:
+    try:
+        from bags.ops import per_pixel_conv_triton
+    except ImportError as error:
+        warnings.warn(f"per-pixel convolution on CUDA without Triton ({error}): slow", RuntimeWarning, stacklevel=4)
+        return None
+    return per_pixel_conv_triton
 
 
 def _side(head: Tensor) -> int:
