@@ -49,6 +49,7 @@ def judge_test_views(
     judges = {protocol: ImageMetrics(replace(settings, protocol=protocol)) for protocol in PROTOCOLS}
     found: dict[str, list[dict[str, Any]]] = {protocol: [] for protocol in PROTOCOLS}
     for view in views:
+        view = view.to(module.device)
         render = module.render(view.camera)
         for protocol, judge in judges.items():
             found[protocol].append({"name": view.name, **judge(render.rgb, view.image)})
@@ -83,6 +84,7 @@ def describe_training_views(
     chosen = set(range(len(views))) if limit is None else spread_out(len(views), limit)
     described = []
     for batch in datamodule.train_views_dataloader():
+        batch = batch.to(module.device)
         output = module.explain_whole(batch, phase)
         entry: dict[str, Any] = {"name": batch.name, "psnr": psnr(output.prediction.clamp(0, 1), batch.image)}
         if output.proposal is not None:
@@ -106,7 +108,7 @@ def overview(module: BagsModule, datamodule: SceneDataModule, spreads: Sequence[
     worst = sorted(range(len(spreads)), key=lambda index: -spreads[index])[:OVERVIEW_ROWS]
     images, labels = [], []
     for index in worst:
-        batch = view_at(datamodule.train, index, schedule.finest)
+        batch = view_at(datamodule.train, index, schedule.finest).to(module.device)
         row = view_pictures(module.explain_whole(batch, schedule.at(schedule.total)))
         images += list(row.values())
         labels += [f"{kind} {batch.name}" if kind == "photo" else kind for kind in row]

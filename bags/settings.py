@@ -219,6 +219,8 @@ class GaussianSettings:
         kernel_size: variance of the 2D Mip filter in pixels squared (published: 0.1).
         max_count: no more Gaussians than this; densification takes the largest gradients first.
         random_points: points to start from where a scene has none.
+        neighbours: what finds the start scales' nearest points: ``scipy`` (CPU), ``simple_knn`` (Inria's CUDA
+            extension, built by hand), or ``auto`` for simple_knn on CUDA where it is installed.
     """
 
     sh_degree: int = 3
@@ -227,6 +229,7 @@ class GaussianSettings:
     kernel_size: float = 0.1
     max_count: int = 1_000_000
     random_points: int = 100_000
+    neighbours: str = "auto"
 
     def __post_init__(self) -> None:
         _need(0 <= self.sh_degree <= 3, "model.gaussians.sh_degree", self.sh_degree, "must be 0, 1, 2 or 3")
@@ -239,6 +242,7 @@ class GaussianSettings:
         _at_least(0, model__gaussians__filter_variance=self.filter_variance)
         _at_least(0, model__gaussians__kernel_size=self.kernel_size)
         _at_least(1, model__gaussians__max_count=self.max_count, model__gaussians__random_points=self.random_points)
+        _one_of("model.gaussians.neighbours", self.neighbours, ("auto", "scipy", "simple_knn"))
 
 
 @dataclass(frozen=True)

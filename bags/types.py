@@ -158,7 +158,7 @@ class View:
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Points to start from: ``xyz`` (P, 3) in scene units, ``rgb`` (P, 3) in [0, 1]; float32, CPU."""
+    """Points to start from: ``xyz`` (P, 3) in scene units, ``rgb`` (P, 3) in [0, 1]; float32."""
 
     xyz: Tensor
     rgb: Tensor

@@ -62,7 +62,7 @@ class Gaussians(nn.Module):
         super().__init__()
         self.settings = settings
         count = len(points.xyz)
-        scale = mean_square_distance(points.xyz).clamp_min(1e-7).sqrt().log()
+        scale = mean_square_distance(points.xyz, method=settings.neighbours).clamp_min(1e-7).sqrt().log()
         rest = (settings.sh_degree + 1) ** 2 - 1
         opacity = torch.full((count,), settings.start_opacity).logit()
         self.means = nn.Parameter(points.xyz.clone())

@@ -10,6 +10,7 @@ from bags.evaluation import stem
 from bags.io.images import depth_picture, write_png
 from bags.run_folder import checkpoint
 from bags.settings import Settings
+from bags.tasks.device import choose_device
 from bags.tasks.setup import build, load_weights
 
 
@@ -20,7 +21,7 @@ def run(settings: Settings) -> None:
     assert path is not None
     datamodule, module = build(settings)
     step = int(load_weights(module, path)["global_step"])
-    module.eval()
+    module.to(choose_device(settings)).eval()
     loaders = {"test": datamodule.test_dataloader, "train": datamodule.train_views_dataloader}
     console = Console(stderr=True)
     for split in ("test", "train"):

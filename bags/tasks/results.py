@@ -14,6 +14,7 @@ from bags.evaluation import describe_training_views, judge_test_views
 from bags.modules.bags_module import BagsModule
 from bags.run_folder import write_json
 from bags.settings import Settings
+from bags.tasks.device import choose_device
 from bags.tasks.setup import device_name, peak_memory_mb, versions
 
 
@@ -37,7 +38,7 @@ def run_facts(settings: Settings, module: BagsModule, steps: int, seconds: float
         "scene": settings.scene,
         "seed": settings.seed,
         "model": settings.model.name,
-        "device": device_name(),
+        "device": device_name(module.device),
         "versions": versions(),
     }
 
@@ -61,7 +62,7 @@ def judge(
     Returns:
         What the metrics file holds.
     """
-    module.eval()
+    module.to(choose_device(settings)).eval()  # training has left it on the CPU
     test = judge_test_views(module, datamodule.test_dataloader(), settings.metrics, settings.folder / "test")
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import platform
 import resource
@@ -23,6 +24,10 @@ from bags.modules.gaussians import random_points
 from bags.rendering.base import make_rasterizer
 from bags.schedule import ScaleSchedule
 from bags.settings import Settings
+from bags.tasks.device import choose_device, idle_cuda
+from bags.types import PointCloud
+
+log = logging.getLogger(__name__)
 
 
 def is_first_process() -> bool:
@@ -57,13 +62,18 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     points = datamodule.scene.points
     if len(points.xyz) == 0:
         points = random_points(settings.model.gaussians.random_points, settings.seed)
+    device = choose_device(settings)
+    if reason := idle_cuda(settings):
+        log.warning("%s", reason)
     module = BagsModule(
         settings,
-        points,
+        PointCloud(points.xyz.to(device), points.rgb.to(device)),
         num_views=len(datamodule.scene.train),
         extent=datamodule.extent,
         width=datamodule.training_width,
-        rasterizer=make_rasterizer(settings.rasterizer.name, torch.device("cpu")),
+        rasterizer=make_rasterizer(
+            settings.rasterizer.name, device, absolute_gradients=settings.rasterizer.absolute_gradients
+        ),
     )
     return datamodule, module
 
@@ -93,12 +103,15 @@ def peak_memory_mb() -> float:
 
 def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
-    packages = ("torch", "lightning", "numba", "numpy", "hydra-core", "pillow", "scikit-image", "torchmetrics", "lpips")
+    packages = ["torch", "lightning", "numba", "numpy", "hydra-core", "pillow", "scikit-image", "torchmetrics", "lpips"]
+    packages += [name for name in ("gsplat",) if importlib.util.find_spec(name) is not None]
     return {"bags": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def device_name() -> str:
-    """The machine in words."""
+def device_name(device: torch.device | str = "cpu") -> str:
+    """The machine part that ``device`` is, in words."""
+    if torch.device(device).type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
     try:
         models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
         name = models[0].split(":", 1)[1].strip()

@@ -15,6 +15,7 @@ from bags.config import instantiate
 from bags.run_folder import begin, checkpoint, plain
 from bags.settings import Settings, TrainerSettings
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
+from bags.tasks.device import choose_device
 from bags.tasks.distributed import SceneDDP
 from bags.tasks.results import finish
 from bags.tasks.setup import build, is_first_process
@@ -55,7 +56,7 @@ def close(loggers: Sequence[Logger]) -> None:
 def make_trainer(settings: Settings) -> Trainer:
     """A trainer whose length is the schedule's and whose checkpoints are atomic and safe to load."""
     return Trainer(
-        accelerator="cpu",
+        accelerator={"cpu": "cpu", "cuda": "gpu"}[choose_device(settings).type],
         devices=settings.trainer.devices,
         strategy=strategy(settings.trainer),
         accumulate_grad_batches=settings.trainer.views // settings.trainer.devices,

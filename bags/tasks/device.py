@@ -1,0 +1,44 @@
+"""Which machine part a run uses: the CPU, or a CUDA device where there is one and a rasteriser for it."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch
+
+from bags.errors import SettingError
+from bags.settings import Settings
+
+NEEDS_CPU, NEEDS_CUDA = ("numba",), ("gsplat", "diff_gaussian")
+
+
+def choose_device(settings: Settings) -> torch.device:
+    """Where the run's tensors live, by ``trainer.accelerator`` and ``rasterizer.name``.
+
+    ``auto`` takes CUDA where torch sees it and there is a rasteriser to draw with, else the CPU.
+
+    Raises:
+        SettingError: a GPU is asked for, by either key, and torch sees none; or the two keys exclude each other.
+    """
+    accelerator, rasterizer = settings.trainer.accelerator, settings.rasterizer.name
+    there = torch.cuda.is_available()
+    if accelerator == "gpu" and not there:
+        raise SettingError(
+            "trainer.accelerator", "gpu", f"torch {torch.__version__} sees no CUDA device: use auto or cpu"
+        )
+    if accelerator == "gpu" and rasterizer in NEEDS_CPU:
+        raise SettingError("rasterizer.name", rasterizer, "draws on the CPU only: use auto with accelerator=gpu")
+    if rasterizer in NEEDS_CUDA and (accelerator == "cpu" or not there):
+        why = "trainer.accelerator=cpu" if accelerator == "cpu" else f"torch {torch.__version__} sees none"
+        raise SettingError("rasterizer.name", rasterizer, f"needs a CUDA device, and {why}: use auto or numba")
+    if accelerator == "cpu" or not there or rasterizer in NEEDS_CPU or (accelerator == "auto" and idle_cuda(settings)):
+        return torch.device("cpu")
+    return torch.device("cuda")
+
+
+def idle_cuda(settings: Settings) -> str | None:
+    """Why ``auto`` leaves a CUDA device that is there unused, to be told; None where it does not."""
+    wanted = settings.trainer.accelerator == "auto" and settings.rasterizer.name == "auto"
+    if wanted and torch.cuda.is_available() and importlib.util.find_spec("gsplat") is None:
+        return "there is a CUDA device but no gsplat to draw on it (pip install 'bags[cuda]'): using the CPU"
+    return None

@@ -1,0 +1,76 @@
+"""``trainer.accelerator`` and ``rasterizer.name`` decide where a run's tensors live, or say why they cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+import torch
+
+from bags.errors import SettingError
+from bags.settings import RasterizerSettings, Settings, TrainerSettings
+from bags.tasks.device import choose_device, idle_cuda
+from bags.tasks.train import make_trainer
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch):
+    def pretend(cuda: bool, gsplat: bool = True) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if gsplat else None)
+
+    return pretend
+
+
+def asked(accelerator: str = "auto", rasterizer: str = "auto") -> Settings:
+    return Settings(trainer=TrainerSettings(accelerator=accelerator), rasterizer=RasterizerSettings(name=rasterizer))
+
+
+@pytest.mark.parametrize(
+    "cuda, accelerator, rasterizer, device",
+    [
+        (False, "auto", "auto", "cpu"),
+        (False, "auto", "reference", "cpu"),
+        (True, "auto", "auto", "cuda"),
+        (True, "auto", "numba", "cpu"),
+        (True, "auto", "diff_gaussian", "cuda"),
+        (True, "auto", "reference", "cuda"),
+        (True, "cpu", "auto", "cpu"),
+        (True, "gpu", "auto", "cuda"),
+        (True, "gpu", "gsplat", "cuda"),
+    ],
+)
+def test_device(machine, cuda: bool, accelerator: str, rasterizer: str, device: str) -> None:
+    machine(cuda)
+    assert choose_device(asked(accelerator, rasterizer)).type == device
+    assert idle_cuda(asked(accelerator, rasterizer)) is None
+
+
+@pytest.mark.parametrize(
+    "cuda, accelerator, rasterizer, needle",
+    [
+        (False, "gpu", "auto", "trainer.accelerator = 'gpu': torch .* sees no CUDA device"),
+        (True, "gpu", "numba", "rasterizer.name = 'numba': draws on the CPU only"),
+        (False, "auto", "gsplat", "rasterizer.name = 'gsplat': needs a CUDA device, and torch .* sees none"),
+        (True, "cpu", "diff_gaussian", "needs a CUDA device, and trainer.accelerator=cpu"),
+    ],
+)
+def test_what_cannot_be_is_told(machine, cuda: bool, accelerator: str, rasterizer: str, needle: str) -> None:
+    machine(cuda)
+    with pytest.raises(SettingError, match=needle):
+        choose_device(asked(accelerator, rasterizer))
+
+
+def test_auto_without_gsplat_uses_the_cpu_and_says_so(machine) -> None:
+    machine(cuda=True, gsplat=False)
+    assert choose_device(asked()).type == "cpu"
+    assert "pip install 'bags[cuda]'" in (idle_cuda(asked()) or "")
+    # Asked for outright, it is left to the factory to say what is missing.
+    assert choose_device(asked("gpu")).type == "cuda" and idle_cuda(asked("gpu")) is None
+
+
+def test_the_trainer_follows(machine) -> None:
+    machine(cuda=False)
+    assert make_trainer(asked()).strategy.root_device == torch.device("cpu")
+    with pytest.raises(SettingError, match="sees no CUDA device"):
+        make_trainer(asked("gpu"))
