@@ -55,6 +55,9 @@ def prepare_process(settings: Settings) -> None:
 def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     """Read the scene and make the module that learns it."""
     prepare_process(settings)
+    device = choose_device(settings)
+    if reason := idle_cuda(settings):
+        log.warning("%s", reason)
     datamodule = SceneDataModule(
         settings.dataset, ScaleSchedule(settings.schedule), settings.seed, settings.trainer.views
     )
@@ -62,9 +65,6 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     points = datamodule.scene.points
     if len(points.xyz) == 0:
         points = random_points(settings.model.gaussians.random_points, settings.seed)
-    device = choose_device(settings)
-    if reason := idle_cuda(settings):
-        log.warning("%s", reason)
     module = BagsModule(
         settings,
         PointCloud(points.xyz.to(device), points.rgb.to(device)),
