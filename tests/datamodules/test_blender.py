@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from bags.datamodules.parsers import json_file
 from bags.datamodules.parsers.blender import parse_blender
@@ -15,56 +14,7 @@ from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.errors import DataError
 from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings, ScheduleSettings
-
-
-def pose(index, distance=4.0):
-    """OpenGL camera to world: on a circle, looking at the origin, z up."""
-    angle = 0.7 * index
-    back = np.array([math.cos(angle), math.sin(angle), 0.5])
-    back /= np.linalg.norm(back)
-    right = np.cross([0, 0, 1.0], back)
-    right /= np.linalg.norm(right)
-    matrix = np.eye(4)
-    matrix[:3] = np.column_stack([right, np.cross(back, right), back, distance * back])
-    return matrix.tolist()
-
-
-def picture(path, size=(16, 16), seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
-    Image.fromarray(pixels, "RGBA").save(path)
-
-
-def write_blender(root, train=3, test=2, size=(32, 24)):
-    """NeRF's layout: RGBA photos, file names without extension, further pictures of depth beside test photos."""
-    for split, count in (("train", train), ("test", test)):
-        frames = []
-        for i in range(count):
-            picture(root / split / f"r_{i}.png", size, i)
-            frames.append({"file_path": f"./{split}/r_{i}", "rotation": 0.01, "transform_matrix": pose(i + 10 * test)})
-        (root / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames}))
-    picture(root / "test/r_0_depth_0001.png", size)
-    return root
-
-
-def write_multiscale(root, train=2, test=1, size=32, levels=2):
-    """Mip-NeRF's layout: one metadata.json, columns a split, every photo at all resolutions."""
-    meta = {}
-    for split, count in (("train", train), ("val", 1), ("test", test)):
-        rows = []
-        for i in range(count):
-            for level in range(levels):
-                side, focal = size >> level, 40.0 / 2**level
-                name = f"images_{split}/{i:03d}_d{level}.png"
-                picture(root / name, (side, side), i)
-                pixel_to_camera = [[1 / focal, 0, -side / 2 / focal], [0, -1 / focal, side / 2 / focal], [0, 0, -1]]
-                rows.append({
-                    "file_path": name, "cam2world": pose(i), "width": side, "height": side, "focal": focal,
-                    "label": level, "near": 2.0, "far": 6.0, "lossmult": 4.0**level, "pix2cam": pixel_to_camera,
-                })  # fmt: skip
-        meta[split] = {key: [row[key] for row in rows] for key in rows[0]}
-    (root / "metadata.json").write_text(json.dumps(meta))
-    return root
+from tests.standins import pose, write_blender, write_multiscale
 
 
 def blender(root, **kwargs):

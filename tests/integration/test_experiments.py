@@ -1,20 +1,78 @@
-"""Every experiment and every scene preset runs, shortened, on a tiny made-up scene."""
+"""Every experiment runs, shortened, on tiny made-up scenes; those that are sweeps run as sweeps."""
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 
+from bags import cli
 from bags.cli import config_folder
-from tests.integration.test_training import run, settings_of
+from bags.config import register
+from tests.integration.test_training import TINY, run, settings_of
+from tests.standins import write_colmap
 
 EXPERIMENTS = sorted(path.stem for path in (Path(config_folder()) / "experiment").glob("*.yaml"))
+# Scenes that stand for all of a sweep; the whole lists are held in tests/config/test_scenes.py.
+SWEPT = {
+    "paper_motion": ("blurball", "blurgirl"),
+    "paper_defocus": ("defocuscake", "defocustools"),
+    "paper_mixed_resolution": ("counter", "garden"),
+    "one_setting": ("blurball", "garden"),
+}
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def is_sweep(experiment: str) -> bool:
+    register()
+    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
+        cfg = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
+    return cfg.hydra.mode == RunMode.MULTIRUN
+
+
+def test_sweeps_are_known() -> None:
+    assert {experiment for experiment in EXPERIMENTS if is_sweep(experiment)} == set(SWEPT)
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name not in SWEPT])
 def test_experiment_runs(experiment: str, tmp_path: Path) -> None:
     size = ("dataset.synthetic.width=96", "dataset.synthetic.height=64")  # enough for the coarsest scale of any
     settings = settings_of(tmp_path, f"experiment={experiment}", "schedule.steps=4", *size)
     run(settings)
     assert (settings.folder / "metrics.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    written = write_colmap(folder / "any")
+    for scene in {scene for scenes in SWEPT.values() for scene in scenes}:
+        (folder / scene).symlink_to(written)
+    return folder
+
+
+@pytest.fixture
+def quiet_again() -> Iterator[None]:
+    yield
+    logging.captureWarnings(False)
+
+
+@pytest.mark.usefixtures("quiet_again")
+@pytest.mark.parametrize("experiment", SWEPT)
+def test_sweep_runs(experiment: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line as it is typed, in this process; two of its scenes, and two seeds where it has several."""
+    scenes, seeds = SWEPT[experiment], (0, 1) if experiment == "one_setting" else (0,)
+    limits = [f"scene={','.join(scenes)}", f"seed={','.join(map(str, seeds))}", "schedule.steps=4"]
+    command = [f"experiment={experiment}", f"paths.data={data}", *TINY, *limits, "dataset.factor=4"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", *command])
+    cli.main()
+    found = [json.loads(path.read_text()) for path in sorted((tmp_path / "outputs").glob("*/metrics.json"))]
+    assert sorted((job["scene"], job["seed"]) for job in found) == sorted((s, n) for s in scenes for n in seeds)
+    for job in found:
+        assert set(job["protocols"]) == {"deblur_nerf", "mip_splatting"} and job["versions"] and job["steps"] == 4
