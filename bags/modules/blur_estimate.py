@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from bags.modules.bpn import Proposal
 from bags.ops.kernel_moments import kernel_moments
+
+PIXELS = 300_000  # of a larger view, every n-th row and column are looked at: these are plenty for a mean
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,12 @@ def estimate_blur(proposal: Proposal, sharp: Tensor) -> BlurEstimate:
         sharp: (3, H, W) sharp render of the view; its gradients tell where there is detail.
     """
     mask = proposal.mask.detach()
-    _, covariance = kernel_moments(proposal.features.detach(), proposal.head.detach(), mask, proposal.stride)
+    every = max(1, math.ceil((mask.numel() / PIXELS) ** 0.5))
+    some = (..., slice(None, None, every), slice(None, None, every))
+    features, head = proposal.features.detach()[some], proposal.head.detach()
+    _, covariance = kernel_moments(features, head, mask[some], proposal.stride)
     variance = (covariance[0] + covariance[2]).clamp_min(0)
-    weight = detail(sharp.detach())
+    weight = detail(sharp.detach())[some]
     spread = ((variance * weight).sum() / weight.sum().clamp_min(1e-12)).sqrt()
     return BlurEstimate(mask=float(mask.mean()), spread=float(spread))
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bags.errors import SettingError
+from bags.modules import blur_estimate
 from bags.modules.bpn import BPN, Proposal
 from bags.modules.kernel_sizes import KernelSizes
 from bags.ops.kernel_moments import kernel_moments
@@ -83,3 +84,15 @@ def test_moments_are_those_of_the_blurred_point(stride: int) -> None:
     mean, covariance = kernel_moments(features, head, proposal.mask, stride)
     torch.testing.assert_close(mean[:, 15, 15].double(), torch.stack([mean_x, mean_y]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(covariance[:, 15, 15].double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_blur_of_a_large_view_is_estimated_from_some_of_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    smooth = torch.linspace(0, 1, 64).expand(4, 48, 64) + torch.linspace(0, 2, 48)[:, None]
+    proposal = Proposal(smooth, torch.randn(25, 4), torch.full((48, 64), 0.7), stride=2)
+    sharp = torch.rand(3, 48, 64)
+    whole = blur_estimate.estimate_blur(proposal, sharp)
+    monkeypatch.setattr(blur_estimate, "PIXELS", 700)
+    some = blur_estimate.estimate_blur(proposal, sharp)
+    assert some.mask == whole.mask and some.spread != whole.spread
+    assert some.spread == pytest.approx(whole.spread, rel=0.05)
