@@ -26,7 +26,7 @@ ALLOWED = {
     "evaluation": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "run_folder": BASE | {"io"},
     "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder"},
-    "benchmark": BASE | {"ops", "rendering", "modules", "datamodules"},
+    "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE,
     "tasks": None,  # anything but the command line
     "cli": None,
