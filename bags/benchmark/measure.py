@@ -27,7 +27,7 @@ class Measured:
 
 
 def measure(call: Callable[[], object], repeats: int, device: torch.device | str = "cpu") -> Measured:
-    """Call once to compile and once for memory, then ``repeats`` times for the time, waiting for ``device`` each time."""
+    """Call once to compile, once for memory, then ``repeats`` times for the time; each time wait for ``device``."""
     cuda = torch.device(device).type == "cuda"
     wait = torch.cuda.synchronize if cuda else _nothing
     call()
@@ -42,17 +42,18 @@ def measure(call: Callable[[], object], repeats: int, device: torch.device | str
     return Measured(statistics.median(times), max(times) - min(times), mb)
 
 
-def row(name: str, ours: Measured, plain: Measured, **more: Any) -> dict[str, Any]:
-    """One line of the table and of the JSON file."""
-    memory = None if ours.mb is None or plain.mb is None else plain.mb / max(ours.mb, 1e-3)
+def row(name: str, ours: Measured, plain: Measured | None, **more: Any) -> dict[str, Any]:
+    """One line of the table and of the JSON file; ``plain`` None: the alternative was not measured."""
+    plain_mb = None if plain is None else plain.mb
+    memory = None if ours.mb is None or plain_mb is None else plain_mb / max(ours.mb, 1e-3)
     return {
         "name": name,
         "ours_ms": round(ours.ms, 2),
         "ours_spread_ms": round(ours.spread_ms, 2),
-        "plain_ms": round(plain.ms, 2),
-        "ratio": round(plain.ms / ours.ms, 2),
+        "plain_ms": None if plain is None else round(plain.ms, 2),
+        "ratio": None if plain is None else round(plain.ms / ours.ms, 2),
         "ours_mb": None if ours.mb is None else round(ours.mb, 1),
-        "plain_mb": None if plain.mb is None else round(plain.mb, 1),
+        "plain_mb": None if plain_mb is None else round(plain_mb, 1),
         "memory_ratio": None if memory is None else round(memory, 2),
         **more,
     }

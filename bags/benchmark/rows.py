@@ -73,11 +73,12 @@ def unfolded_conv(image: Tensor, features: Tensor, head: Tensor, mask: Tensor) -
 
 
 def convolution_row(
-    side: int, width: int, height: int, repeats: int, device: torch.device | str = "cpu"
+    side: int, width: int, height: int, repeats: int, device: torch.device | str = "cpu", compare: bool = True
 ) -> dict[str, Any]:
     """Head product, softmax, gather and mask, forward and backward, against unfold.
 
     The bound is arithmetic: the matrix products alone (logits twice, their two gradients), done in one piece each.
+    ``compare=False`` leaves unfold out, whose memory grows with K*K times the image.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -96,7 +97,7 @@ def convolution_row(
 
     ours = measure(lambda: both(per_pixel_conv), repeats, device)
     half = measure(lambda: both(per_pixel_conv, bfloat16=True), repeats, device)
-    plain = measure(lambda: both(unfolded_conv), repeats, device)
+    plain = measure(lambda: both(unfolded_conv), repeats, device) if compare else None
     flat = features.detach().flatten(1)
     rows = height if flat.is_cuda else 8
     strip, logits = flat[:, : rows * width], draw(side * side, rows * width)

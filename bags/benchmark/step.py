@@ -33,6 +33,7 @@ def step_row(
     kernel: int | None,
     repeats: int,
     device: torch.device | str = "cpu",
+    compare: bool = True,
 ) -> dict[str, Any]:
     """Render, blur, loss, backward and Adam as one training step does them, whole and in parts.
 
@@ -46,6 +47,7 @@ def step_row(
         kernel: kernel side of the Blur Proposal Network (with margin, in bfloat16); None: no blur model.
         repeats: of every measurement.
         device: where the step runs, with the best rasteriser there.
+        compare: measure the plain alternative too.
     """
     raw = random_splats(count, pixels, width, device=device)
     points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
@@ -81,7 +83,7 @@ def step_row(
         adam.step()
 
     ours = measure(lambda: step("auto", False), repeats, device)
-    plain = measure(lambda: step("reference", True), max(1, min(repeats, 2)), device)
+    plain = measure(lambda: step("reference", True), max(1, min(repeats, 2)), device) if compare else None
     kind = f"K{kernel}" if kernel else "no blur"
     name = f"step {width}x{height} {count / 1000:g}k {kind}"
     return row(name, ours, plain, parts_ms=parts(gaussians, bpn, camera, margin, photo, adam, repeats))

@@ -1,0 +1,108 @@
+"""What a machine with a GPU has to show: each check gives figures, and says whether they are within their limits.
+
+They run on the CPU too, with its own kernels and small sizes, so that the checks themselves are tested everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bags.benchmark.rows import convolution_row
+from bags.benchmark.step import step_row
+from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
+from bags.rendering.base import DEVICES, make_rasterizer
+from bags.rendering.parity import Contender, compare, random_scene
+
+PACKAGES = {"gsplat": "gsplat", "diff_gaussian": "diff_gaussian_rasterization"}
+VALUES, GRADIENTS = 1e-3, 1e-2  # largest relative difference of two rasterisers in images and in gradients
+CONVOLUTION = 1e-4  # of the convolution from its float64 reference
+SPEED = 5.0  # the convolution at 600x400 against unfold, at least
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check's outcome: ``passed`` None means that it only measures."""
+
+    name: str
+    passed: bool | None
+    figures: dict[str, Any] = field(default_factory=dict)
+    limit: str = ""
+
+
+def rasterizers(device: str, small: bool) -> list[Check]:
+    """Every rasteriser that can draw on ``device`` against the torch reference in float64 on the CPU."""
+    scene = random_scene(200, 61, 43) if small else random_scene(2000, 200, 133)
+    reference = Contender(make_rasterizer("reference", "cpu"), "cpu", torch.float64)
+    checks = []
+    for name, kind in DEVICES.items():
+        here = "cpu" if kind is None else kind
+        if here not in ("cpu", torch.device(device).type) or name == "reference":
+            continue
+        if name in PACKAGES and find_spec(PACKAGES[name]) is None:
+            checks.append(Check(f"{name} against the reference", None, {"said": f"{PACKAGES[name]} is not installed"}))
+            continue
+        figures = compare(Contender(make_rasterizer(name, here), here), reference, *scene)
+        images = max(figures[key] for key in ("rgb", "depth", "alpha"))
+        gradients = max(value for key, value in figures.items() if key.startswith("grad."))
+        good = images <= VALUES and gradients <= GRADIENTS
+        rounded = {key: float(f"{value:.2g}") for key, value in figures.items()}
+        limit = f"images {VALUES:g}, gradients {GRADIENTS:g}, relative"
+        checks.append(Check(f"{name} against the reference", good, rounded, limit))
+    return checks
+
+
+def convolution_is_right(device: str) -> list[Check]:
+    """The per-pixel convolution on ``device`` against its float64 reference: values and all gradients."""
+    worst: dict[str, float] = {}
+    for side, stride in ((5, 1), (9, 2), (17, 1)):
+        generator = torch.Generator().manual_seed(side)
+        pad = stride * (side - 1)
+        shapes = ((3, 37 + pad, 45 + pad), (64, 37, 45), (side * side, 64), (37, 45), (3, 37, 45))
+        inputs = [torch.randn(*shape, generator=generator) for shape in shapes]
+        inputs[2] *= 0.2
+        inputs[3].sigmoid_()
+        ours = _with_gradients(per_pixel_conv, [tensor.to(device) for tensor in inputs], stride)
+        exact = _with_gradients(per_pixel_conv_reference, [tensor.double() for tensor in inputs], stride)
+        error = max(
+            float((a.cpu().double() - b).norm() / b.norm()) for a, b in zip(ours, exact, strict=True)
+        )
+        worst[f"K{side} stride {stride}"] = float(f"{error:.2g}")
+    limit = f"{CONVOLUTION:g} relative, values and gradients"
+    return [Check("per-pixel convolution against the reference", max(worst.values()) <= CONVOLUTION, worst, limit)]
+
+
+def _with_gradients(convolve: Callable[..., Tensor], inputs: list[Tensor], stride: int) -> list[Tensor]:
+    leaves = [tensor.requires_grad_() for tensor in inputs]
+    result = convolve(*leaves[:4], stride=stride, sharp=leaves[4])
+    weights = torch.linspace(-1, 1, result.numel()).view(result.shape).to(result)
+    return [result.detach(), *torch.autograd.grad((result * weights).sum(), leaves)]
+
+
+def convolution_is_fast(device: str, small: bool) -> list[Check]:
+    """Time and memory of the convolution: against unfold at 600x400, and alone at 2400x1600."""
+    if small:
+        return [_measured(convolution_row(5, 60, 40, 1, device))]
+    quick = convolution_row(17, 600, 400, 5, device)
+    checks = [Check(quick["name"], quick["ratio"] >= SPEED, quick, f"at least {SPEED:g} times as fast as unfold")]
+    return [*checks, _measured(convolution_row(17, 2400, 1600, 3, device, compare=False))]
+
+
+def steps(device: str, small: bool) -> list[Check]:
+    """A training step broken down, and its peak memory, at the sizes of a quarter-resolution and of a whole photo."""
+    if small:
+        return [_measured(step_row(60, 40, 200, 2.0, 5, 1, device))]
+    return [
+        _measured(step_row(600, 400, 100_000, 2.0, 17, 5, device, compare=False)),
+        _measured(step_row(600, 400, 100_000, 2.0, None, 5, device, compare=False)),
+        _measured(step_row(2400, 1600, 500_000, 4.0, 17, 3, device, compare=False)),
+    ]
+
+
+def _measured(row: dict[str, Any]) -> Check:
+    return Check(row["name"], None, row)

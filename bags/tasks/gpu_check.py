@@ -1,0 +1,104 @@
+"""``task=gpu_check``: everything that needs a GPU, proved and timed by one command (``make gpu-check``)."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from rich.console import Console
+
+from bags.benchmark import gpu_checks
+from bags.benchmark.gpu_checks import Check
+from bags.errors import BagsError
+from bags.io.atomic import write_text
+from bags.run_folder import write_json
+from bags.settings import OutputSettings, Settings
+from bags.tasks import train
+from bags.tasks.setup import device_name, prepare_process, training_device, versions
+
+PSNR = 25.0  # of the built-in scene after the short training, dB
+
+
+def run(settings: Settings) -> None:
+    """Run every check, write ``gpu_check.json`` and ``gpu_check.md``, and say which failed.
+
+    With ``trainer.accelerator=cpu`` the same checks run on the CPU, small: a test of the checks.
+
+    Raises:
+        BagsError: there is no GPU, or a check failed.
+    """
+    prepare_process(settings)
+    device = training_device(settings.trainer).type
+    if device == "cpu" and settings.trainer.accelerator != "cpu":
+        raise BagsError("task=gpu_check: no CUDA device here; trainer.accelerator=cpu tries the checks on the CPU, small")
+    small, console, checks = device == "cpu", Console(), []
+    for name, part in parts(settings, device, small).items():
+        begin = time.perf_counter()
+        found = guarded(name, part)
+        checks += found
+        for check in found:
+            console.print(line(check), highlight=False)
+        console.print(f"  {name}: {time.perf_counter() - begin:.0f} s", highlight=False)
+    result = {"machine": device_name(device), "versions": versions(), "checks": [asdict(check) for check in checks]}
+    write_json(settings.folder / "gpu_check.json", result)
+    write_text(settings.folder / "gpu_check.md", markdown(result["machine"], result["versions"], checks))
+    failed = [check.name for check in checks if check.passed is False]
+    if failed:
+        raise BagsError(f"failed: {', '.join(failed)}; see {settings.folder / 'gpu_check.json'}")
+    console.print(f"all checks passed; results in {settings.folder}/", highlight=False)
+
+
+def parts(settings: Settings, device: str, small: bool) -> dict[str, Callable[[], list[Check]]]:
+    """The checks, quick ones first."""
+    return {
+        "rasterisers": lambda: gpu_checks.rasterizers(device, small),
+        "convolution, figures": lambda: gpu_checks.convolution_is_right(device),
+        "convolution, speed": lambda: gpu_checks.convolution_is_fast(device, small),
+        "training": lambda: [short_training(settings, small)],
+        "steps": lambda: gpu_checks.steps(device, small),
+    }
+
+
+def guarded(name: str, part: Callable[[], list[Check]]) -> list[Check]:
+    """The part's checks; one that breaks is a failed check, and the others go on."""
+    try:
+        return part()
+    except Exception as error:
+        return [Check(name, False, {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()})]
+
+
+def short_training(settings: Settings, small: bool) -> Check:
+    """Train the built-in scene for a while; its sharp test views tell whether all parts work together."""
+    steps = 20 if small else 1500
+    run_settings = replace(
+        settings,
+        task="train",
+        name=f"{settings.name}/training",
+        schedule=replace(settings.schedule, steps=steps),
+        output=replace(OutputSettings(), images_every=None, train_views=2),
+        metrics=replace(settings.metrics, lpips=False),
+    )
+    train.run(run_settings)
+    metrics = json.loads((run_settings.folder / "metrics.json").read_text())
+    keys = ("psnr", "ssim", "steps", "train_seconds", "num_gaussians", "peak_memory_mb", "device")
+    figures = {key: metrics[key] for key in keys}
+    good = None if small else metrics["psnr"] >= PSNR
+    return Check("short training of the built-in scene", good, figures, f"at least {PSNR:g} dB")
+
+
+def line(check: Check) -> str:
+    """One check for people."""
+    word = {True: "passed", False: "FAILED", None: "measured"}[check.passed]
+    told = {key: value for key, value in check.figures.items() if key not in ("trace", "name")}
+    figures = ", ".join(f"{key} {value}" for key, value in told.items())
+    return f"{word}: {check.name}: {figures}" + (f" (limit: {check.limit})" if check.limit else "")
+
+
+def markdown(machine: str, found: dict[str, str], checks: Sequence[Check]) -> str:
+    """The summary that docs/gpu.md holds."""
+    head: list[Any] = [f"# GPU check\n\n{time.strftime('%Y-%m-%d')}, {machine}", ", ".join(map(" ".join, found.items()))]
+    return "\n\n".join([*head, "\n".join(f"- {line(check)}" for check in checks)]) + "\n"
