@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint benchmark gpu-check clean
 
 demo: $(READY)
 	$(BIN)/python run.py
@@ -17,6 +17,12 @@ lint: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/python run.py task=benchmark name=benchmark
+
+# On a machine with an NVIDIA GPU: proves and times everything that needs one; results in outputs/gpu_check/.
+gpu-check: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cuda]"
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python run.py task=gpu_check name=gpu_check
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -17,7 +17,7 @@ from bags.config import on_top_of_saved, register, to_settings
 from bags.errors import BagsError, SettingError
 from bags.settings import Settings
 
-TASKS = ("train", "evaluate", "render", "benchmark")
+TASKS = ("train", "evaluate", "render", "benchmark", "gpu_check")
 ON_A_RUN = ("evaluate", "render")  # tasks that take a finished run's own settings
 PACKAGE = Path(__file__).resolve().parent
 

@@ -579,7 +579,7 @@ class Settings:
     """A whole run.
 
     Attributes:
-        task: ``train``, ``evaluate``, ``render`` or ``benchmark``.
+        task: ``train``, ``evaluate``, ``render``, ``benchmark`` or ``gpu_check``.
         scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
         seed: of every random draw.
         ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one.

@@ -69,9 +69,7 @@ def convolution_is_right(device: str) -> list[Check]:
         inputs[3].sigmoid_()
         ours = _with_gradients(per_pixel_conv, [tensor.to(device) for tensor in inputs], stride)
         exact = _with_gradients(per_pixel_conv_reference, [tensor.double() for tensor in inputs], stride)
-        error = max(
-            float((a.cpu().double() - b).norm() / b.norm()) for a, b in zip(ours, exact, strict=True)
-        )
+        error = max(float((a.cpu().double() - b).norm() / b.norm()) for a, b in zip(ours, exact, strict=True))
         worst[f"K{side} stride {stride}"] = float(f"{error:.2g}")
     limit = f"{CONVOLUTION:g} relative, values and gradients"
     return [Check("per-pixel convolution against the reference", max(worst.values()) <= CONVOLUTION, worst, limit)]

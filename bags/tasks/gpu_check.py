@@ -7,18 +7,17 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 from rich.console import Console
 
 from bags.benchmark import gpu_checks
 from bags.benchmark.gpu_checks import Check
 from bags.errors import BagsError
-from bags.io.atomic import write_text
-from bags.run_folder import write_json
+from bags.run_folder import write_json, write_text
 from bags.settings import OutputSettings, Settings
 from bags.tasks import train
-from bags.tasks.setup import device_name, prepare_process, training_device, versions
+from bags.tasks.device import choose_device
+from bags.tasks.setup import device_name, prepare_process, versions
 
 PSNR = 25.0  # of the built-in scene after the short training, dB
 
@@ -32,9 +31,9 @@ def run(settings: Settings) -> None:
         BagsError: there is no GPU, or a check failed.
     """
     prepare_process(settings)
-    device = training_device(settings.trainer).type
+    device = choose_device(settings).type
     if device == "cpu" and settings.trainer.accelerator != "cpu":
-        raise BagsError("task=gpu_check: no CUDA device here; trainer.accelerator=cpu tries the checks on the CPU, small")
+        raise BagsError("task=gpu_check: no CUDA device is used here; trainer.accelerator=cpu tries the checks, small")
     small, console, checks = device == "cpu", Console(), []
     for name, part in parts(settings, device, small).items():
         begin = time.perf_counter()
@@ -43,9 +42,10 @@ def run(settings: Settings) -> None:
         for check in found:
             console.print(line(check), highlight=False)
         console.print(f"  {name}: {time.perf_counter() - begin:.0f} s", highlight=False)
-    result = {"machine": device_name(device), "versions": versions(), "checks": [asdict(check) for check in checks]}
+    machine, found_versions = device_name(device), versions()
+    result = {"machine": machine, "versions": found_versions, "checks": [asdict(check) for check in checks]}
     write_json(settings.folder / "gpu_check.json", result)
-    write_text(settings.folder / "gpu_check.md", markdown(result["machine"], result["versions"], checks))
+    write_text(settings.folder / "gpu_check.md", markdown(machine, found_versions, checks))
     failed = [check.name for check in checks if check.passed is False]
     if failed:
         raise BagsError(f"failed: {', '.join(failed)}; see {settings.folder / 'gpu_check.json'}")
@@ -84,7 +84,7 @@ def short_training(settings: Settings, small: bool) -> Check:
     )
     train.run(run_settings)
     metrics = json.loads((run_settings.folder / "metrics.json").read_text())
-    keys = ("psnr", "ssim", "steps", "train_seconds", "num_gaussians", "peak_memory_mb", "device")
+    keys = ("psnr", "ssim", "steps", "train_seconds", "num_gaussians", "gpu_memory_mb", "device")
     figures = {key: metrics[key] for key in keys}
     good = None if small else metrics["psnr"] >= PSNR
     return Check("short training of the built-in scene", good, figures, f"at least {PSNR:g} dB")
@@ -100,5 +100,6 @@ def line(check: Check) -> str:
 
 def markdown(machine: str, found: dict[str, str], checks: Sequence[Check]) -> str:
     """The summary that docs/gpu.md holds."""
-    head: list[Any] = [f"# GPU check\n\n{time.strftime('%Y-%m-%d')}, {machine}", ", ".join(map(" ".join, found.items()))]
-    return "\n\n".join([*head, "\n".join(f"- {line(check)}" for check in checks)]) + "\n"
+    with_versions = ", ".join(" ".join(pair) for pair in found.items())
+    title = f"# GPU check\n\n{time.strftime('%Y-%m-%d')}, {machine}"
+    return "\n\n".join([title, with_versions, "\n".join(f"- {line(check)}" for check in checks)]) + "\n"

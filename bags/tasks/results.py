@@ -15,7 +15,7 @@ from bags.modules.bags_module import BagsModule
 from bags.run_folder import write_json
 from bags.settings import Settings
 from bags.tasks.device import choose_device
-from bags.tasks.setup import device_name, peak_memory_mb, versions
+from bags.tasks.setup import device_name, gpu_memory_mb, peak_memory_mb, versions
 
 
 def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:
@@ -35,6 +35,7 @@ def run_facts(settings: Settings, module: BagsModule, steps: int, seconds: float
         "train_seconds": None if seconds is None else round(seconds, 2),
         "num_gaussians": len(module.gaussians),
         "peak_memory_mb": round(peak_memory_mb(), 1),
+        "gpu_memory_mb": gpu_memory_mb(),
         "scene": settings.scene,
         "seed": settings.seed,
         "model": settings.model.name,

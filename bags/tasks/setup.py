@@ -101,6 +101,12 @@ def peak_memory_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
+def gpu_memory_mb() -> float | None:
+    """Most GPU memory that tensors of this process have held so far, in MB; None where no GPU was used."""
+    used = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
+    return round(used / 1e6, 1) if used else None
+
+
 def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
     packages = ["torch", "lightning", "numba", "numpy", "hydra-core", "pillow", "scikit-image", "torchmetrics", "lpips"]
