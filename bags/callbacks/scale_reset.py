@@ -20,7 +20,7 @@ class ScaleReset(StepCallback):
         schedule, optim = pl_module.schedule, pl_module.settings.optim
         rate = schedule.position_rate(step, optim.position, optim.position_final)
         for group in trainer.optimizers[0].param_groups:
-            base = rate * float(pl_module.gaussians.extent) if group["name"] == "means" else group["rate"]
+            base = rate * pl_module.gaussians.extent if group["name"] == "means" else group["rate"]
             group["lr"] = base * schedule.cooling(step)
         if schedule.changes_scale(step) and step > 1:
             log.info("step %d: training resolution is now 1/%d", step, schedule.at(step).divisor)

@@ -14,4 +14,4 @@ class SHGrowth(StepCallback):
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Ask the schedule for the degree of this step."""
         largest = pl_module.settings.model.gaussians.sh_degree
-        pl_module.gaussians.sh_degree.fill_(pl_module.schedule.sh_degree(step, largest))
+        pl_module.gaussians.sh_degree = pl_module.schedule.sh_degree(step, largest)

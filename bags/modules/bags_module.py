@@ -98,7 +98,7 @@ class BagsModule(LightningModule):
         return self.rasterizer(
             self.gaussians.splats(),
             camera,
-            sh_degree=int(self.gaussians.sh_degree),
+            sh_degree=self.gaussians.sh_degree,
             background=self.background,
             kernel_size=self.settings.model.gaussians.kernel_size,
         )
@@ -175,7 +175,7 @@ class BagsModule(LightningModule):
         """One Adam; the ``ScaleReset`` callback sets the rates of every step from each group's ``rate``."""
         optim, gaussians = self.settings.optim, self.gaussians
         rates = {
-            "means": optim.position * float(gaussians.extent),
+            "means": optim.position * gaussians.extent,
             "log_scales": optim.scale,
             "rotations": optim.rotation,
             "opacity_logits": optim.opacity,

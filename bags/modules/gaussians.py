@@ -37,8 +37,8 @@ class Gaussians(nn.Module):
         filter_sigma: (N,) standard deviation of the 3D filter last computed.
         gradient_sum, gradient_count: (N,) screen-space gradient statistics since the last densification.
         max_radius: (N,) largest screen radius in pixels since then.
-        extent: () scene extent.
-        sh_degree: () active degree.
+        extent: scene extent.
+        sh_degree: active degree. Both are numbers, not tensors: to read them off a device would wait for it.
     """
 
     PARAMETERS = ("means", "log_scales", "rotations", "opacity_logits", "sh_dc", "sh_rest")
@@ -55,8 +55,6 @@ class Gaussians(nn.Module):
     gradient_sum: Tensor
     gradient_count: Tensor
     max_radius: Tensor
-    extent: Tensor
-    sh_degree: Tensor
 
     def __init__(self, points: PointCloud, settings: GaussianSettings, extent: float) -> None:
         super().__init__()
@@ -73,8 +71,8 @@ class Gaussians(nn.Module):
         self.sh_rest = nn.Parameter(torch.zeros(count, rest, 3))
         for name in self.BUFFERS:
             self.register_buffer(name, torch.zeros(count))
-        self.register_buffer("extent", torch.tensor(float(extent)))
-        self.register_buffer("sh_degree", torch.tensor(0))
+        self.extent = extent
+        self.sh_degree = 0
 
     def __len__(self) -> int:
         return len(self.means)
@@ -106,6 +104,14 @@ class Gaussians(nn.Module):
     def update_filter(self, cameras: Sequence[Camera]) -> None:
         """Recompute the 3D filter for ``cameras`` (all training cameras at the current training resolution)."""
         self.filter_sigma = filter_sigma(self.means.detach(), cameras, self.settings.filter_variance)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the tensors."""
+        return {"extent": self.extent, "sh_degree": self.sh_degree}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take it from a checkpoint."""
+        self.extent, self.sh_degree = float(state["extent"]), int(state["sh_degree"])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Resize to the checkpoint's number of Gaussians first; serves fit, test and plain ``load_state_dict``."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,10 +17,11 @@ SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 
-def window(dtype: torch.dtype = torch.float64) -> Tensor:
-    """(11,) Gaussian weights that sum to 1; the 2D window is their outer product."""
+@lru_cache
+def window(dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> Tensor:
+    """(11,) Gaussian weights that sum to 1; the 2D window is their outer product. Kept: copying waits."""
     taps = torch.exp(-torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64).square() / (2 * SIGMA**2))
-    return (taps / taps.sum()).to(dtype)
+    return (taps / taps.sum()).to(device, dtype)
 
 
 def ssim_reference(image: Tensor, photo: Tensor) -> Tensor:
@@ -33,7 +35,7 @@ def ssim_reference(image: Tensor, photo: Tensor) -> Tensor:
         () mean SSIM, at most 1.
     """
     channels = len(image)
-    taps = window(image.dtype).to(image.device)
+    taps = window(image.dtype, image.device)
     maps = torch.cat([image, photo, image * image, photo * photo, image * photo])[None]
     kernel = taps.expand(5 * channels, 1, 11)
     maps = conv2d(maps, kernel[..., None], padding=(RADIUS, 0), groups=5 * channels)

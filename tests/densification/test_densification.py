@@ -61,7 +61,7 @@ def test_optimiser_goes_on_after_surgery_like_one_that_never_held_the_others(gau
     """Adam on the survivors alone, from the start, must give the same values."""
     keep = torch.arange(40) < 25
     alone = Gaussians(PointCloud(torch.zeros(25, 3), torch.zeros(25, 3)), GaussianSettings(), 10.0)
-    alone.load_state_dict({k: v[keep] if v.ndim else v for k, v in gaussians.state_dict().items()})
+    alone.load_state_dict({k: v[keep] if isinstance(v, Tensor) else v for k, v in gaussians.state_dict().items()})
     optimizer, other = stepped(gaussians), None
     groups = [{"name": name, "params": [getattr(alone, name)], "lr": 1e-3} for name in alone.PARAMETERS]
     other = torch.optim.Adam(groups)

@@ -1,0 +1,98 @@
+"""An ordinary training step never waits for the device: it reads no number off it and asks for no sizes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bags.ops import ssim
+from bags.schedule import ScaleSchedule
+from bags.tasks import train
+from bags.tasks.setup import build
+from bags.types import Camera, RenderOutput, Splats
+from tests.integration.test_training import settings_of
+
+# What these return, or the size of it, is not known before the device has caught up.
+WAITING = {"_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "_unique2", "unique_consecutive", "equal"}
+
+
+def stand_in(
+    splats: Splats, camera: Camera, *, sh_degree: int, background: Tensor, kernel_size: float = 0.1
+) -> RenderOutput:
+    """Depends on everything, draws nothing, waits for nothing. (Rasterisers may have to wait: for the tiles' lists.)"""
+    camera = camera.to(splats.means.device)
+    means2d = (splats.means @ camera.rotation.T + camera.translation)[:, :2] * camera.fx
+    means2d.retain_grad()
+    weight = splats.opacities * splats.scales.sum(dim=1) * splats.rotations.sum(dim=1)
+    level = (means2d.sum(dim=1) * weight).mean() + splats.sh_dc.mean() + splats.sh_rest.mean()
+    ramp = torch.arange(camera.width, device=level.device).expand(camera.height, -1) / camera.width
+    alpha = (level * ramp).sigmoid()
+    assert isinstance(sh_degree, int)
+    radii = torch.ones(len(means2d), dtype=torch.int32, device=level.device)
+    return RenderOutput(alpha + background[:, None, None], alpha, alpha, means2d, radii)
+
+
+class Waits(TorchDispatchMode):
+    """Notes what waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        masks = [t for t in (args[1] if name in ("index", "index_put", "index_put_") else []) if t is not None]
+        if name in WAITING or any(t.dtype == torch.bool for t in masks):
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class Begin(Callback):
+    """The first callback: notes from here on."""
+
+    def __init__(self) -> None:
+        self.mode = Waits()
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.mode = Waits()
+        self.mode.__enter__()
+
+
+class End(Callback):
+    """The last callback: notes up to here."""
+
+    def __init__(self, begin: Begin) -> None:
+        self.begin = begin
+        self.waits: dict[int, list[str]] = defaultdict(list)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.begin.mode.__exit__(None, None, None)
+        self.waits[batch.step] += self.begin.mode.seen
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_ordinary_steps_do_not_wait(views: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(
+        tmp_path, f"trainer.views_per_step={views}", "logger=csv", "schedule.sharp_steps=3000", "loss.mask=0.001",
+        "loss.depth_tv=0.01", "loss.rgb_tv=0.001", "schedule.shortest_opacity_reset_every=20",
+        "trainer.progress=true", "schedule.shortest_densify_every=10",
+    )  # fmt: skip
+    monkeypatch.setattr(ssim, "ssim", ssim.ssim_reference)  # what a GPU runs
+    datamodule, module = build(settings)
+    module.rasterizer = stand_in
+    trainer = train.make_trainer(settings)
+    watch = End(Begin())
+    trainer.callbacks = [watch.begin, *trainer.callbacks, watch]  # type: ignore[attr-defined]
+    trainer.fit(module, datamodule=datamodule)
+    schedule = ScaleSchedule(settings.schedule)
+    ordinary = [s for s in watch.waits if not (s % 10 == 0 or schedule.changes_scale(s) or schedule.refilters(s))]
+    assert len(ordinary) > 25
+    assert {step: watch.waits[step] for step in ordinary if watch.waits[step]} == {}
+    assert watch.waits[10] and watch.waits[20]  # where logging, progress and densification do wait
