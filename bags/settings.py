@@ -105,6 +105,8 @@ class DatasetSettings:
             1600 pixels wide; any other number is the width in pixels.
         window: side in pixels of the square part of the view that each training step sees, at any scale (a smaller view
             is seen whole); null: the whole view. It bounds a step's memory (docs/full_resolution.md).
+        images_on: where photos are kept while training on a GPU: on the ``device``, on the ``host`` (each copied while
+            the step before it runs), or ``auto``: on the device if they fit (docs/parallel.md).
         hold: COLMAP: every ``hold``-th view of the sorted names, from the first, is a test view; null: no held-out
             split; ``auto``: as an empty file ``hold=N`` in ``root`` says, 8 without one (published: 8).
         resolutions: multi-scale Blender: train and test on ``all`` resolutions or only the ``highest``.
@@ -119,6 +121,7 @@ class DatasetSettings:
     reduced_images: bool = True
     factor: int = 1
     window: int | None = None
+    images_on: str = "auto"
     hold: int | str | None = "auto"
     resolutions: str = "all"
     white_background: bool = False
@@ -132,6 +135,7 @@ class DatasetSettings:
             _at_least(32, dataset__window=self.window)
         fits = self.hold in (None, "auto") or (isinstance(self.hold, int) and self.hold >= 2)
         _need(fits, "dataset.hold", self.hold, "must be auto, null or a whole number, at least 2")
+        _one_of("dataset.images_on", self.images_on, ("auto", "host", "device"))
         _one_of("dataset.resolutions", self.resolutions, ("all", "highest"))
         if self.parser != "synthetic":
             _need(bool(self.root), "dataset.root", self.root, "give the scene's folder: dataset.root=/path/to/scene")

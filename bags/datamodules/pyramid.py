@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 
 import numpy as np
 import torch
@@ -60,10 +61,31 @@ class ImagePyramid:
         """Camera of view number ``view`` at ``divisors[scale]``."""
         return self._cameras[view][scale]
 
-    def image(self, view: int, scale: int, window: Window | None = None) -> Tensor:
-        """Photo of view number ``view`` at ``divisors[scale]``, or a window of it: (3, H, W) float32 in [0, 1]."""
+    def pixels(self, view: int, scale: int, window: Window | None = None) -> Tensor:
+        """Photo of view number ``view`` at ``divisors[scale]``, or a window of it: (3, H, W) uint8, read only."""
         pixels = self._levels[view][scale]
-        return (pixels if window is None else window.of(pixels)).float().div_(255)
+        return pixels if window is None else window.of(pixels)
+
+    def image(self, view: int, scale: int, window: Window | None = None) -> Tensor:
+        """The same as (3, H, W) float32 in [0, 1]."""
+        return as_float(self.pixels(view, scale, window))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all photos."""
+        return sum(level.numel() for levels in self._levels for level in levels)
+
+    def moved(self, place: Callable[[Tensor], Tensor], device: torch.device) -> ImagePyramid:
+        """The same pyramid with every photo where ``place`` puts it and every camera on ``device``."""
+        other = copy(self)
+        other._levels = [[place(level) for level in levels] for levels in self._levels]
+        other._cameras = [[camera.to(device) for camera in cameras] for cameras in self._cameras]
+        return other
+
+
+def as_float(pixels: Tensor) -> Tensor:
+    """8-bit pixels as float32 in [0, 1], wherever they are."""
+    return pixels.float().div_(255)
 
 
 def opaque(photo: Image.Image, background: tuple[int, int, int]) -> Image.Image:

@@ -9,6 +9,7 @@ import torch
 from lightning import LightningDataModule
 
 from bags.datamodules.mixed_resolution import mix_resolutions
+from bags.datamodules.placement import place
 from bags.datamodules.pyramid import ImagePyramid
 from bags.datamodules.view_loader import AllViews, ViewLoader
 from bags.errors import DataError
@@ -125,7 +126,9 @@ class SceneDataModule(LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = self.views // world
         slots = range(rank * share, (rank + 1) * share)
-        return ViewLoader(self.train, self.schedule, self.seed, self.settings.window, self.views, slots)
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        pyramid, feed = place(self.train, self.settings.images_on, device)
+        return ViewLoader(pyramid, self.schedule, self.seed, self.settings.window, self.views, slots, feed)
 
     def train_views_dataloader(self) -> AllViews:
         """Every training view once, at full training resolution."""

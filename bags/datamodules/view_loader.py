@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
+from bags.datamodules.placement import Feed, ready, where_they_are
 from bags.datamodules.pyramid import ImagePyramid
 from bags.errors import DataError
 from bags.ops.windows import Window, draw_window
@@ -13,18 +15,19 @@ from bags.schedule import ScaleSchedule
 from bags.types import ViewBatch
 
 
-def view_at(
-    pyramid: ImagePyramid, index: int, scale: int, step: int = 0, slot: int = 0, window: Window | None = None
-) -> ViewBatch:
-    """View number ``index`` at scale number ``scale``, for place ``slot`` of ``step``: the whole, or a ``window``."""
+def view_at(pyramid: ImagePyramid, index: int, scale: int) -> ViewBatch:
+    """View number ``index`` at scale number ``scale``."""
+    return ready(_in_pixels(pyramid, index, scale))
+
+
+def _in_pixels(pyramid: ImagePyramid, index: int, scale: int, window: Window | None = None) -> ViewBatch:
+    """The view, or a window of it, with its image still in 8-bit pixels."""
     camera = pyramid.camera(index, scale)
     return ViewBatch(
         camera=camera if window is None else camera.cropped(*window),
-        image=pyramid.image(index, scale, window),
+        image=pyramid.pixels(index, scale, window),
         index=index,
         name=pyramid.views[index].name,
-        step=step,
-        slot=slot,
     )
 
 
@@ -42,6 +45,7 @@ class ViewLoader:
         window: side in pixels of the part of the view that is seen (``draw_window``); None: the whole view.
         views: per step, over all processes.
         slots: which of a step's views this process takes; None: all of them.
+        feed: brings the views' pixels to where they are used.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class ViewLoader:
         window: int | None = None,
         views: int = 1,
         slots: range | None = None,
+        feed: Feed = where_they_are,
     ) -> None:
         self.pyramid = pyramid
         self.schedule = schedule
@@ -59,6 +64,7 @@ class ViewLoader:
         self.window = window
         self.views = views
         self.slots = range(views) if slots is None else slots
+        self.feed = feed
         generator = torch.Generator().manual_seed(seed)
         self.order: list[int] = torch.randint(len(pyramid), (schedule.total * views,), generator=generator).tolist()
         self._done = 0
@@ -71,18 +77,18 @@ class ViewLoader:
     def __iter__(self) -> Iterator[ViewBatch]:
         """Batches of steps 1 to N, or those after the position that was loaded."""
         self._done, self._resume_at = self._resume_at, 0
-        while self._done < len(self):
-            before, place = divmod(self._done, len(self.slots))
-            self._done += 1
-            step, slot = before + 1, self.slots[place]
-            yield self._batch(self.order[before * self.views + slot], self.schedule.at(step).scale, step, slot)
+        for batch in self.feed(self._batch(number) for number in range(self._done, len(self))):
+            self._done += 1  # counts what is handed out: the feed may be ahead
+            yield batch
 
-    def _batch(self, index: int, scale: int, step: int, slot: int) -> ViewBatch:
-        window = None
+    def _batch(self, number: int) -> ViewBatch:
+        before, place = divmod(number, len(self.slots))
+        step, slot = before + 1, self.slots[place]
+        index, scale, window = self.order[before * self.views + slot], self.schedule.at(step).scale, None
         if self.window is not None:
             camera = self.pyramid.camera(index, scale)
             window = draw_window(camera.width, camera.height, self.window, self.seed, step, slot)
-        return view_at(self.pyramid, index, scale, step, slot, window)
+        return replace(_in_pixels(self.pyramid, index, scale, window), step=step, slot=slot)
 
     def state_dict(self) -> dict[str, int]:
         """Position: views handed out so far, and how many of each step this process takes."""

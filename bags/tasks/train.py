@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
 
@@ -73,4 +74,7 @@ def make_trainer(settings: Settings) -> Trainer:
 
 def strategy(settings: TrainerSettings) -> SceneDDP | str:
     """How several processes work together; Lightning's own choice for one."""
-    return SceneDDP("gloo", settings.threads) if settings.devices > 1 else "auto"
+    if settings.devices == 1:
+        return "auto"
+    gpus = settings.accelerator != "cpu" and torch.cuda.is_available()
+    return SceneDDP("cpu:gloo,cuda:nccl" if gpus else "gloo", settings.threads)

@@ -115,6 +115,7 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("densify.split_into=1", "densify.split_into"),
         ("metrics.protocol=best", "metrics.protocol"),
         ("trainer.devices=0", "trainer.devices"),
+        ("dataset.images_on=disk", "dataset.images_on"),
     ],
 )
 def test_impossible_values_name_their_key(override: str, needle: str) -> None:
