@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import torch
 
@@ -18,7 +19,8 @@ def choose_device(settings: Settings) -> torch.device:
     ``auto`` takes CUDA where torch sees it and there is a rasteriser to draw with, else the CPU.
 
     Raises:
-        SettingError: a GPU is asked for, by either key, and torch sees none; or the two keys exclude each other.
+        SettingError: a GPU is asked for, by either key, and torch sees none, or fewer than ``trainer.devices``; or the
+            two keys exclude each other.
     """
     accelerator, rasterizer = settings.trainer.accelerator, settings.rasterizer.name
     there = torch.cuda.is_available()
@@ -33,7 +35,10 @@ def choose_device(settings: Settings) -> torch.device:
         raise SettingError("rasterizer.name", rasterizer, f"needs a CUDA device, and {why}: use auto or numba")
     if accelerator == "cpu" or not there or rasterizer in NEEDS_CPU or (accelerator == "auto" and idle_cuda(settings)):
         return torch.device("cpu")
-    return torch.device("cuda")
+    if (devices := settings.trainer.devices) > torch.cuda.device_count():
+        raise SettingError("trainer.devices", devices, f"torch sees {torch.cuda.device_count()} CUDA device(s)")
+    # Lightning tells each of several processes in this way which one it is.
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if devices > 1 else torch.device("cuda")
 
 
 def idle_cuda(settings: Settings) -> str | None:

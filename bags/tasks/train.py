@@ -56,10 +56,11 @@ def close(loggers: Sequence[Logger]) -> None:
 
 def make_trainer(settings: Settings) -> Trainer:
     """A trainer whose length is the schedule's and whose checkpoints are atomic and safe to load."""
+    device = choose_device(settings)
     return Trainer(
-        accelerator={"cpu": "cpu", "cuda": "gpu"}[choose_device(settings).type],
+        accelerator={"cpu": "cpu", "cuda": "gpu"}[device.type],
         devices=settings.trainer.devices,
-        strategy=strategy(settings.trainer),
+        strategy=strategy(settings.trainer, device),
         accumulate_grad_batches=settings.trainer.views // settings.trainer.devices,
         max_epochs=1,
         callbacks=instantiate(settings.callbacks),
@@ -72,9 +73,8 @@ def make_trainer(settings: Settings) -> Trainer:
     )
 
 
-def strategy(settings: TrainerSettings) -> SceneDDP | str:
+def strategy(settings: TrainerSettings, device: torch.device) -> SceneDDP | str:
     """How several processes work together; Lightning's own choice for one."""
     if settings.devices == 1:
         return "auto"
-    gpus = settings.accelerator != "cpu" and torch.cuda.is_available()
-    return SceneDDP("cpu:gloo,cuda:nccl" if gpus else "gloo", settings.threads)
+    return SceneDDP("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", settings.threads)

@@ -80,6 +80,7 @@ def test_a_moved_pyramid_holds_the_same(pyramid: ImagePyramid) -> None:
     assert moved.camera(4, 1).width == pyramid.camera(4, 1).width and moved.views is pyramid.views
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("images_on", "window"), [("device", None), ("host", None), ("host", 32), ("auto", None)])
 def test_views_arrive_on_the_gpu_without_waiting(images_on: str, window: int | None, pyramid: ImagePyramid) -> None:

@@ -54,14 +54,27 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class Refuses:
+    """On a GPU: what waits raises an error, in ordinary steps."""
+
+    seen: tuple[str, ...] = ()
+
+    def __enter__(self) -> None:
+        torch.cuda.set_sync_debug_mode("error")
+
+    def __exit__(self, *error: object) -> None:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 class Begin(Callback):
     """The first callback: notes from here on."""
 
-    def __init__(self) -> None:
-        self.mode = Waits()
+    def __init__(self, refuse: bool = False) -> None:
+        self.mode: Any = Waits()
+        self.refuse = refuse
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.mode = Waits()
+        self.mode = Refuses() if self.refuse and is_ordinary(pl_module.schedule, batch.step) else Waits()
         self.mode.__enter__()
 
 
@@ -77,22 +90,41 @@ class End(Callback):
         self.waits[batch.step] += self.begin.mode.seen
 
 
-@pytest.mark.parametrize("views", [1, 2])
-def test_ordinary_steps_do_not_wait(views: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def is_ordinary(schedule: ScaleSchedule, step: int) -> bool:
+    """Neither logged nor one that edits the Gaussians or recomputes their filter."""
+    return not (step % 10 == 0 or schedule.changes_scale(step) or schedule.refilters(step))
+
+
+def watched(root: Path, watch: End, *overrides: str) -> ScaleSchedule:
+    """Train with everything on, watching every step."""
     settings = settings_of(
-        tmp_path, f"trainer.views_per_step={views}", "logger=csv", "schedule.sharp_steps=3000", "loss.mask=0.001",
-        "loss.depth_tv=0.01", "loss.rgb_tv=0.001", "schedule.shortest_opacity_reset_every=20",
-        "trainer.progress=true", "schedule.shortest_densify_every=10",
+        root, "logger=csv", "schedule.sharp_steps=3000", "loss.mask=0.001", "loss.depth_tv=0.01", "loss.rgb_tv=0.001",
+        "schedule.shortest_opacity_reset_every=20", "trainer.progress=true", "schedule.shortest_densify_every=10",
+        *overrides,
     )  # fmt: skip
-    monkeypatch.setattr(ssim, "ssim", ssim.ssim_reference)  # what a GPU runs
     datamodule, module = build(settings)
     module.rasterizer = stand_in
     trainer = train.make_trainer(settings)
-    watch = End(Begin())
     trainer.callbacks = [watch.begin, *trainer.callbacks, watch]  # type: ignore[attr-defined]
     trainer.fit(module, datamodule=datamodule)
-    schedule = ScaleSchedule(settings.schedule)
-    ordinary = [s for s in watch.waits if not (s % 10 == 0 or schedule.changes_scale(s) or schedule.refilters(s))]
+    return module.schedule
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("images_on", ["host", "device"])
+def test_ordinary_steps_do_not_wait_on_a_gpu(images_on: str, tmp_path: Path) -> None:
+    watch = End(Begin(refuse=True))
+    watched(tmp_path, watch, "rasterizer=reference", "trainer.accelerator=gpu", f"dataset.images_on={images_on}")
+    assert len(watch.waits) == 40
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_ordinary_steps_do_not_wait(views: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssim, "ssim", ssim.ssim_reference)  # what a GPU runs
+    watch = End(Begin())
+    schedule = watched(tmp_path, watch, f"trainer.views_per_step={views}", "trainer.accelerator=cpu")
+    ordinary = [step for step in watch.waits if is_ordinary(schedule, step)]
     assert len(ordinary) > 25
     assert {step: watch.waits[step] for step in ordinary if watch.waits[step]} == {}
     assert watch.waits[10] and watch.waits[20]  # where logging, progress and densification do wait

@@ -17,6 +17,7 @@ from bags.tasks.train import make_trainer
 def machine(monkeypatch: pytest.MonkeyPatch):
     def pretend(cuda: bool, gsplat: bool = True) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 if cuda else 0)
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if gsplat else None)
 
     return pretend
@@ -74,3 +75,12 @@ def test_the_trainer_follows(machine) -> None:
     assert make_trainer(asked()).strategy.root_device == torch.device("cpu")
     with pytest.raises(SettingError, match="sees no CUDA device"):
         make_trainer(asked("gpu"))
+
+
+def test_each_of_several_processes_takes_a_device_of_its_own(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(True)
+    assert choose_device(Settings(trainer=TrainerSettings(devices=2))) == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device(Settings(trainer=TrainerSettings(devices=2))) == torch.device("cuda", 1)
+    with pytest.raises(SettingError, match=r"trainer.devices = 3: torch sees 2 CUDA device\(s\)"):
+        choose_device(Settings(trainer=TrainerSettings(devices=3)))
