@@ -25,5 +25,6 @@ def run(settings: Settings) -> None:
     last = step == module.schedule.total
     earlier = settings.folder / "metrics.json"
     if last and earlier.is_file():  # the training's own memory, not this evaluation's
-        facts["peak_memory_mb"] = json.loads(earlier.read_text(encoding="utf-8"))["peak_memory_mb"]
+        before = json.loads(earlier.read_text(encoding="utf-8"))
+        facts |= {key: before.get(key) for key in ("peak_memory_mb", "gpu_memory_mb")}
     judge(settings, datamodule, module, facts, "metrics.json" if last else f"metrics_{step}.json")

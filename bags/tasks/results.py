@@ -15,7 +15,8 @@ from bags.modules.bags_module import BagsModule
 from bags.run_folder import write_json
 from bags.settings import Settings
 from bags.tasks.device import choose_device
-from bags.tasks.setup import device_name, gpu_memory_mb, peak_memory_mb, versions
+from bags.tasks.memory import gpu_memory_mb, peak_memory_mb
+from bags.tasks.setup import device_name, versions
 
 
 def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import platform
-import resource
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from bags.rendering.base import make_rasterizer
 from bags.schedule import ScaleSchedule
 from bags.settings import Settings
 from bags.tasks.device import choose_device, idle_cuda
+from bags.tasks.memory import reset_peaks
 from bags.types import PointCloud
 
 log = logging.getLogger(__name__)
@@ -45,8 +44,9 @@ def quiet_logs() -> None:
 
 
 def prepare_process(settings: Settings) -> None:
-    """Logs, threads and the seed of the networks' first weights, before anything is made."""
+    """Logs, threads, memory peaks and the seed of the networks' first weights, before anything is made."""
     quiet_logs()
+    reset_peaks()
     if settings.trainer.threads is not None:
         torch.set_num_threads(settings.trainer.threads)
     torch.manual_seed(settings.seed)
@@ -93,18 +93,6 @@ def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
     except Exception as error:
         raise BagsError(f"{path} is not a checkpoint of this run's model: {error}") from error
     return saved
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
-
-
-def gpu_memory_mb() -> float | None:
-    """Most GPU memory that tensors of this process have held so far, in MB; None where no GPU was used."""
-    used = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
-    return round(used / 1e6, 1) if used else None
 
 
 def versions() -> dict[str, str]:

@@ -23,7 +23,8 @@ def test_sweep_gives_every_job_its_folder_and_evaluate_needs_only_the_name(tmp_p
     sweep = bags(tmp_path, "-m", *TINY, "schedule.steps=6", "seed=1,2")
     assert sweep.returncode == 0, sweep.stderr
     folders = sorted(path.name for path in (tmp_path / "outputs").iterdir())
-    assert folders == ["demo-seed1-job0", "demo-seed2-job1"]
+    assert folders == ["demo-seed1-job0", "demo-seed2-job1", "multirun.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     again = bags(tmp_path, "task=evaluate", f"name={folders[0]}", "metrics=mip_splatting", "metrics.lpips=false")
     assert again.returncode == 0, again.stderr
     metrics = json.loads((tmp_path / "outputs" / folders[0] / "metrics.json").read_text())

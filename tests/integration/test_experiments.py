@@ -76,3 +76,12 @@ def test_sweep_runs(experiment: str, data: Path, tmp_path: Path, monkeypatch: py
     assert sorted((job["scene"], job["seed"]) for job in found) == sorted((s, n) for s in scenes for n in seeds)
     for job in found:
         assert set(job["protocols"]) == {"deblur_nerf", "mip_splatting"} and job["versions"] and job["steps"] == 4
+
+
+@pytest.mark.usefixtures("quiet_again")
+def test_ablations_can_be_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "-m", *TINY, "schedule.steps=4", "ablation=none,no_mask"])
+    cli.main()
+    found = [json.loads(path.read_text()) for path in sorted((tmp_path / "outputs").glob("*/metrics.json"))]
+    assert [job["model"] for job in found] == ["bags", "bags_no_mask"]

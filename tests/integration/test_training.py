@@ -97,7 +97,7 @@ def test_everything_promised_is_there(finished: Settings) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     for key in (
         "psnr", "ssim", "lpips", "protocol", "per_view", "steps", "train_seconds", "num_gaussians", "peak_memory_mb",
-        "scene", "seed", "device", "versions",
+        "gpu_memory_mb", "scene", "seed", "device", "versions",
     ):  # fmt: skip
         assert key in metrics, key
     assert metrics["steps"] == 40 and metrics["lpips"] is None and len(metrics["per_view"]) == 2

@@ -62,14 +62,16 @@ def find_photo(folder: Path, name: str, source: str, remedy: str) -> Path:
 
 
 def check_names(views: Sequence[View], where: Path) -> None:
-    """See that all names differ.
+    """See that all names differ, and not only in their extension: a view's pictures are called as its photo.
 
     Raises:
         DataError: names those that do not.
     """
-    twice = sorted(name for name, count in Counter(view.name for view in views).items() if count > 1)
+    stems = Counter(PurePosixPath(view.name).stem for view in views)
+    twice = sorted({view.name for view in views if stems[PurePosixPath(view.name).stem] > 1})
     if twice:
-        raise DataError(f"{where}: more than one photo named {', '.join(twice[:5])}; give them different names")
+        names = ", ".join(twice[:5])
+        raise DataError(f"{where}: more than one photo named {names} (extensions do not count); rename them")
 
 
 def reduced(views: tuple[View, ...], names: Sequence[str], folder: Path, factor: int) -> tuple[View, ...]:
