@@ -139,41 +139,40 @@ class _PerPixelConv(torch.autograd.Function):
         stride: int,
     ) -> Tensor:  # fmt: skip
         image, features = image.contiguous(), features.contiguous()
-        factors = torch.bfloat16 if bfloat16 else features.dtype
-        factor, weights = features.to(factors), head.to(factors)
+        weights = head.to(torch.bfloat16 if bfloat16 else features.dtype)
         log_sum, blurred = torch.empty_like(mask), image.new_empty(3, *mask.shape)
 
         def fill(band: range) -> None:
             for first, rows in _strips(band, head, mask):
-                logits = _logits(weights, _rows(factor, first, rows), image.dtype)
+                logits = _logits(weights, _rows(features, first, rows).to(weights.dtype), image.dtype)
                 _forward_strip(logits, image, stride, first, log_sum, blurred)
 
         for _ in _over_bands(fill, mask):
             pass
-        ctx.save_for_backward(image, factor, weights, mask, sharp, log_sum, blurred)
-        ctx.dtypes, ctx.stride = (features.dtype, head.dtype), stride
+        ctx.save_for_backward(image, features, weights, mask, sharp, log_sum, blurred)
+        ctx.head_type, ctx.stride = head.dtype, stride
         return torch.lerp(sharp, blurred, mask)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        image, factor, weights, mask, sharp, log_sum, blurred = ctx.saved_tensors
+        image, features, weights, mask, sharp, log_sum, blurred = ctx.saved_tensors
         stride, reach = ctx.stride, image.shape[1] - mask.shape[0]
         mask_grad = (grad * (blurred - sharp)).sum(dim=0)
         blurred_grad = grad * mask
         mean = (blurred_grad * blurred).sum(dim=0)
-        factor_grad = torch.empty_like(factor)
+        features_grad = torch.empty_like(features)
 
         def pull(band: range) -> tuple[range, Tensor, Tensor]:
             image_part = image.new_zeros(3, len(band) + reach, image.shape[2])
             weights_part = torch.zeros_like(weights, dtype=image.dtype)
             for first, rows in _strips(band, weights, mask):
-                seen = _rows(factor, first, rows)
+                seen = _rows(features, first, rows).to(weights.dtype)
                 logits = _logits(weights, seen, image.dtype)
                 part = image_part[:, first - band.start :]
                 _backward_strip(logits, image, stride, first, log_sum, blurred_grad, mean, part)
-                logits_grad = logits.flatten(1).to(factor.dtype)
-                _rows(factor_grad, first, rows).copy_((weights.T @ logits_grad).view_as(seen))
+                logits_grad = logits.flatten(1).to(weights.dtype)
+                _rows(features_grad, first, rows).copy_((weights.T @ logits_grad).view_as(seen))
                 weights_part += logits_grad @ seen.flatten(1).T
             return band, image_part, weights_part
 
@@ -181,8 +180,7 @@ class _PerPixelConv(torch.autograd.Function):
         for band, image_part, weights_part in _over_bands(pull, mask):
             image_grad[:, band.start : band.stop + reach] += image_part
             weights_grad += weights_part
-        factor_grad, weights_grad = factor_grad.to(ctx.dtypes[0]), weights_grad.to(ctx.dtypes[1])
-        return image_grad, factor_grad, weights_grad, mask_grad, grad * (1 - mask), None, None
+        return image_grad, features_grad, weights_grad.to(ctx.head_type), mask_grad, grad * (1 - mask), None, None
 
 
 def _over_bands(task: Callable[[range], Result], mask: Tensor) -> Iterator[Result]:
@@ -206,9 +204,9 @@ def _rows(values: Tensor, first: int, rows: int) -> Tensor:
     return values[:, first : first + rows]
 
 
-def _logits(weights: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+def _logits(weights: Tensor, features: Tensor, dtype: torch.dtype) -> Tensor:
     """(K*K, R, W) logits of R rows."""
-    return (weights @ factor.flatten(1)).to(dtype).unflatten(1, factor.shape[1:])
+    return (weights @ features.flatten(1)).to(dtype).unflatten(1, features.shape[1:])
 
 
 def _has_kernels(image: Tensor) -> bool:
