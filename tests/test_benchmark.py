@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from bags.benchmark.measure import Measured, peak_mb, row
-from bags.benchmark.rows import unfolded_conv
-from bags.ops.per_pixel_conv import per_pixel_conv_reference
+from bags.benchmark.rows import counted_mb, own_mb, unfolded_conv
+from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
 from bags.tasks import benchmark
 from tests.integration.test_training import settings_of
 
@@ -32,6 +34,26 @@ def test_the_plain_convolution_computes_the_same() -> None:
     image, features, head, mask = torch.rand(3, 13, 14), torch.randn(8, 9, 10), torch.randn(25, 8), torch.rand(9, 10)
     inputs = image, features, head, mask
     torch.testing.assert_close(unfolded_conv(*inputs), per_pixel_conv_reference(*inputs))
+
+
+@pytest.mark.parametrize(
+    ("which", "convolve", "width", "height"),
+    [(0, per_pixel_conv, 900, 600), (1, unfolded_conv, 300, 200)],
+)
+def test_the_convolutions_memory_is_what_its_tensors_count(
+    which: int, convolve: Callable[..., Tensor], width: int, height: int
+) -> None:
+    """Beside them live the threads' strips and what libraries need for themselves, which does not grow."""
+    own_mb(convolve, 9, 30, 20)
+    measured, counted = own_mb(convolve, 9, width, height), counted_mb(9, width, height)[which]
+    if measured is None:
+        pytest.skip("not Linux")
+    assert 0.8 * counted < measured < 1.1 * counted + 100  # a plane of logits of the first: 167 MB
+
+
+def test_at_full_resolution_the_convolution_needs_a_twentieth_of_unfolds_memory() -> None:
+    ours, unfold = counted_mb(17, 2400, 1600)
+    assert ours < unfold / 20
 
 
 def test_benchmark_writes_its_rows(tmp_path: Path) -> None:

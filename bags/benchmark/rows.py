@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import unfold
 
 from bags.benchmark.inputs import clear_gradients, front_camera, random_splats
-from bags.benchmark.measure import measure, row
-from bags.ops.per_pixel_conv import inside, per_pixel_conv
+from bags.benchmark.measure import measure, peak_mb, row
+from bags.ops.per_pixel_conv import BAND_ROWS, inside, per_pixel_conv
 from bags.rendering.base import make_rasterizer
 from bags.types import Splats
 
@@ -70,6 +70,57 @@ def unfolded_conv(image: Tensor, features: Tensor, head: Tensor, mask: Tensor) -
     weights = (head @ features.flatten(1)).softmax(dim=0)
     blurred = (unfold(image[None], side).view(3, side * side, -1) * weights).sum(dim=1).view(3, *size)
     return mask * blurred + (1 - mask) * inside(image, size)
+
+
+def convolution_memory_row(side: int, width: int, height: int) -> dict[str, Any]:
+    """The convolution's own memory on the CPU, forward and backward, beyond inputs, result and their gradients.
+
+    Ours is measured, one call; beside it, what its tensors count. Unfold's is counted only: it would not fit.
+    """
+    counted = counted_mb(side, width, height)
+    measured = own_mb(per_pixel_conv, side, width, height)
+    return {
+        "name": f"convolution memory {width}x{height} K{side}",
+        "ours_ms": None,
+        "plain_ms": None,
+        "ratio": None,
+        "ours_mb": None if measured is None else round(measured, 1),
+        "ours_counted_mb": round(counted[0], 1),
+        "plain_mb": round(counted[1], 1),
+        "memory_ratio": None if measured is None else round(counted[1] / measured, 1),
+    }
+
+
+def counted_mb(side: int, width: int, height: int) -> tuple[float, float]:
+    """MB that the tensors of ``per_pixel_conv`` on the CPU, and of ``unfolded_conv``, take at the peak.
+
+    Ours, planes of H x W: log-sum-exp 1 and blurred image 3, kept for the backward pass; there the gradient of the
+    blurred image 3, its mean 1, the gradient of the sharp image 3 and its factor 1. And the image gradients of all
+    bands of rows, in case none is added yet. Unfold's, planes of K*K x H x W: weights 1 and patches 3, kept; there the
+    gradients of both factors of their product, 3 each, and the first of them summed over the channels, 1.
+    """
+    bands, reach = -(-height // BAND_ROWS), side - 1
+    ours = 12 * height * width + bands * 3 * (BAND_ROWS + reach) * (width + reach)
+    return 4 * ours / 2**20, 4 * 11 * side * side * height * width / 2**20
+
+
+def own_mb(convolve: Callable[..., Tensor], side: int, width: int, height: int) -> float | None:
+    """MB that a call needs at its peak beyond inputs, result and their gradients; None where unknown."""
+    generator = torch.Generator().manual_seed(0)
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).requires_grad_()
+
+    image, features = leaf(3, height + side - 1, width + side - 1), leaf(64, height, width)
+    inputs = image, features, leaf(side * side, 64), leaf(height, width)
+    grad = torch.ones(3, height, width)
+
+    def call() -> None:
+        convolve(*inputs).backward(grad)
+        clear_gradients(*inputs)
+
+    peak = peak_mb(call)
+    return None if peak is None else peak - sum(4 * x.numel() for x in (*inputs, grad)) / 2**20
 
 
 def convolution_row(

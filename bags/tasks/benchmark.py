@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bags.benchmark.rows import convolution_row, projection_row, rasterizer_row
+from bags.benchmark.rows import convolution_memory_row, convolution_row, projection_row, rasterizer_row
 from bags.benchmark.step import step_row
 from bags.run_folder import write_json
 from bags.settings import BenchmarkSettings, Settings
@@ -31,6 +31,7 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
         lambda: projection_row(60_000, n),
         lambda: convolution_row(9, 300, 200, n),
         lambda: convolution_row(17, 600, 400, n),
+        lambda: convolution_memory_row(17, 2400, 1600),
         lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n),
         lambda: step_row(600, 400, 2_000, pixels=12.0, kernel=None, repeats=n),
     ]
@@ -44,7 +45,8 @@ def run(settings: Settings) -> None:
     rows = []
     for case in cases(settings.benchmark):
         rows.append(case())
-        console.print(f"{rows[-1]['name']}: {rows[-1]['ratio']} times", highlight=False)
+        gain = "{ratio} times" if rows[-1]["ratio"] is not None else "memory {memory_ratio} times"
+        console.print(f"{{name}}: {gain}".format(**rows[-1]), highlight=False)
     write_json(settings.folder / "benchmark.json", {"machine": device_name(), "versions": versions(), "rows": rows})
     show(console, rows)
     console.print(f"results in {settings.folder / 'benchmark.json'}", highlight=False)
