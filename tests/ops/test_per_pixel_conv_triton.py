@@ -32,6 +32,7 @@ def test_in_the_interpreter() -> None:
     cases_pass(TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_the_gpu() -> None:
     cases_pass()
