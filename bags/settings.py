@@ -164,7 +164,7 @@ class BPNSettings:
         hidden: channels of all hidden layers.
         mask_bias: added to the mask before its sigmoid; below 0 the network starts from "sharp" (published: 0).
         margin: render half a kernel more on every side instead of padding with zeros (beyond the published method).
-        bfloat16: run the network's convolutions in bfloat16.
+        bfloat16: run the network's convolutions and matrix products in bfloat16; parameters stay float32.
     """
 
     kernels: tuple[int, ...] = (5, 9, 17)

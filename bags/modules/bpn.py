@@ -24,7 +24,7 @@ class Proposal:
     """What the network proposes for one view. The kernels themselves are never all written out.
 
     Attributes:
-        features: (C, H, W) hidden features of every pixel.
+        features: (C, H, W) hidden features of every pixel, in bfloat16 where that is asked for.
         head: (K*K, C) makes kernel logits of them, in the order of ``bags.ops.per_pixel_conv``.
         mask: (H, W) in [0, 1]: how much of the pixel is blurred.
         bfloat16: whether ``blur`` runs its matrix products in bfloat16.
@@ -190,11 +190,12 @@ class BPN(nn.Module):
         network, level = (self.second, 1) if isinstance(scale, str) else (self.scales, scale)
         if network is None:
             raise ValueError(f"scale {scale!r}: this BPN has no second network (model.bpn.second_network)")
-        hidden = self._first_layer(_weight(network.layers[0]), view, rgb, depth, camera)
-        for layer in network.layers[1 : level + 1]:
-            hidden = (_weight(layer) @ hidden).relu_()
+        with torch.autocast(depth.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            hidden = self._first_layer(_weight(network.layers[0]), view, rgb, depth, camera)
+            for layer in network.layers[1 : level + 1]:
+                hidden = (_weight(layer) @ hidden).relu_()
+            mask = self._mask(network, level, hidden).to(depth.dtype).reshape(depth.shape)
         head = _weight(network.kernel_heads[str(level)])
-        mask = self._mask(network, level, hidden).reshape(depth.shape)
         stride = self.strides[-1 if isinstance(scale, str) else scale]
         return Proposal(hidden.unflatten(1, depth.shape), head, mask, self.settings.bfloat16, stride)
 
@@ -202,7 +203,8 @@ class BPN(nn.Module):
         """(1, H*W) how much of each pixel is blurred; all of it where there is no mask head."""
         if not self.settings.use_mask:
             return hidden.new_ones(1, hidden.shape[1])
-        return (_weight(network.mask_heads[str(level)]) @ hidden + self.settings.mask_bias).sigmoid()
+        weight = _weight(network.mask_heads[str(level)])
+        return ((weight @ hidden).to(weight.dtype) + self.settings.mask_bias).sigmoid()
 
     def _first_layer(self, weight: Tensor, view: int, rgb: Tensor, depth: Tensor, camera: Camera | None) -> Tensor:
         """(hidden, H*W) the first layer on the concatenated inputs, which are never written out.

@@ -24,19 +24,18 @@ def kernel_moments(features: Tensor, head: Tensor, mask: Tensor, stride: int = 1
         mean (2, H, W): displacement (x, y) in pixels, and covariance (3, H, W): (xx, xy, yy) in pixels squared.
     """
     side = round(head.shape[0] ** 0.5)
-    axis = stride * (torch.arange(side, dtype=features.dtype, device=features.device) - side // 2)
+    axis = stride * (torch.arange(side, dtype=head.dtype, device=head.device) - side // 2)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     wider = smoothing_variance(stride)
     basis = torch.stack([x, y, x * x + wider, x * y, y * y + wider]).reshape(5, -1)
     height, width = mask.shape
     columns, opened = features.reshape(len(features), -1), mask.reshape(-1)
-    moments = torch.cat(
-        [
-            opened[start : start + STRIP] * (basis @ (head @ columns[:, start : start + STRIP]).softmax(dim=0))
-            for start in range(0, height * width, STRIP)
-        ],
-        dim=1,
-    )
+
+    def weights(pixels: slice) -> Tensor:
+        return (head @ columns[:, pixels].to(head.dtype)).softmax(dim=0)
+
+    strips = [slice(start, start + STRIP) for start in range(0, height * width, STRIP)]
+    moments = torch.cat([opened[strip] * (basis @ weights(strip)) for strip in strips], dim=1)
     mean, second = moments[:2], moments[2:]
     covariance = second - torch.stack([mean[0] * mean[0], mean[0] * mean[1], mean[1] * mean[1]])
     return mean.reshape(2, height, width), covariance.reshape(3, height, width)

@@ -70,7 +70,7 @@ def per_pixel_conv_reference(
 def kernels_at(features: Tensor, head: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """(P, K, K) softmax kernels at the pixels ``(rows[i], cols[i])``; entry [0, 0] weighs the top left neighbour."""
     side = _side(head)
-    return (features[:, rows, cols].T @ head.T).softmax(dim=1).reshape(-1, side, side)
+    return (features[:, rows, cols].T.to(head.dtype) @ head.T).softmax(dim=1).reshape(-1, side, side)
 
 
 def strip_rows(side: int, width: int) -> int:
