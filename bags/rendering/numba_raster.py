@@ -9,6 +9,8 @@ How they get their speed, and what not to undo:
   a polynomial p.
 * Gaussians are packed in depth order, 64 bytes each, and asked for ahead of time; rows of a tile that the Gaussian
   cannot reach are skipped.
+* Tiles are blended by functions that LLVM always inlines. Called, a function has two compiled copies in the process
+  that compiles it, rounded differently, and one where it comes from the cache: the first run would not repeat.
 * Backward: every (tile, Gaussian) pair writes its own slot, slots of a Gaussian lie together and are summed in a fixed
   order. No atomics, so results do not depend on the number of threads, bit by bit.
 """
@@ -216,7 +218,7 @@ def _unblend_row(pixels, at, sums, slope, offset, peak, dy, red, green, blue, di
         sums[F6 + i] += weight * g_depth
 
 
-@njit(cache=True)
+@njit(forceinline=True)
 def _finished(pixels):
     for row in range(np.uint64(TILE_ROWS)):
         for i in range(LANES):
@@ -225,7 +227,7 @@ def _finished(pixels):
     return True
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def _blend_tile(packed, entries, begin, end, left, top, pixels):
     """Blend entries [begin, end) into the tile at (left, top); returns one past the last entry looked at."""
     for k in range(begin, end):
@@ -252,7 +254,7 @@ def _blend_tile(packed, entries, begin, end, left, top, pixels):
     return end
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_of_tile, pixels, sums, slots):
     """Go back through entries [begin, end) of a tile, writing each one's moments to its slot."""
     for k in range(end - 1, begin - 1, -1):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import llvmlite.binding
 import numba
@@ -183,6 +185,30 @@ def test_row_kernels_are_vector_code(kernel, signature):
     assembly = fresh.inspect_asm(signature)
     packed = re.findall(r"vfn?m(?:add|sub)\d+ps\s.*%[yz]mm", assembly)
     assert len(packed) >= 10  # the polynomial, the exponent, the four channels
+
+
+DRAW = """
+import hashlib, torch
+from bags.rendering import make_rasterizer
+from bags.rendering.parity import random_scene
+splats, camera = random_scene(500, 61, 43)
+leaves = [value.requires_grad_() for value in vars(splats).values()]
+out = make_rasterizer("numba", "cpu")(splats, camera, sh_degree=3, background=torch.ones(3))
+(out.rgb.square().sum() + out.depth.sum() + out.alpha.sum()).backward()
+values = [out.rgb, out.depth, out.alpha, *(leaf.grad for leaf in leaves)]
+print(hashlib.sha256(b"".join(value.detach().numpy().tobytes() for value in values)).hexdigest())
+"""
+
+
+def test_the_run_that_compiles_equals_the_next_one(tmp_path):
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(root)}
+    runs = [
+        subprocess.run([sys.executable, "-c", DRAW], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert list(tmp_path.rglob("*.nbc")), "nothing was compiled and kept"
+    assert runs[0].stdout == runs[1].stdout
 
 
 def test_importing_the_package_does_not_load_numba():
