@@ -49,6 +49,8 @@ def _settings(cfg: DictConfig) -> Settings:
     if hydra_cfg.mode == RunMode.MULTIRUN and not any(override.startswith("name=") for override in overrides):
         # Else the jobs would share one folder. The number is that of the job within the sweep.
         cfg.name = f"{cfg.name}-seed{cfg.seed}-job{hydra_cfg.job.num}"
+    if hydra_cfg.mode == RunMode.MULTIRUN and cfg.group is None:
+        cfg.group = group_of(hydra_cfg.runtime.choices["experiment"], overrides)
     if cfg.task not in TASKS:
         raise SettingError("task", cfg.task, f"must be one of {', '.join(TASKS)}")
     if cfg.task in ON_A_RUN:
@@ -57,6 +59,12 @@ def _settings(cfg: DictConfig) -> Settings:
             raise BagsError(f"no run in {saved.parent}: train it first, or say which one with name= or output_root=")
         cfg = on_top_of_saved(cfg, saved, overrides)
     return to_settings(cfg)
+
+
+def group_of(experiment: str, overrides: list[str]) -> str:
+    """Name of a sweep, the same for all its jobs and when it is started again."""
+    keys = sorted({override.split("=", 1)[0].lstrip("+~") for override in overrides})
+    return experiment if experiment != "none" else ",".join(keys)[:100]
 
 
 def main() -> None:

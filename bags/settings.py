@@ -585,6 +585,8 @@ class Settings:
     Attributes:
         task: ``train``, ``evaluate``, ``render``, ``benchmark`` or ``gpu_check``.
         scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
+        group: what runs that belong together, as those of a sweep, are filed under by ``logger=wandb``; null: in a
+            sweep the experiment's name, or else the keys given.
         seed: of every random draw.
         ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one.
         callbacks, logger: ``_target_`` nodes, made by ``bags.config.instantiate``.
@@ -593,6 +595,7 @@ class Settings:
     task: str = "train"
     scene: str = "synthetic"
     name: str = "run"
+    group: str | None = None
     seed: int = 0
     output_root: str = "outputs"
     ckpt_path: str | None = None

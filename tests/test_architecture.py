@@ -25,13 +25,14 @@ ALLOWED = {
     "pictures": BASE | {"ops", "modules"},
     "evaluation": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "run_folder": BASE | {"io"},
-    "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder"},
+    "dashboards": BASE | {"io", "run_folder"},
+    "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE,
     "tasks": None,  # anything but the command line
     "cli": None,
 }
-FRAMEWORKS = {"hydra": {"cli", "config"}, "lightning": {"modules", "datamodules", "callbacks", "tasks"}}
+FRAMEWORKS = {"hydra": {"cli", "config"}, "lightning": {"modules", "datamodules", "callbacks", "dashboards", "tasks"}}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

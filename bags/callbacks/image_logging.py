@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from lightning import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from bags.callbacks.base import StepCallback
+from bags.dashboards import log_pictures
 from bags.io.images import tile, write_png
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.pictures import view_pictures
 
 
 class ImageLogging(StepCallback):
-    """Writes one picture every ``output.images_every`` steps into ``progress/``; image loggers get it too."""
+    """Writes one picture every ``output.images_every`` steps into ``progress/``; image loggers get its parts."""
 
     first_rank_only = True
 
@@ -26,8 +26,5 @@ class ImageLogging(StepCallback):
         picture = tile(list(pictures.values()), columns=len(pictures), labels=list(pictures))
         step = output.phase.step
         write_png(settings.folder / "progress" / f"step_{step:06d}.png", picture)
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):  # wandb
-                logger.log_image("train/view", [picture.permute(1, 2, 0).cpu().numpy()], step=step)
-            elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("train/view", picture, step)
+        named = {f"view/{kind}": image for kind, image in pictures.items()}
+        log_pictures(trainer.loggers, named, step, output.batch.name)

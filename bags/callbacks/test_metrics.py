@@ -7,6 +7,7 @@ import logging
 from lightning import Trainer
 
 from bags.callbacks.base import StepCallback
+from bags.dashboards import test_scalars
 from bags.evaluation import judge_test_views
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.run_folder import write_json
@@ -30,4 +31,4 @@ class TestMetrics(StepCallback):
         write_json(settings.folder / f"metrics_{step}.json", metrics)
         log.info("step %d: test PSNR %s", step, metrics["psnr"])
         for logger in trainer.loggers:
-            logger.log_metrics({f"test/{k}": metrics[k] for k in ("psnr", "ssim") if metrics[k] is not None}, step=step)
+            logger.log_metrics(test_scalars(metrics), step=step)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bags.callbacks import Stopwatch
+from bags.dashboards import log_results
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.evaluation import describe_training_views, judge_test_views
 from bags.modules.bags_module import BagsModule
@@ -24,9 +25,7 @@ def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, 
     watch = next((c for c in trainer.callbacks if isinstance(c, Stopwatch)), None)  # type: ignore[attr-defined]
     facts = run_facts(settings, module, trainer.global_step, watch.seconds if watch else None)
     metrics = judge(settings, datamodule, module, facts)
-    scalars = {f"test/{key}": metrics[key] for key in ("psnr", "ssim", "lpips") if metrics[key] is not None}
-    for logger in trainer.loggers:
-        logger.log_metrics(scalars, step=trainer.global_step)
+    log_results(trainer.loggers, metrics, trainer.global_step)
 
 
 def run_facts(settings: Settings, module: BagsModule, steps: int, seconds: float | None) -> dict[str, Any]:

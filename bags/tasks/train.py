@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.loggers import Logger, WandbLogger
 
 from bags.callbacks import Checkpoint
 from bags.config import instantiate
-from bags.run_folder import begin, checkpoint, plain
+from bags.dashboards import close, log_settings
+from bags.run_folder import begin, checkpoint
 from bags.settings import Settings, TrainerSettings
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
 from bags.tasks.device import choose_device
@@ -31,9 +29,9 @@ def run(settings: Settings) -> None:
     if is_first_process() and (aside := begin(settings)):
         log.info("the earlier run of this name is now %s", aside)
     trainer = make_trainer(settings)
+    status = "failed"
     try:
-        for logger in trainer.loggers:
-            logger.log_hyperparams(plain(asdict(settings)))
+        log_settings(trainer.loggers, settings)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
             trainer.fit(module, datamodule=datamodule, ckpt_path=str(resumed) if resumed else None, weights_only=True)
@@ -42,16 +40,9 @@ def run(settings: Settings) -> None:
             log.info("stopped at step %d; go on with the same command and ckpt_path=last", trainer.global_step)
         elif trainer.is_global_zero:
             finish(settings, datamodule, module, trainer)
+        status = "success"
     finally:
-        close(trainer.loggers)
-
-
-def close(loggers: Sequence[Logger]) -> None:
-    """Finish every logger, whatever happened: the next job of a sweep shares this process."""
-    for logger in loggers:
-        logger.finalize("success")
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
+        close(trainer.loggers, status)
 
 
 def make_trainer(settings: Settings) -> Trainer:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from bags.cli import config_folder
+from bags.cli import config_folder, group_of
 from bags.config import register, to_settings
 from bags.errors import SettingError
 from bags.settings import Settings
@@ -74,6 +74,19 @@ def test_a_data_set_of_ones_own_is_a_yaml_in_a_folder_of_ones_own(tmp_path: Path
     command += ["scene=garden_party", "paths.data=/d", "--cfg", "job", "--resolve", "--package", "dataset"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert "root: /d/garden_party" in result.stdout and "images: photos" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("experiment", "overrides", "group"),
+    [
+        ("none", ["scene=demo", "seed=1"], "scene,seed"),
+        ("none", ["seed=2", "scene=demo"], "scene,seed"),
+        ("paper_motion", ["experiment=paper_motion", "seed=1"], "paper_motion"),
+        ("none", [f"{letter * 60}=1" for letter in "ab"], "a" * 60 + "," + "b" * 39),
+    ],
+)
+def test_jobs_of_a_sweep_share_a_group(experiment: str, overrides: list[str], group: str) -> None:
+    assert group_of(experiment, overrides) == group
 
 
 def test_every_key_of_every_section_can_be_set() -> None:

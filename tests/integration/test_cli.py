@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 from tests.integration.test_training import TINY
 
 RUN = [sys.executable, str(Path(__file__).parents[2] / "run.py")]
@@ -20,11 +22,13 @@ def bags(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_sweep_gives_every_job_its_folder_and_evaluate_needs_only_the_name(tmp_path: Path) -> None:
-    sweep = bags(tmp_path, "-m", *TINY, "schedule.steps=6", "seed=1,2")
+    sweep = bags(tmp_path, "-m", *TINY, "schedule.steps=6", "seed=1,2", "group=halves")
     assert sweep.returncode == 0, sweep.stderr
     folders = sorted(path.name for path in (tmp_path / "outputs").iterdir())
     assert folders == ["demo-seed1-job0", "demo-seed2-job1", "multirun.yaml"]
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+    configs = [yaml.safe_load((tmp_path / "outputs" / name / "config.yaml").read_text()) for name in folders[:2]]
+    assert [config["group"] for config in configs] == ["halves", "halves"]
     again = bags(tmp_path, "task=evaluate", f"name={folders[0]}", "metrics=mip_splatting", "metrics.lpips=false")
     assert again.returncode == 0, again.stderr
     metrics = json.loads((tmp_path / "outputs" / folders[0] / "metrics.json").read_text())

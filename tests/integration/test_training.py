@@ -76,7 +76,11 @@ def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.Monk
         assert monkeypatch is not None
         made = train.instantiate
         with monkeypatch.context() as patch:
-            patch.setattr(train, "instantiate", lambda section: [StopAt(stop_at), *made(section)] if section else [])
+            patch.setattr(
+                train,
+                "instantiate",
+                lambda section: [*([StopAt(stop_at)] if section is settings.callbacks else []), *made(section)],
+            )
             train.run(settings)
     else:
         train.run(settings)

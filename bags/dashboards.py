@@ -1,0 +1,145 @@
+"""What loggers show beside curves: configuration, pictures, tables; CSV, TensorBoard and Weights & Biases each its way.
+
+A logger shows what it can hold: CSV files no pictures (they are in the run's folder anyway).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from bags.errors import BagsError
+from bags.io.images import to_uint8
+from bags.run_folder import plain, write_text
+from bags.settings import Settings
+
+METRICS = ("psnr", "ssim", "lpips")
+COSTS = ("train_seconds", "num_gaussians", "peak_memory_mb", "gpu_memory_mb", "blur_rank_correlation")
+
+
+def wandb_logger(save_dir: str, **options: Any) -> WandbLogger:
+    """A Weights & Biases logger whose run a resumed training finds again: its id is kept in the run's folder.
+
+    Args:
+        save_dir: the run's folder.
+        options: what ``WandbLogger`` and ``wandb.init`` know.
+    """
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        file = Path(save_dir) / "wandb" / "run_id"
+        if not file.is_file():
+            write_text(file, secrets.token_hex(4))
+        options = {"id": file.read_text(encoding="utf-8").strip(), **options}
+    return WandbLogger(save_dir=save_dir, **options)
+
+
+def log_settings(loggers: Sequence[Logger], settings: Settings) -> None:
+    """Start every logger and give it the whole configuration.
+
+    Raises:
+        BagsError: Weights & Biases cannot be reached or does not know the user.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            try:
+                _ = logger.experiment
+            except wandb.errors.Error as error:
+                remedy = "log in, or keep the records on this machine with WANDB_MODE=offline"
+                raise BagsError(f"logger=wandb: {str(error).rstrip('.')}; {remedy}") from error
+        logger.log_hyperparams(plain(asdict(settings)))
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text("settings", indented(yaml.safe_dump(plain(asdict(settings)), sort_keys=False)))
+
+
+def indented(text: str) -> str:
+    """Markdown that shows ``text`` as it is."""
+    return "".join(f"    {line}\n" for line in text.splitlines())
+
+
+def log_pictures(loggers: Sequence[Logger], pictures: Mapping[str, Tensor], step: int, caption: str) -> None:
+    """Show pictures, (3, H, W) float in [0, 1], each under its own name."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            images: dict[str, Any] = {k: wandb.Image(to_uint8(p).numpy(), caption=caption) for k, p in pictures.items()}
+            logger.log_metrics(images, step)
+        elif isinstance(logger, TensorBoardLogger):
+            for name, picture in pictures.items():
+                logger.experiment.add_image(name, to_uint8(picture), step, dataformats="HWC")
+
+
+def log_table(
+    loggers: Sequence[Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int = 0
+) -> None:
+    """Show a table: wandb's own kind, TensorBoard as text, CSV as a file ``<name>.csv`` beside ``metrics.csv``."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_table(name, columns=list(columns), data=[list(row) for row in rows], step=step)
+        elif isinstance(logger, TensorBoardLogger):
+            lines = [columns, ["---"] * len(columns), *rows]
+            text = "\n".join("| " + " | ".join("" if v is None else str(v) for v in line) + " |" for line in lines)
+            logger.experiment.add_text(name, text, step)
+        elif isinstance(logger, CSVLogger):
+            buffer = io.StringIO()
+            csv.writer(buffer, lineterminator="\n").writerows([columns, *rows])
+            write_text(Path(logger.log_dir) / f"{name.replace('/', '_')}.csv", buffer.getvalue())
+
+
+def test_scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Means over the test views: PSNR, and SSIM and LPIPS under their protocol's name, as these cannot be compared.
+
+    Args:
+        metrics: as ``bags.evaluation.judge_test_views`` returns them.
+    """
+    scalars = {"test/psnr": metrics["psnr"]}
+    for protocol, means in metrics["protocols"].items():
+        scalars |= {f"test/{protocol}/{key}": means[key] for key in ("ssim", "lpips")}
+    return {key: float(value) for key, value in scalars.items() if value is not None}
+
+
+test_scalars.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name looks like to pytest
+
+
+def log_results(loggers: Sequence[Logger], metrics: Mapping[str, Any], step: int) -> None:
+    """Show a finished run: its means, what it cost, and a table of the test views in every protocol."""
+    scalars = test_scalars(metrics)
+    scalars |= {f"final/{key}": float(metrics[key]) for key in COSTS if metrics.get(key) is not None}
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):  # its HPARAMS page lists runs by settings and these figures
+            logger.log_hyperparams(logger.hparams, scalars, step)
+        else:
+            logger.log_metrics(scalars, step=step)
+    rows = [
+        [metrics["scene"], view["name"], protocol, *(view[key] for key in METRICS)]
+        for protocol, found in metrics["protocols"].items()
+        for view in [*found["per_view"], {"name": "mean", **found}]
+    ]
+    log_table(loggers, "test/summary", ("scene", "view", "protocol", *METRICS), rows, step)
+
+
+def close(loggers: Sequence[Logger], status: str) -> None:
+    """Finish every logger, whatever happened: the next job of a sweep shares this process.
+
+    Args:
+        loggers: of the run.
+        status: ``success`` or ``failed``.
+    """
+    for logger in loggers:
+        logger.finalize(status)
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            if wandb.run is not None:
+                wandb.run.finish(exit_code=0 if status == "success" else 1)
