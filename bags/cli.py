@@ -17,7 +17,7 @@ from bags.config import on_top_of_saved, register, to_settings
 from bags.errors import BagsError, SettingError
 from bags.settings import Settings
 
-TASKS = ("train", "evaluate", "render", "benchmark", "gpu_check")
+TASKS = ("train", "evaluate", "render", "benchmark", "summarize", "gpu_check")
 ON_A_RUN = ("evaluate", "render")  # tasks that take a finished run's own settings
 PACKAGE = Path(__file__).resolve().parent
 
@@ -51,6 +51,8 @@ def _settings(cfg: DictConfig) -> Settings:
         cfg.name = f"{cfg.name}-seed{cfg.seed}-job{hydra_cfg.job.num}"
     if hydra_cfg.mode == RunMode.MULTIRUN and cfg.group is None:
         cfg.group = group_of(hydra_cfg.runtime.choices["experiment"], overrides)
+    if cfg.task == "summarize" and not any(override.startswith("name=") for override in overrides):
+        cfg.name = "summary"  # no run's folder
     if cfg.task not in TASKS:
         raise SettingError("task", cfg.task, f"must be one of {', '.join(TASKS)}")
     if cfg.task in ON_A_RUN:

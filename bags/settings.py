@@ -572,6 +572,31 @@ class BenchmarkSettings:
 
 
 @dataclass(frozen=True)
+class SummarizeSettings:
+    """``task=summarize``: which finished runs go into the tables, and what makes a column (docs/experiments.md).
+
+    Attributes:
+        runs: globs of run folders below ``output_root``.
+        columns: settings whose values make a column; runs that share them and their scene are taken as seeds of one
+            experiment.
+    """
+
+    runs: tuple[str, ...] = ("**",)
+    columns: tuple[str, ...] = ("model.name",)
+
+    def __post_init__(self) -> None:
+        _need(len(self.runs) > 0, "summarize.runs", self.runs, "name at least one folder or glob")
+        for pattern in self.runs:
+            _need(
+                bool(pattern) and not pattern.startswith("/") and ".." not in pattern,
+                "summarize.runs",
+                pattern,
+                "names folders below output_root: no empty name, no '..', no absolute path",
+            )
+        _need(len(self.columns) > 0, "summarize.columns", self.columns, "name at least one setting, as model.name")
+
+
+@dataclass(frozen=True)
 class PathsSettings:
     """Where things are on this machine: ``data`` is the folder of the scenes' folders (``dataset.root`` may use it)."""
 
@@ -583,7 +608,7 @@ class Settings:
     """A whole run.
 
     Attributes:
-        task: ``train``, ``evaluate``, ``render``, ``benchmark`` or ``gpu_check``.
+        task: ``train``, ``evaluate``, ``render``, ``benchmark``, ``summarize`` or ``gpu_check``.
         scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
         group: what runs that belong together, as those of a sweep, are filed under by ``logger=wandb``; null: in a
             sweep the experiment's name, or else the keys given.
@@ -612,6 +637,7 @@ class Settings:
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
+    summarize: SummarizeSettings = field(default_factory=SummarizeSettings)
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
 

@@ -26,6 +26,7 @@ ALLOWED = {
     "evaluation": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "run_folder": BASE | {"io"},
     "dashboards": BASE | {"io", "run_folder"},
+    "summary": BASE,
     "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE,

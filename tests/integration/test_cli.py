@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,14 @@ def test_sweep_gives_every_job_its_folder_and_evaluate_needs_only_the_name(tmp_p
     assert again.returncode == 0, again.stderr
     metrics = json.loads((tmp_path / "outputs" / folders[0] / "metrics.json").read_text())
     assert metrics["protocol"] == "mip_splatting" and metrics["steps"] == 6
+    table = bags(tmp_path, "task=summarize", "summarize.runs=[demo-*]")
+    assert table.returncode == 0 and table.stderr == "", table.stderr
+    assert {path.name for path in (tmp_path / "outputs/summary").iterdir()} == {
+        "summary.md",
+        "summary.csv",
+        "summary.tex",
+    }
+    assert "2 seeds" in table.stdout and re.search(r"demo +│ +\d+\.\d\d ± \d+\.\d\d", table.stdout)
 
 
 def test_evaluating_what_was_never_trained(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from bags.io.images import image_size
 from bags.settings import Settings
+from bags.tasks import summarize
 from tests.integration.test_cli import RUN
 from tests.integration.test_training import TINY, run, settings_of
 from tests.integration.wandb_records import items, records
@@ -112,6 +113,30 @@ def test_wandb_offline(resumed: Settings) -> None:
         assert image_size(file) == (48, 32) or name == "view/kernels"
         assert last[f"{name}.caption"].startswith("train_")
     assert_summary(resumed, json.loads((folders[1] / "files" / last["test/summary.path"]).read_text())["data"])
+
+
+def test_tables_of_many_runs(resumed: Settings) -> None:
+    settings = settings_of(
+        Path(resumed.output_root), "task=summarize", "name=summary", "logger=[csv,tensorboard,wandb]", "group=trio"
+    )
+    summarize.run(settings)
+    means = results(resumed)["protocols"]["mip_splatting"]
+    row = ["PSNR ↑", "demo", f"{means['psnr']:.2f}"]
+    name = "summary/Test views, mip_splatting protocol"
+    table = next(settings.folder.glob("csv/version_0/summary_Test views, mip*.csv")).read_text().splitlines()
+    assert list(csv.reader(table))[:2] == [["quantity", "scene", "bags"], row]
+    events = EventAccumulator(str(settings.folder / "tensorboard"))
+    events.Reload()
+    assert "| " + " | ".join(row) + " |" in next(
+        events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+        for tag in events.Tags()["tensors"]
+        if "mip_splatting" in tag
+    )
+    found = list(records(next(settings.folder.rglob("*.wandb"))))
+    history = [items(r.history.item) for r in found if r.WhichOneof("record_type") == "history"]
+    path = next(entry[f"{name}.path"] for entry in history if f"{name}.path" in entry)
+    written = json.loads(next(settings.folder.glob(f"wandb/offline-run-*/files/{path}")).read_text())
+    assert written["columns"] == ["quantity", "scene", "bags"] and written["data"][0] == row
 
 
 def test_a_failed_run_is_marked_as_failed(tmp_path: Path) -> None:

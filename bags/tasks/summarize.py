@@ -1,0 +1,63 @@
+"""``task=summarize``: finished runs into one set of tables, beside the published figures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from bags.config import instantiate
+from bags.errors import BagsError, SettingError
+from bags.run_folder import write_text
+from bags.settings import Settings
+from bags.summary import formats
+from bags.summary.collect import tables
+from bags.summary.runs import find_runs, flat
+from bags.summary.table import Table
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Collect ``summarize.runs``, print the tables and write ``summary.md``, ``.csv`` and ``.tex``.
+
+    Raises:
+        SettingError: ``summarize.columns`` names no setting.
+        BagsError: there is no finished run.
+    """
+    known = flat(asdict(Settings()))
+    for key in settings.summarize.columns:
+        if key not in known:
+            raise SettingError("summarize.columns", key, "is no setting; name keys such as model.name or group")
+    root = Path(settings.output_root)
+    runs, problems = find_runs(root, settings.summarize.runs, settings.summarize.columns)
+    made, more = tables(runs) if runs else ([], [])
+    for problem in problems + more:
+        log.warning("%s", problem)
+    if not made:
+        raise BagsError(f"no finished run in {root} matches summarize.runs = {list(settings.summarize.runs)}")
+    formats.show(made, Console())
+    writers = {".md": formats.to_markdown, ".csv": formats.to_csv, ".tex": formats.to_latex}
+    for suffix, write in writers.items():
+        write_text(settings.folder / f"summary{suffix}", write(made))
+    if settings.logger:
+        show_on_loggers(settings, made)
+    print(f"finished runs read: {len(runs)}; tables in {settings.folder}/ (summary.md, .csv, .tex)")
+
+
+def show_on_loggers(settings: Settings, made: Sequence[Table]) -> None:
+    """Give the tables to the loggers, as a run of their own."""
+    from bags.dashboards import close, log_settings, log_table  # only now: torch and lightning are slow to load
+
+    loggers = instantiate(settings.logger)
+    status = "failed"
+    try:
+        log_settings(loggers, settings)
+        for table in made:
+            log_table(loggers, f"summary/{table.title}", ("quantity", *table.head), formats.plain_rows(table))
+        status = "success"
+    finally:
+        close(loggers, status)
