@@ -71,7 +71,7 @@ def step_row(
             inner = (slice(margin, margin + height), slice(margin, margin + width))
             proposal = bpn(0, 0, render.rgb[:, inner[0], inner[1]], render.depth[inner])
             prediction = (
-                per_pixel_conv_reference(render.rgb, proposal.features, proposal.head, proposal.mask)
+                per_pixel_conv_reference(render.rgb, proposal.features.float(), proposal.head.float(), proposal.mask)
                 if plain
                 else proposal.blur(render.rgb)
             )
