@@ -17,8 +17,8 @@ from bags.config import on_top_of_saved, register, to_settings
 from bags.errors import BagsError, SettingError
 from bags.settings import Settings
 
-TASKS = ("train", "evaluate", "render", "benchmark", "summarize", "gpu_check")
-ON_A_RUN = ("evaluate", "render")  # tasks that take a finished run's own settings
+TASKS = ("train", "evaluate", "render", "export", "benchmark", "summarize", "gpu_check")
+ON_A_RUN = ("evaluate", "render", "export")  # tasks that take a finished run's own settings
 PACKAGE = Path(__file__).resolve().parent
 
 

@@ -561,6 +561,26 @@ class RenderSettings:
 
 
 @dataclass(frozen=True)
+class ExportSettings:
+    """``task=export``: files for other programs (docs/export.md).
+
+    Attributes:
+        formats: ``ply`` (the common 3DGS layout, 3D filter baked in), ``ply_with_filter`` (Mip-Splatting's: the filter
+            in a column of its own), ``compressed_ply`` and ``splat`` (both smaller, and coarser).
+        cameras: also the training views' cameras as a COLMAP model, ``sparse/0/``.
+    """
+
+    formats: tuple[str, ...] = ("ply",)
+    cameras: bool = True
+
+    def __post_init__(self) -> None:
+        known = ("ply", "ply_with_filter", "compressed_ply", "splat")
+        for name in self.formats:
+            remedy = f"must be one of {', '.join(known)}; export ply and convert that for others (docs/export.md)"
+            _need(name in known, "export.formats", name, remedy)
+
+
+@dataclass(frozen=True)
 class BenchmarkSettings:
     """``task=benchmark``: repetitions per row (the median is reported) and whether to run the large cases."""
 
@@ -608,7 +628,7 @@ class Settings:
     """A whole run.
 
     Attributes:
-        task: ``train``, ``evaluate``, ``render``, ``benchmark``, ``summarize`` or ``gpu_check``.
+        task: ``train``, ``evaluate``, ``render``, ``export``, ``benchmark``, ``summarize`` or ``gpu_check``.
         scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
         group: what runs that belong together, as those of a sweep, are filed under by ``logger=wandb``; null: in a
             sweep the experiment's name, or else the keys given.
@@ -636,6 +656,7 @@ class Settings:
     output: OutputSettings = field(default_factory=OutputSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
     summarize: SummarizeSettings = field(default_factory=SummarizeSettings)
     callbacks: dict[str, Any] = field(default_factory=dict)

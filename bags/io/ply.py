@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from plyfile import PlyData, PlyElement, PlyParseError
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from bags.errors import DataError
 from bags.io.atomic import replacing
 from bags.ops.filter3d import opacity_coefficient
+from bags.types import Splats
 
 FILTER_COLUMN = "filter_3D"
+EDGE = 1e-7  # of opacities: float32 steps near 1 are 6e-8, and a logit must be finite
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,29 @@ class PlyGaussians:
     filter_sigma: Tensor | None = None
 
 
-def bake_filter(gaussians: PlyGaussians) -> PlyGaussians:
-    """Plain 3DGS Gaussians with the 3D filter applied (docs/method.md section 1).
+def from_splats(splats: Splats) -> PlyGaussians:
+    """Gaussians as every 3DGS viewer expects them: what is drawn, so the 3D filter is in scale and opacity.
 
-    ``scale' = sqrt(scale^2 + sigma^2)``, ``opacity' = opacity * sqrt(prod scale^2 / prod scale'^2)``. Without this a
-    viewer that does not know the filter shows Gaussians too thin and too opaque. No filter: returned as they are.
+    Without the filter baked in, a viewer that does not know it shows Gaussians too thin and too opaque. Quaternions
+    are normalised, as some viewers take them for that; opacities are kept ``EDGE`` away from 0 and 1.
     """
-    if gaussians.filter_sigma is None:
-        return gaussians
-    scales, sigma = gaussians.log_scales.double().exp(), gaussians.filter_sigma.double()
-    opacity = gaussians.opacity_logits.double().sigmoid() * opacity_coefficient(scales, sigma)
     return PlyGaussians(
-        means=gaussians.means,
-        sh_dc=gaussians.sh_dc,
-        sh_rest=gaussians.sh_rest,
-        opacity_logits=opacity.logit(eps=1e-12).float(),
-        log_scales=((scales.square() + sigma[:, None].square()).log() / 2).float(),
-        rotations=gaussians.rotations,
+        means=splats.means,
+        sh_dc=splats.sh_dc,
+        sh_rest=splats.sh_rest,
+        opacity_logits=splats.opacities.double().logit(eps=EDGE).float(),
+        log_scales=splats.scales.log(),
+        rotations=normalize(splats.rotations, dim=1),
     )
+
+
+def to_splats(gaussians: PlyGaussians) -> Splats:
+    """The Gaussians as they are drawn: activated, a 3D filter that came along applied (docs/method.md section 1)."""
+    scales, opacities = gaussians.log_scales.exp(), gaussians.opacity_logits.sigmoid()
+    if gaussians.filter_sigma is not None:
+        opacities = opacities * opacity_coefficient(scales, gaussians.filter_sigma)
+        scales = (scales.square() + gaussians.filter_sigma[:, None].square()).sqrt()
+    return Splats(gaussians.means, scales, gaussians.rotations, opacities, gaussians.sh_dc, gaussians.sh_rest)
 
 
 def _columns(rest: int) -> list[str]:

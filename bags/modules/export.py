@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bags.io.ply import PlyGaussians, bake_filter, write_ply
+import torch
+
+from bags.io.ply import PlyGaussians, from_splats, write_ply
 from bags.modules.gaussians import Gaussians
 
 
+@torch.no_grad()
 def to_ply(path: Path, gaussians: Gaussians) -> None:
     """Write a PLY in the common 3DGS layout, the 3D filter baked into scale and opacity so that any viewer shows it."""
-    arrays = {name: getattr(gaussians, name).detach().cpu() for name in gaussians.PARAMETERS}
-    write_ply(path, bake_filter(PlyGaussians(**arrays, filter_sigma=gaussians.filter_sigma.cpu())))
+    write_ply(path, from_splats(gaussians.splats()))
+
+
+def unfiltered(gaussians: Gaussians) -> PlyGaussians:
+    """The parameters as they are trained, before activation, with the 3D filter beside them."""
+    arrays = {name: getattr(gaussians, name).detach() for name in gaussians.PARAMETERS}
+    return PlyGaussians(**arrays, filter_sigma=gaussians.filter_sigma)

@@ -129,6 +129,7 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("metrics.protocol=best", "metrics.protocol"),
         ("trainer.devices=0", "trainer.devices"),
         ("dataset.images_on=disk", "dataset.images_on"),
+        ("export.formats=[ply,spz]", "must be one of ply, ply_with_filter, compressed_ply, splat"),
     ],
 )
 def test_impossible_values_name_their_key(override: str, needle: str) -> None:

@@ -14,11 +14,13 @@ from lightning import Callback
 
 from bags.cli import config_folder
 from bags.config import register, to_settings
+from bags.datamodules.parsers.colmap_files import read_model
 from bags.errors import BagsError
 from bags.io.images import image_size
+from bags.io.ply import read_ply
 from bags.run_folder import checkpoint
 from bags.settings import Settings
-from bags.tasks import evaluate, render, train
+from bags.tasks import evaluate, export, render, train
 
 TINY = (
     "dataset.synthetic.width=48", "dataset.synthetic.height=32", "dataset.synthetic.train_views=6",
@@ -198,6 +200,24 @@ def test_render_splits(split: str, counts: Sequence[int], finished: Settings, tm
     made = settings.folder / "renders" / "step_20"
     for part, count in zip(("test", "train"), counts, strict=True):
         assert len([p for p in (made / part).glob("*.png") if "_depth" not in p.name]) == count
+
+
+def test_export(finished: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    formats = "[ply,ply_with_filter,compressed_ply,splat]"
+    checkpoint = f"ckpt_path={finished.folder}/checkpoints/last.ckpt"
+    settings = settings_of(tmp_path, f"export.formats={formats}", checkpoint)
+    export.run(settings)
+    made = settings.folder / "export" / "step_40"
+    names = ("point_cloud.ply", "point_cloud_with_filter.ply", "point_cloud.compressed.ply", "point_cloud.splat")
+    said = capsys.readouterr().err
+    for name in names:
+        assert f"{name}  {export.size(made / name)}" in said
+    assert (made / names[0]).read_bytes() == (finished.folder / "point_cloud.ply").read_bytes()
+    parameters = state_of(finished)["state_dict"]
+    kept = read_ply(made / names[1])
+    assert torch.equal(kept.log_scales, parameters["gaussians.log_scales"])
+    assert kept.filter_sigma is not None and torch.equal(kept.filter_sigma, parameters["gaussians.filter_sigma"])
+    assert len(read_model(made / "sparse" / "0").images) == 6
 
 
 def test_mip_splatting_is_the_same_trainer_without_blur(tmp_path: Path) -> None:

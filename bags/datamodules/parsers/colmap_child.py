@@ -68,7 +68,7 @@ def _cameras(model: Any) -> tuple[list[Any], int]:
 def _images(model: Any) -> tuple[list[Any], int]:
     rows, size = [], 8
     for image in model.images.values():
-        pose = image.cam_from_world() if callable(image.cam_from_world) else image.cam_from_world  # as in pycolmap 3.11
+        pose = image.cam_from_world()
         x, y, z, w = pose.rotation.quat
         rows.append((image.image_id, image.name, (w, x, y, z), list(pose.translation), image.camera_id))
         size += 73 + len(image.name.encode()) + 24 * len(image.points2D)
