@@ -23,7 +23,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_every_yaml(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"bags/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
-    assert expected and expected <= names
+    expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "bags").rglob("*.yaml")}
+    assert {"bags/conf/config.yaml", "bags/summary/published.yaml"} <= expected <= names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
 
 

@@ -1,0 +1,55 @@
+"""What runs are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from bags.summary.runs import Run
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that runs are compared by.
+
+    Attributes:
+        name: as shown, with an arrow towards the better.
+        of: its value in a run; None where the run has none.
+        digits: after the point.
+        larger: is better; None: neither is.
+    """
+
+    name: str
+    of: Callable[[Run], float | None]
+    digits: int
+    larger: bool | None
+
+
+def figure(protocol: str, key: str, run: Run) -> float | None:
+    """A metric of one protocol; None where the run was not judged by it."""
+    return run.figures.get(protocol, {}).get(key)
+
+
+def cost(key: str, unit: float, run: Run) -> float | None:
+    """What a run took, in units of ``unit``."""
+    value = run.costs[key]
+    return None if value is None else value / unit
+
+
+def quality(protocol: str) -> list[Quantity]:
+    """The three metrics by ``protocol``."""
+    return [
+        Quantity("PSNR ↑", partial(figure, protocol, "psnr"), 2, True),
+        Quantity("SSIM ↑", partial(figure, protocol, "ssim"), 4, True),
+        Quantity("LPIPS ↓", partial(figure, protocol, "lpips"), 4, False),
+    ]
+
+
+MINUTES = Quantity("minutes ↓", partial(cost, "train_seconds", 60), 1, False)
+COSTS = [
+    MINUTES,
+    Quantity("main memory, GB ↓", partial(cost, "peak_memory_mb", 1e3), 2, False),
+    Quantity("GPU memory, GB ↓", partial(cost, "gpu_memory_mb", 1e3), 2, False),
+    Quantity("Gaussians, thousands", partial(cost, "num_gaussians", 1e3), 1, None),
+]
