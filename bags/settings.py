@@ -108,7 +108,8 @@ class DatasetSettings:
         images_on: where photos are kept while training on a GPU: on the ``device``, on the ``host`` (each copied while
             the step before it runs), or ``auto``: on the device if they fit (docs/parallel.md).
         hold: COLMAP: every ``hold``-th view of the sorted names, from the first, is a test view; null: no held-out
-            split; ``auto``: as an empty file ``hold=N`` in ``root`` says, 8 without one (published: 8).
+            split; ``auto``: as the list ``test.txt`` or an empty file ``hold=N`` in ``root`` says, 8 without either
+            (published: 8).
         resolutions: multi-scale Blender: train and test on ``all`` resolutions or only the ``highest``.
         white_background: composite onto white instead of black.
         mixed_resolution: training views of mixed resolution.

@@ -284,6 +284,42 @@ def test_split_files_that_say_nothing_clear(colmap_scene, files, hold):
         parse_colmap(settings(root, hold=hold))
 
 
+def test_a_list_names_the_test_views(colmap_scene, caplog):
+    root = colmap_scene(names=("cam 1/a.png", "b.png", "c.png"), text=True)
+    (root / "test.txt").write_text("# the sharpest\n\ncam 1/a.png\n c.png \n")
+    scene = parse_colmap(settings(root))
+    assert [view.name for view in scene.train] == ["b.png"]
+    assert [view.name for view in scene.test] == ["c.png", "cam 1_a.png"]
+    assert not caplog.text
+    assert len(parse_colmap(settings(root, hold=None)).train) == 3
+    assert "dataset.hold=None is what counts" in caplog.text
+    (root / "test.txt").write_text("# none\n")
+    assert len(parse_colmap(settings(root)).train) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a.png\nc.jpg\n", r"test\.txt: no photo 'c\.jpg' .*did you mean c\.png\?"),
+        (b"a.png\n\xff\xfe\n", r"test\.txt: cannot be read as text"),
+        (b"a.png\nb.png\nc.png\nd.png\n", r"no training view among 4 photos"),
+    ],
+)
+def test_lists_of_test_views_that_do_not_fit(colmap_scene, content, message):
+    root = colmap_scene()
+    (root / "test.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        parse_colmap(settings(root))
+
+
+def test_a_list_beside_a_number_is_not_clear(colmap_scene):
+    root = colmap_scene()
+    (root / "test.txt").touch()
+    (root / "hold=2").touch()
+    with pytest.raises(DataError, match=r"test\.txt and hold=2: keep one"):
+        parse_colmap(settings(root))
+
+
 def reduced_copies(root, factor, size, names="abcd", colour=(200, 10, 10)):
     (root / f"images_{factor}").mkdir()
     for name in names:

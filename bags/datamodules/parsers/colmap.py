@@ -12,7 +12,7 @@ import torch
 
 from bags.datamodules.parsers.colmap_files import ColmapCamera, ColmapImage, ColmapModel, read_model
 from bags.datamodules.parsers.photos import check_names, find_photo, reduced, scene_folder
-from bags.datamodules.parsers.split import hold_of, split
+from bags.datamodules.parsers.split import split
 from bags.errors import DataError
 from bags.io.images import image_size, read_image
 from bags.ops.geometry import quaternion_to_rotation
@@ -28,7 +28,7 @@ ROUNDING = 2.0  # pixels by which a photo's shape may differ from its camera's: 
 def parse_colmap(settings: DatasetSettings) -> Scene:
     """Read a COLMAP scene; photos are found and measured, not loaded.
 
-    Views are sorted by name and every ``hold``-th, from the first, is a test view (see ``hold_of``). Cameras are those
+    Views are sorted by name; which of them are test views: see ``split``. Cameras are those
     of the photos' own size, whatever size COLMAP worked at; a principal point off the image centre becomes the camera's
     ``offset`` (the published code ignores it). Photos count as stored (EXIF orientation ignored, as COLMAP does).
 
@@ -39,14 +39,13 @@ def parse_colmap(settings: DatasetSettings) -> Scene:
         DataError: something is missing, damaged, distorted or does not fit together; says what and what to do.
     """
     root = scene_folder(settings)
-    hold = hold_of(root, settings.hold)
     model = read_model(_sparse_folder(root))
     views = _views(model, root / settings.images)
     if settings.reduced_images:
         views = reduced(views, sorted(image.name for image in model.images), root / settings.images, settings.factor)
-    train, test = split(views, hold)
+    train, test = split(views, root, settings.hold)
     if not train:
-        raise DataError(f"{root}: no training view among {len(views)} photos with dataset.hold={hold}")
+        raise DataError(f"{root}: no training view among {len(views)} photos with dataset.hold={settings.hold}")
     return Scene(name=root.resolve().name, train=train, test=test, points=_points(model, root))
 
 
