@@ -17,7 +17,8 @@ from bags.config import on_top_of_saved, register, to_settings
 from bags.errors import BagsError, SettingError
 from bags.settings import Settings
 
-TASKS = ("train", "evaluate", "render", "export", "benchmark", "summarize", "gpu_check")
+TASKS = ("train", "evaluate", "render", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check")
+FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=photos unless another is named
 ON_A_RUN = ("evaluate", "render", "export")  # tasks that take a finished run's own settings
 PACKAGE = Path(__file__).resolve().parent
 
@@ -74,6 +75,8 @@ def main() -> None:
     # Before torch loads: its idle threads sleep instead of spinning on the cores that our kernels' threads need.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     register()
+    if any(f"task={task}" in sys.argv for task in FROM_PHOTOS) and not any(a.startswith("scene=") for a in sys.argv):
+        sys.argv.append("scene=photos")
     _run()
 
 

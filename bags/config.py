@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,11 +20,19 @@ from bags.settings import Settings
 
 
 def register() -> None:
-    """Tell Hydra every key with its default (the config ``base``) and ``${folder_name:PATH}``, a path's last part."""
+    """Tell Hydra every key with its default (the config ``base``) and ``${folder_name:PATH}``, a path's last part.
+
+    Of a file (a video), that is without its extension.
+    """
     ConfigStore.instance().store(name="base", node=asdict(Settings()))
-    OmegaConf.register_new_resolver(
-        "folder_name", lambda path: Path(path).resolve().name if path else "run", replace=True
-    )
+    OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
+
+
+def _folder_name(path: str | None) -> str:
+    if not path:
+        return "run"
+    resolved = Path(path).resolve()
+    return resolved.stem if resolved.is_file() else resolved.name
 
 
 def to_settings(cfg: DictConfig) -> Settings:
@@ -56,6 +65,13 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
         if value is not None or OmegaConf.select(merged, key) is not None:
             OmegaConf.update(merged, key, value, merge=False, force_add=True)
     return merged
+
+
+def said() -> set[str]:
+    """Keys and groups that the command line of this process names; none where Hydra does not run."""
+    if not HydraConfig.initialized():
+        return set()
+    return {override.split("=", 1)[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
 
 
 def instantiate(section: dict[str, Any], **extra: Any) -> list[Any]:

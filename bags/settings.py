@@ -618,6 +618,36 @@ class SummarizeSettings:
 
 
 @dataclass(frozen=True)
+class PrepareSettings:
+    """``task=prepare``: a COLMAP scene of photos or a video (docs/your_photos.md).
+
+    Attributes:
+        frames: of a video, so many frames are taken.
+        feature_size: details are looked for on photos whose longer side is at most so many pixels.
+        features: at most so many details a photo; comparing takes time with their square.
+        enough: where the careful settings place less than this part of the photos, tolerant ones are tried too.
+        test_views: hold out so many photos to test on: the sharpest of as many equal runs of them, in the order of
+            their names; null: none, all photos are trained on.
+        threads: CPU threads; null: all.
+    """
+
+    frames: int = 60
+    feature_size: int = 1200
+    features: int = 4096
+    enough: float = 0.9
+    test_views: int | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(3, prepare__frames=self.frames)
+        _at_least(64, prepare__feature_size=self.feature_size, prepare__features=self.features)
+        _need(0 <= self.enough <= 1, "prepare.enough", self.enough, "is a part of the photos: 0 to 1")
+        for key in ("test_views", "threads"):
+            if getattr(self, key) is not None:
+                _at_least(1, **{f"prepare__{key}": getattr(self, key)})
+
+
+@dataclass(frozen=True)
 class PathsSettings:
     """Where things are on this machine: ``data`` is the folder of the scenes' folders (``dataset.root`` may use it)."""
 
@@ -629,11 +659,13 @@ class Settings:
     """A whole run.
 
     Attributes:
-        task: ``train``, ``evaluate``, ``render``, ``export``, ``benchmark``, ``summarize`` or ``gpu_check``.
+        task: ``train``, ``evaluate``, ``render``, ``prepare``, ``reconstruct``, ``export``,
+            ``benchmark``, ``summarize`` or ``gpu_check``.
         scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
         group: what runs that belong together, as those of a sweep, are filed under by ``logger=wandb``; null: in a
             sweep the experiment's name, or else the keys given.
         seed: of every random draw.
+        source: folder of photos or video file that ``task=prepare`` and ``task=reconstruct`` begin with.
         ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one.
         callbacks, logger: ``_target_`` nodes, made by ``bags.config.instantiate``.
     """
@@ -644,6 +676,7 @@ class Settings:
     group: str | None = None
     seed: int = 0
     output_root: str = "outputs"
+    source: str | None = None
     ckpt_path: str | None = None
     paths: PathsSettings = field(default_factory=PathsSettings)
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
@@ -658,6 +691,7 @@ class Settings:
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    prepare: PrepareSettings = field(default_factory=PrepareSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
     summarize: SummarizeSettings = field(default_factory=SummarizeSettings)
     callbacks: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,101 @@
+"""Runs ``mapping_child.py`` at arm's length, and tells what went wrong with whom."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bags.errors import DataError
+from bags.preparation.intake import Photo, Report
+from bags.settings import PrepareSettings
+
+CHILD = Path(__file__).with_name("mapping_child.py")
+FEW_DETAILS = 150  # features; below this a photo hardly finds a partner
+COUNTED_IN = {"finding": "keypoints", "comparing": "two_view_geometries"}  # tables of COLMAP's database
+ADVICE = "photos should overlap by two thirds, taken a step apart (not turning on the spot), of a scene with texture"
+
+
+def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: int, report: Report) -> dict[str, Any]:
+    """Find where every photo was taken; leaves the undistorted photos and the model in ``work/scene/``.
+
+    Args:
+        work: folder of intermediate files; holds ``photos/``.
+        photos: in there.
+        settings: of the preparation.
+        seed: of RANSAC.
+        report: told of the progress.
+
+    Returns:
+        What ``mapping_child.described`` says.
+
+    Raises:
+        DataError: too few photos could be placed, or pycolmap failed.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for photo in photos:
+        groups[photo.camera].append(photo.name)
+    job = {
+        "cameras": list(groups.values()),
+        "features": settings.features,
+        "feature_size": settings.feature_size,
+        "enough": settings.enough,
+        "threads": settings.threads or -1,
+        "seed": seed,
+    }
+    (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    with (work / "log").open("w+", encoding="utf-8", errors="replace") as log:
+        child = subprocess.Popen([sys.executable, str(CHILD), str(work)], stdout=log, stderr=subprocess.STDOUT)
+        try:
+            while child.poll() is None:
+                time.sleep(0.2)
+                _tell(work, report)
+        finally:
+            child.kill()
+            child.wait()
+        log.seek(0)
+        said = log.read().strip().splitlines()
+    if child.returncode:
+        failed = (said or ["no reason given"])[-1]
+        why = f"it crashed: {signal.Signals(-child.returncode).name}" if child.returncode < 0 else failed
+        raise DataError(
+            f"pycolmap could not work on these photos ({why}); try prepare.feature_size=800, or fewer photos"
+        )
+    result: dict[str, Any] = json.loads((work / "result.json").read_text(encoding="utf-8"))
+    placed = sum(photo["placed"] for photo in result["photos"].values())
+    if placed == 0:
+        raise DataError(f"none of the {len(photos)} photos could be placed in space: they share too little; {ADVICE}")
+    return result
+
+
+def why_not(found: dict[str, Any]) -> str:
+    """Why a photo was not placed, in words; ``found`` is its entry of the child's result."""
+    if found["elsewhere"]:
+        return "belongs to another group of photos, which nothing joins to the largest one"
+    if found["details"] < FEW_DETAILS:
+        return f"too few details ({found['details']}): blurred, dark or plain"
+    if found["partners"] == 0:
+        return "shares no details with any other photo"
+    return f"shares details with {found['partners']} other photo(s), too few to place it"
+
+
+def _tell(work: Path, report: Report) -> None:
+    """Pass on how far the child is: counted in its database, or by the photos it has placed."""
+    with contextlib.suppress(OSError, ValueError, sqlite3.Error):
+        what, total = json.loads((work / "progress").read_text(encoding="utf-8").splitlines()[-1])
+        table = COUNTED_IN.get(what.split()[0])
+        done = 0
+        if table:
+            with contextlib.closing(sqlite3.connect(f"file:{work / 'database.db'}?mode=ro", uri=True)) as database:
+                done = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+        elif what.startswith("placing"):
+            done = (work / "placed").stat().st_size
+        report(what, min(done, total), total)

@@ -1,0 +1,193 @@
+"""Places photos in space with pycolmap, in a process of its own: ``python mapping_child.py WORK``.
+
+``WORK/job.json`` says what to do; ``WORK/photos/`` holds the photos. Leaves ``WORK/scene/`` (undistorted photos and the
+model) and ``WORK/result.json``; lines of ``WORK/progress`` tell what is being done. Settings that are not set here are
+COLMAP's own. The second attempt, for what the first does not place, is what users of blurry photos report to help:
+no lens distortion to go astray with, guided matching, fewer matches and smaller triangulation angles allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pycolmap
+
+MODELS = {"careful": "SIMPLE_RADIAL", "tolerant": "SIMPLE_PINHOLE"}
+SMALLEST_MODEL = 3  # photos
+ALL_PAIRS = 150  # so many photos are compared each with each; more only with their neighbours by name
+NEIGHBOURS = 20
+
+
+class Job:
+    """The files of one run, and what ``job.json`` says."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.photos = work / "photos"
+        self.database = work / "database.db"
+        self.said: dict[str, Any] = json.loads((work / "job.json").read_text(encoding="utf-8"))
+        self.names: list[str] = sorted(name for group in self.said["cameras"] for name in group)
+
+    def tell(self, what: str, total: int) -> None:
+        """Say what begins now, and how many of them there are."""
+        with (self.work / "progress").open("a", encoding="utf-8") as file:
+            file.write(json.dumps([what, total]) + "\n")
+
+
+def main(work: Path) -> None:
+    """Try to place all photos, carefully and, where that leaves many out, tolerantly; undistort the better result."""
+    pycolmap.logging.minloglevel = 2  # errors only
+    job = Job(work)
+    pycolmap.set_random_seed(job.said["seed"])
+    extract(job)
+    best: tuple[str, list[Any]] = ("", [])
+    for attempt in MODELS:
+        match(job, attempt)
+        models = place(job, attempt)
+        if models and (not best[1] or models[0].num_reg_images() > best[1][0].num_reg_images()):
+            best = attempt, models
+            (work / "result.json").write_text(json.dumps(described(job, attempt, models)), encoding="utf-8")
+        if models and models[0].num_reg_images() >= job.said["enough"] * len(job.names):
+            break
+    if not best[1]:
+        (work / "result.json").write_text(json.dumps(described(job, attempt, [])), encoding="utf-8")
+        return
+    undistort(job, best[1][0])
+
+
+def extract(job: Job) -> None:
+    """SIFT features that survive blur: affine shapes, pooled over sizes, found on reduced photos."""
+    job.tell("finding details", len(job.names))
+    reader, extraction = pycolmap.ImageReaderOptions(), pycolmap.FeatureExtractionOptions()
+    reader.camera_model = MODELS["careful"]
+    extraction.num_threads = job.said["threads"]
+    extraction.max_image_size = job.said["feature_size"]
+    extraction.sift.max_num_features = job.said["features"]
+    extraction.sift.estimate_affine_shape = True
+    extraction.sift.domain_size_pooling = True
+    for group in job.said["cameras"]:
+        pycolmap.extract_features(
+            job.database,
+            job.photos,
+            image_names=group,
+            camera_mode=pycolmap.CameraMode.SINGLE,
+            reader_options=reader,
+            extraction_options=extraction,
+            device=pycolmap.Device.cpu,
+        )
+
+
+def match(job: Job, attempt: str) -> None:
+    """Compare photos in pairs."""
+    pairs = list(combinations(job.names, 2))
+    if len(job.names) > ALL_PAIRS:
+        place_of = {name: place for place, name in enumerate(job.names)}
+        pairs = [pair for pair in pairs if place_of[pair[1]] - place_of[pair[0]] <= NEIGHBOURS]
+    job.tell("comparing photos" if attempt == "careful" else "comparing photos again, more tolerantly", len(pairs))
+    matching, verification = pycolmap.FeatureMatchingOptions(), pycolmap.TwoViewGeometryOptions()
+    matching.num_threads = job.said["threads"]
+    if attempt == "tolerant":
+        matching.guided_matching = True
+        verification.min_num_inliers = 10
+        with pycolmap.Database.open(str(job.database)) as database:
+            database.clear_matches()
+            database.clear_two_view_geometries()
+    listed = job.work / "pairs.txt"
+    listed.write_text("".join(f"{first} {second}\n" for first, second in pairs), encoding="utf-8")
+    pairing = pycolmap.ImportedPairingOptions()
+    pairing.match_list_path = str(listed)
+    pycolmap.match_image_pairs(
+        job.database,
+        matching_options=matching,
+        pairing_options=pairing,
+        verification_options=verification,
+        device=pycolmap.Device.cpu,
+    )
+
+
+def place(job: Job, attempt: str) -> list[Any]:
+    """Models found, the largest first."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.num_threads = job.said["threads"]
+    options.random_seed = job.said["seed"]
+    options.min_model_size = SMALLEST_MODEL
+    if attempt == "tolerant":
+        options.min_num_matches = 10
+        options.mapper.init_min_num_inliers = 40
+        options.mapper.init_min_tri_angle = 5.0
+        options.mapper.abs_pose_min_num_inliers = 15
+        options.mapper.abs_pose_min_inlier_ratio = 0.15
+        options.mapper.filter_min_tri_angle = 1.0
+        options.triangulation.min_angle = 1.0
+        with pycolmap.Database.open(str(job.database)) as database:
+            for camera in database.read_all_cameras():
+                focal = camera.mean_focal_length()
+                plain = pycolmap.Camera.create_from_model_name(
+                    camera.camera_id, MODELS[attempt], focal, camera.width, camera.height
+                )
+                plain.has_prior_focal_length = camera.has_prior_focal_length
+                database.update_camera(plain)
+    out = job.work / attempt
+    out.mkdir()
+    job.tell("placing photos", len(job.names))
+    placed = job.work / "placed"
+
+    def count() -> None:
+        with placed.open("a") as file:
+            file.write(".")
+
+    placed.write_text("..")
+    models = pycolmap.incremental_mapping(job.database, job.photos, out, options, next_image_callback=count)
+    return sorted(models.values(), key=lambda model: -model.num_reg_images())
+
+
+def described(job: Job, attempt: str, models: list[Any]) -> dict[str, Any]:
+    """What the report needs to know of the model and of every photo."""
+    groups = [{image.name: image for image in model.images.values() if image.has_pose} for model in models]
+    placed, elsewhere = (groups[0] if groups else {}), {name for group in groups[1:] for name in group}
+    photos = {}
+    with pycolmap.Database.open(str(job.database)) as database:
+        images = database.read_all_images()
+        partners = {image.image_id: 0 for image in images}
+        for pair, geometry in zip(*database.read_two_view_geometries(), strict=True):
+            if len(geometry.inlier_matches):
+                for number in pycolmap.pair_id_to_image_pair(pair):
+                    partners[number] += 1
+        for image in images:
+            photos[image.name] = {
+                "placed": image.name in placed,
+                "elsewhere": image.name in elsewhere,
+                "details": database.num_keypoints_for_image(image.image_id),
+                "partners": partners[image.image_id],
+                "points": placed[image.name].num_points3D if image.name in placed else 0,
+            }
+    best = models[0] if models else None
+    return {
+        "attempt": attempt,
+        "photos": photos,
+        "points": best.num_points3D() if best else 0,
+        "error": best.compute_mean_reprojection_error() if best else None,
+        "cameras": [
+            {"model": c.model.name, "width": c.width, "height": c.height, "focal": c.mean_focal_length(),
+             "focal_from_exif": c.has_prior_focal_length}
+            for c in (best.cameras.values() if best else ())
+        ],
+        "pycolmap": pycolmap.__version__,
+    }  # fmt: skip
+
+
+def undistort(job: Job, model: Any) -> None:
+    """Write the photos of ``model`` as a pinhole camera would have taken them, and the model that goes with them."""
+    job.tell("undistorting photos", model.num_reg_images())
+    chosen, flat = job.work / "chosen", job.work / "scene"
+    chosen.mkdir()
+    model.write_binary(str(chosen))
+    pycolmap.undistort_images(flat, chosen, job.photos, jpeg_quality=95, num_threads=job.said["threads"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,179 @@
+"""From photos or a video to a scene folder, whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bags.errors import DataError, SettingError
+from bags.preparation import mapping, video
+from bags.preparation.intake import VIDEO_SUFFIXES, Dropped, Photo, Report, take_in
+from bags.settings import PrepareSettings
+
+FEWEST = 3  # photos
+RECORD = "prepare.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scene that was made: where it is, and what ``prepare.json`` says of it."""
+
+    root: Path
+    record: dict[str, Any]
+
+
+def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, report: Report) -> Prepared:
+    """Make the COLMAP scene ``root`` of the photos, or the video, ``source``.
+
+    The scene is made in a hidden folder beside and takes its place in one step; until then, and where anything fails,
+    what was there stays. It holds ``images/``, ``sparse/0/``, ``test.txt`` and ``prepare.json``.
+
+    Args:
+        source: a folder of photos or a video file.
+        root: of the scene; replaced where it was made by this function.
+        settings: of the preparation.
+        seed: of every random draw.
+        report: told of the progress.
+
+    Raises:
+        DataError: there are too few usable photos, they do not hang together, or ``root`` is not ours to replace.
+    """
+    begun = time.perf_counter()
+    _check_places(source, root)
+    with _beside(root) as work:
+        photos, dropped = _take(source, work, settings, report)
+        if len(photos) < FEWEST:
+            raise DataError(
+                f"{source}: {len(photos)} usable photo(s), at least {FEWEST} are needed, 20 to 60 are good"
+                + _told(dropped)
+            )
+        held_out(photos, settings.test_views)  # a number that cannot be is told before the long work
+        found = mapping.place(work, photos, settings, seed, report)
+        scene = work / "scene"
+        _tidy(scene)
+        placed = [photo for photo in photos if found["photos"][photo.name]["placed"]]
+        tests = held_out(placed, settings.test_views)
+        note = "# Test views: held out of training. One photo's name a line; none: all photos are trained on.\n"
+        (scene / "test.txt").write_text(note + "".join(f"{name}\n" for name in tests), encoding="utf-8")
+        record = _record(source, photos, dropped, found, tests, time.perf_counter() - begun)
+        (scene / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _replace(scene, root, work)
+    return Prepared(root, record)
+
+
+def held_out(photos: Sequence[Photo], count: int | None) -> list[str]:
+    """Names of the sharpest photo of each of ``count`` equal runs of ``photos`` in the order of their names.
+
+    Raises:
+        SettingError: fewer photos would be left to train on than are held out.
+    """
+    if not count:
+        return []
+    ordered = sorted(photos, key=lambda photo: photo.name)
+    if 2 * count > len(ordered):
+        raise SettingError("prepare.test_views", count, f"of {len(ordered)} photos at most half can be held out")
+    ends = [round(len(ordered) * part / count) for part in range(count + 1)]
+    runs = [ordered[begin:end] for begin, end in itertools.pairwise(ends)]
+    return [max(run, key=lambda photo: photo.sharpness).name for run in runs]
+
+
+def _check_places(source: Path, root: Path) -> None:
+    if not source.exists():
+        raise DataError(f"{source}: no such folder or file; source= takes a folder of photos or a video")
+    if root.exists() and not (root / RECORD).is_file() and (not root.is_dir() or any(root.iterdir())):
+        raise DataError(
+            f"{root}: holds something else already; say where the scene goes with dataset.root=<a new folder>"
+        )
+    inside = source.resolve()
+    if (
+        root.resolve() == inside
+        or root.resolve() in inside.parents
+        or (source.is_dir() and inside in root.resolve().parents)
+    ):
+        raise DataError(f"{root}: the scene and the photos need folders of their own; set dataset.root to another one")
+
+
+def _take(source: Path, work: Path, settings: PrepareSettings, report: Report) -> tuple[list[Photo], list[Dropped]]:
+    into = work / "photos"
+    into.mkdir()
+    if source.is_dir():
+        return take_in(source, into, report)
+    if source.suffix.lower() not in VIDEO_SUFFIXES:
+        raise DataError(f"{source}: neither a folder nor a video ({', '.join(VIDEO_SUFFIXES)})")
+    return video.take_frames(source, into, settings.frames, report), []
+
+
+def _told(dropped: Sequence[Dropped]) -> str:
+    some = "; ".join(f"{item.source}: {item.reason}" for item in dropped[:5])
+    return f" ({some}{'; ...' if len(dropped) > 5 else ''})" if dropped else ""
+
+
+@contextmanager
+def _beside(root: Path) -> Iterator[Path]:
+    """A working folder beside ``root``, gone at the end."""
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {root.parent}: {error.strerror}; set dataset.root to another place"
+        ) from error
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _tidy(scene: Path) -> None:
+    """Make of what pycolmap wrote the layout of a scene."""
+    model = scene / "sparse"
+    model.rename(scene / "0")
+    model.mkdir()
+    (scene / "0").rename(model / "0")
+    for path in scene.iterdir():  # what is meant for COLMAP's dense reconstruction
+        if path.name not in ("images", "sparse"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _replace(scene: Path, root: Path, work: Path) -> None:
+    if root.exists():
+        os.rename(root, work / "before")
+    os.rename(scene, root)
+
+
+def _record(
+    source: Path,
+    photos: Sequence[Photo],
+    dropped: Sequence[Dropped],
+    found: dict[str, Any],
+    tests: Sequence[str],
+    seconds: float,
+) -> dict[str, Any]:
+    rows = []
+    for photo in photos:
+        state = found["photos"][photo.name]
+        row = {"name": photo.name, "source": photo.source, "width": photo.width, "height": photo.height}
+        row |= {"sharpness": round(photo.sharpness, 4), "placed": state["placed"], "points": state["points"]}
+        rows.append(row if state["placed"] else row | {"reason": mapping.why_not(state)})
+    return {
+        "source": str(source),
+        "photos": rows,
+        "placed": sum(row["placed"] for row in rows),
+        "not_used": [{"file": item.source, "reason": item.reason} for item in dropped],
+        "points": found["points"],
+        "reprojection_error_px": round(found["error"], 4),
+        "attempt": found["attempt"],
+        "cameras": found["cameras"],
+        "test_views": list(tests),
+        "seconds": round(seconds, 1),
+        "pycolmap": found["pycolmap"],
+    }

@@ -1,0 +1,97 @@
+"""``task=prepare``: a COLMAP scene of a folder of photos or a video (docs/your_photos.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bags.errors import SettingError
+from bags.preparation.scene import Prepared, prepare
+from bags.settings import Settings
+from bags.tasks.setup import quiet_logs
+
+
+def run(settings: Settings) -> None:
+    """Prepare ``source``, show the report and say how to go on."""
+    root = prepared(settings).root
+    Console().print(f"train on it: python run.py scene=own dataset.root={root}", highlight=False)
+
+
+def prepared(settings: Settings) -> Prepared:
+    """Make the scene ``dataset.root`` of ``source``, with progress and a report on the console.
+
+    Raises:
+        SettingError: no ``source`` or no ``dataset.root``.
+        DataError: no scene can be made of it.
+    """
+    if not settings.source:
+        raise SettingError("source", settings.source, "give a folder of photos or a video: source=/path/to/photos")
+    if not settings.dataset.root:
+        raise SettingError("dataset.root", settings.dataset.root, "say where the scene goes")
+    quiet_logs()
+    with Bars(hidden=not settings.trainer.progress) as bars:
+        scene = prepare(Path(settings.source), Path(settings.dataset.root), settings.prepare, settings.seed, bars.show)
+    report(scene)
+    return scene
+
+
+class Bars:
+    """Progress bars, one for each thing that is done, in the order in which they begin."""
+
+    def __init__(self, hidden: bool) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        self.progress = Progress(*columns, console=Console(stderr=True), disable=hidden)
+        self.tasks: list[tuple[str, TaskID]] = []
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._finish()
+        self.progress.stop()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` of ``what`` are done; a new ``what`` finishes the one before."""
+        if not self.tasks or self.tasks[-1][0] != what:
+            self._finish()
+            self.tasks.append((what, self.progress.add_task(what, total=total)))
+        self.progress.update(self.tasks[-1][1], completed=done, total=total)
+
+    def _finish(self) -> None:
+        if self.tasks:
+            before = self.tasks[-1][1]
+            self.progress.update(before, completed=self.progress.tasks[before].total)
+            self.progress.stop_task(before)
+
+
+def report(scene: Prepared) -> None:
+    """Print what became of every photo, and the scene's figures."""
+    record, console = scene.record, Console()
+    table = Table(title=f"{scene.root}", title_justify="left")
+    table.add_column("photo")
+    table.add_column("sharpness", justify="right")
+    table.add_column("points", justify="right")
+    table.add_column("")
+    for row in record["photos"]:
+        said = "test view" if row["name"] in record["test_views"] else row.get("reason", "")
+        table.add_row(row["source"], f"{row['sharpness']:.2f}", str(row["points"]) if row["placed"] else "-", said)
+    for item in record["not_used"]:
+        table.add_row(item["file"], "-", "-", f"not used: {item['reason']}")
+    console.print(table)
+    console.print(summary(record), highlight=False)
+
+
+def summary(record: dict[str, Any]) -> str:
+    """One line of figures."""
+    tolerant = ", tolerant settings" if record["attempt"] == "tolerant" else ""
+    return (
+        f"{record['placed']} of {len(record['photos'])} photos placed, {record['points']:,} points,"
+        f" {record['reprojection_error_px']:.2f} px mean reprojection error, {len(record['cameras'])} camera(s),"
+        f" {record['seconds']:.0f} s{tolerant}"
+    )

@@ -1,0 +1,58 @@
+"""``task=reconstruct``: from photos or a video to a scene that can be looked at, in one go (docs/your_photos.md)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bags.config import said
+from bags.preparation.choices import choose
+from bags.settings import Settings
+from bags.tasks import train
+from bags.tasks.device import choose_device
+from bags.tasks.prepare import prepared
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Prepare ``source``, choose settings for it, train, and list what has become of it.
+
+    What the command line says is kept; with ``experiment=`` nothing is chosen.
+    """
+    device = choose_device(settings).type  # what cannot be is told before the long work
+    record = prepared(settings).record
+    placed = [row for row in record["photos"] if row["placed"]]
+    sizes, sharpness = [(row["width"], row["height"]) for row in placed], [row["sharpness"] for row in placed]
+    stated = said()
+    chosen = {} if "experiment" in stated else choose(sizes, sharpness, device)
+    chosen = {key: value for key, value in chosen.items() if not any(f"{key}.".startswith(f"{s}.") for s in stated)}
+    log.info("settings chosen for these photos: %s", ", ".join(f"{k}={v}" for k, v in chosen.items()) or "none")
+    settings = replace(with_values(settings, chosen), task="train")
+    train.run(settings)
+    list_files(settings.folder)
+
+
+def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
+    """``settings`` (a dataclass of sections) with the values of some dotted keys replaced."""
+    for key, value in values.items():
+        name, _, rest = key.partition(".")
+        inner = with_values(getattr(settings, name), {rest: value}) if rest else value
+        settings = replace(settings, **{name: inner})
+    return settings
+
+
+def list_files(folder: Path) -> None:
+    """Print what a run has left: files with their size, folders with their number of files."""
+    console = Console()
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            size = f"{sum(file.is_file() for file in path.rglob('*'))} files"
+        else:
+            size = f"{path.stat().st_size / 1e6:.1f} MB"
+        console.print(f"{path}{'/' if path.is_dir() else ''}  {size}", highlight=False, soft_wrap=True)
