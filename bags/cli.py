@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import hydra
@@ -15,7 +16,9 @@ from omegaconf import DictConfig
 
 from bags.config import on_top_of_saved, register, to_settings
 from bags.errors import BagsError, SettingError
+from bags.run_folder import psnr
 from bags.settings import Settings
+from bags.sweeps.naming import as_job_of_sweep
 
 TASKS = ("train", "evaluate", "render", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check")
 FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=photos unless another is named
@@ -30,28 +33,41 @@ def config_folder() -> str:
 
 
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")
-def _run(cfg: DictConfig) -> None:
+def _run(cfg: DictConfig) -> float | None:
+    """One run, or one job of a sweep in this process.
+
+    Returns:
+        The PSNR on the test views, for sweepers that look for the best; NaN where there is none; None: it failed. The
+        other jobs of a sweep go on, and the sweep tells in the end (``bags.sweeps.report``).
+    """
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         settings = _settings(cfg)
         logging.captureWarnings(True)
         # Imported only now: a mistake in the settings is told before torch and lightning load.
         importlib.import_module(f"bags.tasks.{settings.task}").run(settings)
+        return psnr(settings)
     except BagsError as error:
         print(f"error: {error}", file=sys.stderr)
+    except Exception:
+        if not sweep:
+            raise
+        traceback.print_exc()
+    if not sweep:
         sys.exit(1)
+    return None
 
 
 def _settings(cfg: DictConfig) -> Settings:
     """Checked settings of this job; those of a finished run underneath, where the task works on one."""
     hydra_cfg = HydraConfig.get()
     overrides = list(hydra_cfg.overrides.task)
-    if hydra_cfg.mode == RunMode.MULTIRUN and cfg.trainer.devices > 1:
-        raise SettingError("trainer.devices", cfg.trainer.devices, "a sweep (-m) runs one process at a time: use 1")
-    if hydra_cfg.mode == RunMode.MULTIRUN and not any(override.startswith("name=") for override in overrides):
-        # Else the jobs would share one folder. The number is that of the job within the sweep.
-        cfg.name = f"{cfg.name}-seed{cfg.seed}-job{hydra_cfg.job.num}"
-    if hydra_cfg.mode == RunMode.MULTIRUN and cfg.group is None:
-        cfg.group = group_of(hydra_cfg.runtime.choices["experiment"], overrides)
+    if hydra_cfg.mode == RunMode.MULTIRUN:
+        if cfg.trainer.devices > 1:
+            remedy = "jobs of a sweep in one process cannot have several: use cluster=local or cluster=slurm"
+            raise SettingError("trainer.devices", cfg.trainer.devices, remedy)
+        cfg = as_job_of_sweep(cfg, hydra_cfg)
+        print(f"job {hydra_cfg.job.num}: {cfg.name}", file=sys.stderr)
     if cfg.task == "summarize" and not any(override.startswith("name=") for override in overrides):
         cfg.name = "summary"  # no run's folder
     if cfg.task not in TASKS:
@@ -60,14 +76,10 @@ def _settings(cfg: DictConfig) -> Settings:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
         if not saved.is_file():
             raise BagsError(f"no run in {saved.parent}: train it first, or say which one with name= or output_root=")
+        checkpoint = cfg.ckpt_path  # what the training went on from is nothing to draw from
         cfg = on_top_of_saved(cfg, saved, overrides)
+        cfg.ckpt_path = checkpoint
     return to_settings(cfg)
-
-
-def group_of(experiment: str, overrides: list[str]) -> str:
-    """Name of a sweep, the same for all its jobs and when it is started again."""
-    keys = sorted({override.split("=", 1)[0].lstrip("+~") for override in overrides})
-    return experiment if experiment != "none" else ",".join(keys)[:100]
 
 
 def main() -> None:

@@ -666,7 +666,9 @@ class Settings:
             sweep the experiment's name, or else the keys given.
         seed: of every random draw.
         source: folder of photos or video file that ``task=prepare`` and ``task=reconstruct`` begin with.
-        ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one.
+        ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one. ``auto``
+            (what a sweep's jobs use) takes a run of this very configuration up where it was left, does nothing where
+            that is finished, and trains anew where there is none.
         callbacks, logger: ``_target_`` nodes, made by ``bags.config.instantiate``.
     """
 

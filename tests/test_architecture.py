@@ -31,10 +31,14 @@ ALLOWED = {
     "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE,
+    "sweeps": BASE | {"config", "run_folder", "tasks"},
     "tasks": None,  # anything but the command line
     "cli": None,
 }
-FRAMEWORKS = {"hydra": {"cli", "config"}, "lightning": {"modules", "datamodules", "callbacks", "dashboards", "tasks"}}
+FRAMEWORKS = {
+    "hydra": {"cli", "config", "sweeps"},
+    "lightning": {"modules", "datamodules", "callbacks", "dashboards", "tasks"},
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -18,15 +18,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Checkpoint(StepCallback):
     """Writes ``last.ckpt`` and ``step_N.ckpt`` into the run's ``checkpoints`` folder.
 
-    A first Ctrl-C (or SIGTERM) lets the step finish, writes ``last.ckpt`` and stops; a second one stops at once. A
+    A first Ctrl-C (or SIGTERM) lets the step finish, writes ``last.ckpt`` and stops; a second Ctrl-C stops at once. A
     signal to one of several processes stops all of them after the same step.
 
     Attributes:
         stopped: did a signal end the run early?
+        signal: which one, where this process had it.
     """
 
     def __init__(self) -> None:
         self.stopped = False
+        self.signal = signal.SIGTERM
         self._asked = False
         self._handlers: dict[int, Any] = {}
 
@@ -39,9 +41,11 @@ class Checkpoint(StepCallback):
                 return
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:  # not ``stopped``: another process may have had the same Ctrl-C a moment earlier
+        if not self._asked:  # not ``stopped``: another process may have had the same Ctrl-C a moment earlier
+            self._asked = self.stopped = True
+            self.signal = signal.Signals(number)
+        elif number == signal.SIGINT:  # whereas a SIGTERM may well come twice: a scheduler's, and its launcher's
             raise KeyboardInterrupt
-        self._asked = self.stopped = True
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Write what is due."""

@@ -39,7 +39,7 @@ def quiet_logs() -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False)
     level = logging.INFO if is_first_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "numba", "PIL", "py.warnings"):
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "numba", "PIL", "hydra", "py.warnings"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
+from pathlib import Path
 
 import torch
 from lightning import Trainer
+from lightning.fabric.plugins.environments import LightningEnvironment
 
 from bags.callbacks import Checkpoint
 from bags.config import instantiate
 from bags.dashboards import close, log_settings
-from bags.run_folder import begin, checkpoint
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.modules.bags_module import BagsModule
+from bags.run_folder import begin, checkpoint, finished, owned
 from bags.settings import Settings, TrainerSettings
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
 from bags.tasks.device import choose_device
@@ -23,11 +28,27 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Train ``settings``; at the end write metrics and pictures and print the table."""
+    """Train ``settings``; at the end write metrics and pictures and print the table.
+
+    Raises:
+        SystemExit: a signal stopped the training; with 128 + its number, as shells have it.
+    """
+    if settings.ckpt_path == "auto" and finished(settings):
+        print(f"{settings.name} is finished", file=sys.stderr)
+        return
     resumed = checkpoint(settings)
     datamodule, module = build(settings)
-    if is_first_process() and (aside := begin(settings)):
-        log.info("the earlier run of this name is now %s", aside)
+    if not is_first_process():
+        learn(settings, datamodule, module, resumed)
+        return
+    with owned(settings):
+        if aside := begin(settings):
+            log.info("the earlier run of this name is now %s", aside)
+        learn(settings, datamodule, module, resumed)
+
+
+def learn(settings: Settings, datamodule: SceneDataModule, module: BagsModule, resumed: Path | None) -> None:
+    """Fit and judge, from the start or from the checkpoint ``resumed``."""
     trainer = make_trainer(settings)
     status = "failed"
     try:
@@ -43,6 +64,8 @@ def run(settings: Settings) -> None:
         status = "success"
     finally:
         close(trainer.loggers, status)
+    if stopper is not None and stopper.stopped:
+        sys.exit(128 + stopper.signal)
 
 
 def make_trainer(settings: Settings) -> Trainer:
@@ -56,7 +79,8 @@ def make_trainer(settings: Settings) -> Trainer:
         max_epochs=1,
         callbacks=instantiate(settings.callbacks),
         logger=instantiate(settings.logger) or False,
-        plugins=[AtomicCheckpointIO()],
+        # Lightning's own environment also in a Slurm job, where it would start to requeue: docs/clusters.md.
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         default_root_dir=settings.folder,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from bags.cli import config_folder, group_of
+from bags.cli import config_folder
 from bags.config import register, to_settings
 from bags.errors import SettingError
 from bags.settings import Settings
+from bags.sweeps.naming import group_of
 
 CONF = Path(config_folder())
 OPTIONS = sorted(f"{path.parent.relative_to(CONF)}={path.stem}" for path in CONF.rglob("*.yaml") if path.parent != CONF)

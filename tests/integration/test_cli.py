@@ -25,8 +25,8 @@ def bags(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
 def test_sweep_gives_every_job_its_folder_and_evaluate_needs_only_the_name(tmp_path: Path) -> None:
     sweep = bags(tmp_path, "-m", *TINY, "schedule.steps=6", "seed=1,2", "group=halves")
     assert sweep.returncode == 0, sweep.stderr
-    folders = sorted(path.name for path in (tmp_path / "outputs").iterdir())
-    assert folders == ["demo-seed1-job0", "demo-seed2-job1", "multirun.yaml"]
+    folders = sorted(path.name for path in (tmp_path / "outputs").iterdir() if not path.name.startswith("."))
+    assert folders == ["demo-seed1", "demo-seed2", "multirun.yaml"]
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     configs = [yaml.safe_load((tmp_path / "outputs" / name / "config.yaml").read_text()) for name in folders[:2]]
     assert [config["group"] for config in configs] == ["halves", "halves"]
@@ -61,6 +61,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
+    assert process.returncode == 128 + signal.SIGINT
     assert "ckpt_path=last" in " ".join(said.split()), said
     assert (tmp_path / "outputs/demo/checkpoints/last.ckpt").is_file()
     assert not (tmp_path / "outputs/demo/metrics.json").exists()

@@ -83,7 +83,8 @@ def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.Monk
                 "instantiate",
                 lambda section: [*([StopAt(stop_at)] if section is settings.callbacks else []), *made(section)],
             )
-            train.run(settings)
+            with pytest.raises(SystemExit):
+                train.run(settings)
     else:
         train.run(settings)
 
@@ -266,7 +267,7 @@ def test_an_earlier_run_is_set_aside_not_overwritten(tmp_path: Path) -> None:
     run(settings)
     (settings.folder / "notes.txt").write_text("mine")
     run(settings)
-    others = [path for path in tmp_path.iterdir() if path != settings.folder]
+    others = [path for path in tmp_path.iterdir() if path.is_dir() and path != settings.folder]
     assert len(others) == 1 and (others[0] / "notes.txt").read_text() == "mine"
     assert (others[0] / "metrics.json").is_file()
 

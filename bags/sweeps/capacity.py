@@ -1,0 +1,56 @@
+"""How many jobs of a sweep this machine takes at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from bags.settings import Settings
+from bags.tasks.device import choose_device
+
+
+def places(settings: Settings, cores: int, memory_gb: float, limit: int | None = None) -> list[dict[str, str]]:
+    """One entry a job that may run at the same time: what its environment needs to keep out of the others' way.
+
+    On CUDA devices: as many jobs as there are devices for (``trainer.devices`` each), every one seeing only its own.
+    On the CPU: one job for every ``cores`` cores that this process may use. Either way no more than the free memory
+    holds, no more than ``limit``, and at least one.
+
+    Args:
+        settings: of a job.
+        cores: CPU cores of a job on the CPU.
+        memory_gb: main memory of a job.
+        limit: most jobs at once; None: no limit of its own.
+    """
+    if choose_device(settings).type == "cuda":
+        n = settings.trainer.devices
+        devices = visible_devices()
+        found = [{"CUDA_VISIBLE_DEVICES": ",".join(devices[i : i + n])} for i in range(0, len(devices) - n + 1, n)]
+    else:
+        found = [
+            {"OMP_NUM_THREADS": str(cores)} for _ in range(available_cores() // (cores * settings.trainer.devices))
+        ]
+    most = min(int(available_memory_gb() // memory_gb), len(found) if limit is None else limit)
+    return found[: max(1, most)] or [{}]
+
+
+def visible_devices() -> list[str]:
+    """The CUDA devices that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return chosen.split(",") if chosen else [str(i) for i in range(torch.cuda.device_count())]
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory_gb() -> float:
+    """Memory that is free now; where the system does not say, all of it."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) / 1e6
+    except (OSError, KeyError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
