@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -18,11 +19,13 @@ from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
 from bags.modules.metrics import PROTOCOLS, ImageMetrics, mean_metrics
 from bags.ops.psnr import psnr
+from bags.ops.sharpness import laplacian_variance
 from bags.pictures import view_pictures
 from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
 OVERVIEW_ROWS = 4
+STREAK = 3.0  # pixels of motion below which its direction is not judged
 
 
 def stem(name: str) -> str:
@@ -75,9 +78,10 @@ def describe_training_views(
         limit: pictures of at most this many views, spread over the list; None: of all.
 
     Returns:
-        ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo and, with a blur model,
-        ``mask`` and ``spread`` (see ``BlurEstimate``); where the true blur is known also ``true_blur`` (its
-        attributes), and in ``blur_rank_correlation`` Spearman's correlation of ``spread`` with the true amount.
+        ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, ``sharpness`` of the photo
+        and of the sharp render (``laplacian_variance``) and, with a blur model, what ``BlurEstimate`` says and the
+        view's ``rank`` by quality, 1 the least blurred; where the true blur is known also ``true_blur`` (its
+        attributes), and how well the estimates agree with it (``agreement``).
     """
     phase = module.schedule.at(module.schedule.total)
     views = datamodule.scene.train
@@ -86,20 +90,42 @@ def describe_training_views(
     for batch in datamodule.train_views_dataloader():
         batch = batch.to(module.device)
         output = module.explain_whole(batch, phase)
-        entry: dict[str, Any] = {"name": batch.name, "psnr": psnr(output.prediction.clamp(0, 1), batch.image)}
+        entry: dict[str, Any] = {
+            "name": batch.name,
+            "psnr": psnr(output.prediction.clamp(0, 1), batch.image),
+            "sharpness": [laplacian_variance(picture) for picture in (batch.image, output.sharp.clamp(0, 1))],
+        }
         if output.proposal is not None:
-            entry |= asdict(estimate_blur(output.proposal, output.sharp))
+            entry |= asdict(estimate_blur(output.proposal, output.sharp, output.depth))
         if (truth := views[batch.index].blur) is not None:
             entry["true_blur"] = asdict(truth)
         described.append(entry)
         if folder is not None and batch.index in chosen:
-            for kind, picture in view_pictures(output).items():
+            pictures = {**view_pictures(output), "depth": depth_picture(output.depth, output.alpha)}
+            for kind, picture in pictures.items():
                 write_png(folder / kind / f"{stem(batch.name)}.png", picture)
     if folder is not None and module.bpn is not None:
         write_png(
             folder.parent / "overview.png", overview(module, datamodule, [entry["spread"] for entry in described])
         )
-    return {"train_views": described, **rank_correlation(described)}
+    if module.bpn is not None:
+        for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
+            entry["rank"] = rank
+    return {"train_views": described, **agreement(described)}
+
+
+def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of ``views.csv`` (docs/report.md): ``train_views``, the best view first; None where nothing is known."""
+    rows = []
+    for entry in sorted(described, key=lambda entry: entry.get("rank", 0)):
+        truth = entry.get("true_blur", {})
+        row = {"rank": entry.get("rank"), "name": entry["name"], "kind": entry.get("kind")}
+        row |= {"amount": entry.get("spread")} | {key: entry.get(key) for key in ("length", "direction", "radius")}
+        row |= {"mask": entry.get("mask"), "psnr": entry["psnr"]}
+        row |= dict(zip(("sharpness_photo", "sharpness_render"), entry["sharpness"], strict=True))
+        row |= {f"true_{key}": truth.get(key) for key in ("kind", "amount", "length", "direction")}
+        rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
+    return rows
 
 
 def overview(module: BagsModule, datamodule: SceneDataModule, spreads: Sequence[float]) -> Tensor:
@@ -115,14 +141,29 @@ def overview(module: BagsModule, datamodule: SceneDataModule, spreads: Sequence[
     return tile(images, columns=len(images) // len(worst), labels=labels)
 
 
-def rank_correlation(described: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Spearman's correlation of the estimated with the true blur, where the truth is known and not all the same."""
+def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """How well the estimates agree with the true blur, where that is known.
+
+    Returns:
+        ``blur_rank_correlation``: Spearman's, of ``spread`` with the true amount, where that is not all the same;
+        ``blur_kind_share``: of the views whose kind is right; ``blur_direction_error``: median in degrees over the
+        views whose streak is longer than ``STREAK`` pixels, where there are any.
+    """
     if not all("true_blur" in entry and "spread" in entry for entry in described):
         return {}
-    truths = [entry["true_blur"]["amount"] for entry in described]
-    if len(set(truths)) < 2:
-        return {}
-    return {"blur_rank_correlation": float(spearmanr(truths, [entry["spread"] for entry in described]).statistic)}
+    pairs = [(entry, entry["true_blur"]) for entry in described]
+    found = {"blur_kind_share": sum(entry["kind"] == truth["kind"] for entry, truth in pairs) / len(pairs)}
+    if len({truth["amount"] for _, truth in pairs}) > 1:
+        spreads, amounts = zip(*((entry["spread"], truth["amount"]) for entry, truth in pairs), strict=True)
+        found["blur_rank_correlation"] = float(spearmanr(amounts, spreads).statistic)
+    turns = [
+        abs((entry["direction"] - truth["direction"] + 90) % 180 - 90)
+        for entry, truth in pairs
+        if truth["length"] > STREAK
+    ]
+    if turns:
+        found["blur_direction_error"] = median(turns)
+    return found
 
 
 def spread_out(count: int, limit: int) -> set[int]:

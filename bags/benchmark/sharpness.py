@@ -20,10 +20,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.nn.functional import conv2d, interpolate
+from torch.nn.functional import interpolate
 
 from bags.io.images import read_image
 from bags.ops.psnr import psnr
+from bags.ops.sharpness import laplacian_variance
 
 FACTORS = (4, 8, 16)
 
@@ -48,12 +49,6 @@ def detail(render: Tensor, photo: Tensor, factor: float) -> Detail:
     ours, true = fine(render, factor), fine(photo, factor)
     both, own, whole = (float((a * b).sum()) for a, b in ((ours, true), (ours, ours), (true, true)))
     return Detail(both / max(whole, 1e-12), both / max((own * whole) ** 0.5, 1e-12))
-
-
-def laplacian_variance(image: Tensor) -> float:
-    """Variance of the Laplacian of the grey image, on values from 0 to 255 as is the custom."""
-    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
-    return float(conv2d(255 * image.mean(dim=0)[None, None], kernel[None, None]).var())
 
 
 def _read(path: Path, like: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from bags.callbacks.checkpoint import Checkpoint
 from bags.callbacks.densify import Densify
 from bags.callbacks.filter3d import Filter3D
+from bags.callbacks.history import History
 from bags.callbacks.image_logging import ImageLogging
 from bags.callbacks.opacity_reset import OpacityReset
 from bags.callbacks.ply_export import PlyExport
@@ -18,6 +19,7 @@ __all__ = [
     "Checkpoint",
     "Densify",
     "Filter3D",
+    "History",
     "ImageLogging",
     "OpacityReset",
     "PlyExport",

@@ -29,7 +29,7 @@ class Explanation:
 
     Attributes:
         batch: the view.
-        sharp: (3, H, W) sharp render; depth: (H, W).
+        sharp: (3, H, W) sharp render; depth, alpha: (H, W), its (``RenderOutput``).
         prediction: (3, H, W) what is compared with the photo.
         proposal: the Blur Proposal Network's, or None where blur is not modelled.
     """
@@ -37,6 +37,7 @@ class Explanation:
     batch: ViewBatch
     sharp: Tensor
     depth: Tensor
+    alpha: Tensor
     prediction: Tensor
     proposal: Proposal | None
 
@@ -117,15 +118,15 @@ class BagsModule(LightningModule):
         margin = around if self.settings.model.bpn.margin else 0
         render = self.render(self.jittered(batch).padded(margin))
         height, width = batch.image.shape[1:]
-        sharp = render.rgb[:, margin : margin + height, margin : margin + width]
-        depth = render.depth[margin : margin + height, margin : margin + width]
+        inside = (..., slice(margin, margin + height), slice(margin, margin + width))
+        sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
         proposal, prediction = None, sharp
         if blurs:
             assert self.bpn is not None
             proposal = self.bpn(batch.index, head, sharp, depth, batch.camera)
             padded = render.rgb if margin else pad(render.rgb, (around,) * 4)
             prediction = proposal.blur(padded)
-        return TrainingOutput(batch, sharp, depth, prediction, proposal, phase, render, margin, {})
+        return TrainingOutput(batch, sharp, depth, alpha, prediction, proposal, phase, render, margin, {})
 
     @torch.no_grad()
     def explain_whole(self, batch: ViewBatch, phase: Phase) -> Explanation:
@@ -137,7 +138,7 @@ class BagsModule(LightningModule):
         whole: dict[str, Tensor] = {}
         for window in tiles(width, height, self.settings.dataset.window):
             part = self.explain(batch.cropped(*window), phase)
-            layers = {"sharp": part.sharp, "depth": part.depth, "prediction": part.prediction}
+            layers = {name: getattr(part, name) for name in ("sharp", "depth", "alpha", "prediction")}
             if part.proposal is not None:
                 layers |= {"features": part.proposal.features, "mask": part.proposal.mask}
             for name, layer in layers.items():
@@ -146,7 +147,7 @@ class BagsModule(LightningModule):
         proposal = part.proposal
         if proposal is not None:
             proposal = replace(proposal, features=whole["features"], mask=whole["mask"])
-        return Explanation(batch, whole["sharp"], whole["depth"], whole["prediction"], proposal)
+        return Explanation(batch, whole["sharp"], whole["depth"], whole["alpha"], whole["prediction"], proposal)
 
     def jittered(self, batch: ViewBatch) -> Camera:
         """The view's camera with a sub-pixel offset of its own, where ``model.ray_jitter`` asks for it."""

@@ -1,12 +1,14 @@
-"""What the Blur Proposal Network says of a view: how much blur, and where."""
+"""What the Blur Proposal Network says of a view: how much blur, of what kind, and where."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from bags.modules.blur_kind import Kind, blur_field
 from bags.modules.bpn import Proposal
 from bags.ops.kernel_moments import kernel_moments
 
@@ -15,40 +17,53 @@ PIXELS = 300_000  # of a larger view, every n-th row and column are looked at: t
 
 @dataclass(frozen=True)
 class BlurEstimate:
-    """A view's blur as the network sees it.
+    """A view's blur as the network sees it. Lengths are in pixels of the training resolution.
 
     Attributes:
         mask: mean of the mask, in [0, 1].
-        spread: root mean square spread of the effective kernels ``m w + (1 - m) delta``, in pixels of the training
-            resolution; averaged where the photo has detail, since nothing constrains a kernel on an even surface.
+        spread: root mean square spread of the effective kernels ``m w + (1 - m) delta``, averaged where the photo has
+            detail, since nothing constrains a kernel on an even surface.
+        kind: of blur (``bags.modules.blur_kind``).
+        length: motion: of the streak; 0 for other kinds.
+        direction: motion: of the streak in degrees, [0, 180), 0 = along +x, 90 = along +y; else 0.
+        radius: defocus: of the disc, root mean square over the photo; else 0.
     """
 
     mask: float
     spread: float
+    kind: Kind
+    length: float = 0.0
+    direction: float = 0.0
+    radius: float = 0.0
 
 
-def estimate_blur(proposal: Proposal, sharp: Tensor) -> BlurEstimate:
+def estimate_blur(proposal: Proposal, sharp: Tensor, depth: Tensor) -> BlurEstimate:
     """Judge one view.
 
     Args:
         proposal: of the view at full training resolution.
         sharp: (3, H, W) sharp render of the view; its gradients tell where there is detail.
+        depth: (H, W) its depth.
     """
     mask = proposal.mask.detach()
     every = max(1, math.ceil((mask.numel() / PIXELS) ** 0.5))
     some = (..., slice(None, None, every), slice(None, None, every))
     features, head = proposal.features.detach()[some], proposal.head.detach()
     _, covariance = kernel_moments(features, head, mask[some], proposal.stride)
-    variance = (covariance[0] + covariance[2]).clamp_min(0)
-    weight = detail(sharp.detach())[some]
-    spread = ((variance * weight).sum() / weight.sum().clamp_min(1e-12)).sqrt()
-    return BlurEstimate(mask=float(mask.mean()), spread=float(spread))
+    field = blur_field(covariance, gradient(sharp.detach())[some], depth[some])
+    shaken, unfocused = field.kind == "motion", field.kind == "defocus"
+    return BlurEstimate(
+        mask=float(mask.mean()),
+        spread=field.spread,
+        kind=field.kind,
+        length=field.length if shaken else 0.0,
+        direction=field.direction if shaken else 0.0,
+        radius=field.radius if unfocused else 0.0,
+    )
 
 
-def detail(image: Tensor) -> Tensor:
-    """(H, W) gradient magnitude of a (3, H, W) image; zero at the far borders."""
+def gradient(image: Tensor) -> Tensor:
+    """(2, H, W) central differences (x, y) of the grey of a (3, H, W) image; one-sided at its borders."""
     grey = image.mean(dim=0)
-    weight = grey.new_zeros(grey.shape)
-    weight[:, :-1] += (grey[:, 1:] - grey[:, :-1]).abs()
-    weight[:-1, :] += (grey[1:, :] - grey[:-1, :]).abs()
-    return weight
+    y, x = (torch.gradient(grey, dim=axis)[0] if grey.shape[axis] > 1 else torch.zeros_like(grey) for axis in (0, 1))
+    return torch.stack([x, y])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
@@ -11,9 +12,9 @@ from rich.table import Table
 from bags.callbacks import Stopwatch
 from bags.dashboards import log_results
 from bags.datamodules.scene_datamodule import SceneDataModule
-from bags.evaluation import describe_training_views, judge_test_views
+from bags.evaluation import describe_training_views, judge_test_views, quality_table
 from bags.modules.bags_module import BagsModule
-from bags.run_folder import write_json
+from bags.run_folder import write_json, write_table
 from bags.settings import Settings
 from bags.tasks.device import choose_device
 from bags.tasks.memory import gpu_memory_mb, peak_memory_mb
@@ -58,7 +59,7 @@ def judge(
         datamodule: the run's.
         module: trained.
         facts: what else belongs into the metrics file.
-        name: of the metrics file.
+        name: of the metrics file; ``views.csv`` is named alike.
 
     Returns:
         What the metrics file holds.
@@ -68,6 +69,8 @@ def judge(
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}
     write_json(settings.folder / name, metrics)
+    views = Path(name.replace("metrics", "views")).with_suffix(".csv")
+    write_table(settings.folder / views, quality_table(metrics["train_views"]))
     show(settings, metrics)
     return metrics
 
@@ -97,7 +100,8 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
     )
     if "blur_rank_correlation" in metrics:
         console.print(
-            f"rank correlation between the photos' true blur and the network's: {metrics['blur_rank_correlation']:.2f}",
+            f"rank correlation between the photos' true blur and the network's: {metrics['blur_rank_correlation']:.2f},"
+            f" right kind of blur: {metrics['blur_kind_share']:.0%} of the photos",
             highlight=False,
         )
     console.print(f"results in {settings.folder}/", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from lightning import Callback
 
+from bags.callbacks.history import row_every
 from bags.cli import config_folder
 from bags.config import register, to_settings
 from bags.datamodules.parsers.colmap_files import read_model
@@ -115,6 +117,7 @@ def test_everything_promised_is_there(finished: Settings) -> None:
     assert both["deblur_nerf"]["ssim"] != both["mip_splatting"]["ssim"]
     assert metrics["psnr"] == pytest.approx(sum(view["psnr"] for view in metrics["per_view"]) / 2)
     assert len(metrics["train_views"]) == 6 and -1 <= metrics["blur_rank_correlation"] <= 1
+    assert 0 <= metrics["blur_kind_share"] <= 1
     for name in (
         "config.yaml",
         "point_cloud.ply",
@@ -127,13 +130,38 @@ def test_everything_promised_is_there(finished: Settings) -> None:
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"last.ckpt", "step_20.ckpt"}
     for part, names in {
         "test": ("render", "ground_truth", "depth"),
-        "train_views": ("photo", "prediction", "sharp", "mask", "kernels"),
+        "train_views": ("photo", "prediction", "sharp", "mask", "kernels", "depth"),
     }.items():
         for name in names:
             pictures = sorted((folder / part / name).glob("*.png"))
             assert len(pictures) == (2 if part == "test" else 6), name
             if name != "kernels":
                 assert image_size(pictures[0]) == (48, 32)
+
+
+def test_views_are_ranked_by_quality(finished: Settings) -> None:
+    with open(finished.folder / "views.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 7)]
+    assert {row["name"] for row in rows} == {f"train_{index:03d}.png" for index in range(6)}
+    amounts = [float(row["amount"]) for row in rows]
+    assert amounts == sorted(amounts) and amounts[0] < amounts[-1]
+    for row in rows:
+        assert row["kind"] in ("sharp", "motion", "defocus", "low_resolution")
+        assert (float(row["length"]) > 0) == (row["kind"] == "motion")
+        assert (float(row["radius"]) > 0) == (row["kind"] == "defocus")
+        assert 0 <= float(row["direction"]) < 180 and 0 < float(row["mask"]) < 1
+        assert float(row["sharpness_photo"]) > 0 and float(row["sharpness_render"]) > 0
+        assert row["true_kind"] in ("motion", "defocus", "low_resolution") and float(row["true_amount"]) > 0
+
+
+def test_history_holds_the_whole_run(finished: Settings) -> None:
+    with open(finished.folder / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [10, 20, 30, 40]
+    assert all(float(row["loss"]) > 0 and float(row["psnr"]) > 0 for row in rows)
+    assert int(rows[-1]["gaussians"]) == json.loads((finished.folder / "metrics.json").read_text())["num_gaussians"]
+    assert row_every(2500) == 10 and row_every(60_000) == 200 and row_every(3001) == 20
 
 
 def test_checkpoint_knows_what_the_run_was(finished: Settings) -> None:
@@ -164,6 +192,8 @@ def test_resumed_run_equals_the_unbroken_one(
     one, other = state_of(finished), state_of(settings)
     for key in ("state_dict", "optimizer_states", "global_step"):
         assert_same(one[key], other[key], key)
+    for name in ("history.csv", "views.csv"):
+        assert (settings.folder / name).read_text() == (finished.folder / name).read_text()
     scores = [json.loads((s.folder / "metrics.json").read_text()) for s in (finished, settings)]
     assert_same(scores[0]["per_view"], scores[1]["per_view"])
     assert_same(scores[0]["train_views"], scores[1]["train_views"])
@@ -226,6 +256,9 @@ def test_mip_splatting_is_the_same_trainer_without_blur(tmp_path: Path) -> None:
     run(settings)
     metrics = json.loads((settings.folder / "metrics.json").read_text())
     assert metrics["model"] == "mip_splatting" and "spread" not in metrics["train_views"][0]
+    with open(settings.folder / "views.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert row["rank"] == row["kind"] == row["mask"] == "" and float(row["psnr"]) > 0
     assert not (settings.folder / "train_views" / "mask").exists()
     assert not any(key.startswith("bpn") for key in state_of(settings)["state_dict"])
 

@@ -90,9 +90,9 @@ def test_blur_of_a_large_view_is_estimated_from_some_of_its_pixels(monkeypatch: 
     torch.manual_seed(0)
     smooth = torch.linspace(0, 1, 64).expand(4, 48, 64) + torch.linspace(0, 2, 48)[:, None]
     proposal = Proposal(smooth, torch.randn(25, 4), torch.full((48, 64), 0.7), stride=2)
-    sharp = torch.rand(3, 48, 64)
-    whole = blur_estimate.estimate_blur(proposal, sharp)
+    sharp, depth = torch.rand(3, 48, 64), torch.rand(48, 64)
+    whole = blur_estimate.estimate_blur(proposal, sharp, depth)
     monkeypatch.setattr(blur_estimate, "PIXELS", 700)
-    some = blur_estimate.estimate_blur(proposal, sharp)
+    some = blur_estimate.estimate_blur(proposal, sharp, depth)
     assert some.mask == whole.mask and some.spread != whole.spread
     assert some.spread == pytest.approx(whole.spread, rel=0.05)

@@ -1,0 +1,75 @@
+"""How a run went: a small table of loss, PSNR and Gaussians over the steps, for the report."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from lightning import Trainer
+from torch import Tensor
+
+from bags.callbacks.base import StepCallback
+from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.run_folder import write_table
+
+ROWS = 300  # at most, however long the run
+EVERY = 10  # steps between two rows, or a multiple
+
+
+class History(StepCallback):
+    """Keeps ``history.csv`` in the run's folder: a row for every few steps, means over them.
+
+    Between two rows the sums stay on the device, so that ordinary steps do not wait for it. The table travels with the
+    checkpoint: a resumed run goes on with the rows up to that step.
+
+    Attributes:
+        rows: ``step``, ``loss`` (all terms), ``psnr`` (of the mean squared error of the prediction, dB), ``gaussians``
+            and ``divisor`` of the training resolution.
+    """
+
+    first_rank_only = True
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._sums: Tensor | None = None  # loss, squared error, steps
+
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
+        """Add this step; write the row where it is due."""
+        loss = torch.stack(list(output.losses.values())).sum()
+        error = (output.prediction.detach().clamp(0, 1) - output.batch.image).square().mean()
+        step = torch.stack([loss, error, torch.ones_like(error)])
+        self._sums = step if self._sums is None else self._sums + step
+        phase, total = output.phase, pl_module.schedule.total
+        if phase.step % row_every(total) and phase.step != total:
+            return
+        means = (self._sums[:2] / self._sums[2]).tolist()
+        self._sums = None
+        self.rows.append(
+            {
+                "step": phase.step,
+                "loss": means[0],
+                "psnr": -10 * math.log10(max(means[1], 1e-10)),
+                "gaussians": len(pl_module.gaussians),
+                "divisor": phase.divisor,
+            }
+        )
+        write_table(pl_module.settings.folder / "history.csv", self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, and the sums towards the next."""
+        return {"rows": self.rows, "sums": None if self._sums is None else self._sums.cpu()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the interrupted run's rows."""
+        self.rows, self._sums = list(state_dict["rows"]), state_dict["sums"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
+        """Bring loaded sums to the run's device."""
+        if self._sums is not None:
+            self._sums = self._sums.to(pl_module.device)
+
+
+def row_every(total: int) -> int:
+    """Steps between two rows of a run of ``total`` steps."""
+    return EVERY * max(1, math.ceil(total / (EVERY * ROWS)))

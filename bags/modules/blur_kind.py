@@ -1,0 +1,117 @@
+"""Which kind of blur a field of kernels is: camera shake, defocus, low resolution or none.
+
+A photo constrains the kernel of a pixel only across its edges: along an edge blur is not seen. So of every kernel's
+covariance C what counts is its part ``g^T C g`` along the gradient g of the sharp image. Three figures tell the kinds
+apart, each a property of the optics rather than of the scene:
+
+* spread: a sharp photo's kernels are hardly wider than a pixel;
+* roundness: shake smears along a line, the same line (nearly) all over the photo;
+* how far the spread follows the depth: defocus grows away from the plane of focus, while large pixels are as large
+  everywhere.
+
+Shape alone does not tell a small disc from a small square: a scene at a single depth that is out of focus is called low
+resolution. Camera roll around the middle of the photo, whose lines go round in a circle, is not seen as shake.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Kind = Literal["sharp", "motion", "defocus", "low_resolution"]
+
+# Set on the built-in scene with seeds other than the default (docs/report.md has the figures on either side).
+SHARP_SPREAD = 0.65  # pixels; below it: sharp
+LINE_ROUNDNESS = 0.48  # variance across the line of shake over that along it; below it: shake
+DEPTH_VARIATION = 0.15  # of the squared spread, following the depth, relative to its mean; above it: defocus
+
+
+@dataclass(frozen=True)
+class BlurField:
+    """A field of kernels in three figures and a direction.
+
+    Attributes:
+        spread: root mean square spread in pixels, averaged where there is detail.
+        major, minor: largest and smallest variance over all directions, in pixels squared.
+        direction: of the largest variance in degrees, [0, 180), 0 = along +x, 90 = along +y.
+        depth_variation: standard deviation of the squared spread as far as it is a function of depth, over its mean.
+    """
+
+    spread: float
+    major: float
+    minor: float
+    direction: float
+    depth_variation: float
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of blur that is."""
+        if self.spread < SHARP_SPREAD:
+            return "sharp"
+        if self.minor < LINE_ROUNDNESS * self.major:
+            return "motion"
+        return "defocus" if self.depth_variation > DEPTH_VARIATION else "low_resolution"
+
+    @property
+    def length(self) -> float:
+        """Length in pixels of the even streak that has this largest variance: ``L^2 / 12``."""
+        return math.sqrt(12 * self.major)
+
+    @property
+    def radius(self) -> float:
+        """Radius in pixels of the even disc that has this spread: ``r^2 / 2``."""
+        return math.sqrt(2) * self.spread
+
+
+def blur_field(covariance: Tensor, gradient: Tensor, depth: Tensor) -> BlurField:
+    """Sum up a field of kernels.
+
+    Args:
+        covariance: (3, H, W) of each pixel's kernel: (xx, xy, yy) in pixels squared (``kernel_moments``).
+        gradient: (2, H, W) of the sharp image, (x, y); pixels count by its square. Without any all count alike.
+        depth: (H, W) distance from the camera, in any unit.
+    """
+    xx, xy, yy = covariance.detach().double().flatten(1).cpu()
+    gx, gy = gradient.detach().double().flatten(1).cpu()
+    if not bool((gx != 0).any() or (gy != 0).any()):
+        angle = torch.arange(len(gx), dtype=gx.dtype)
+        gx, gy = angle.cos(), angle.sin()
+    squared = gx * gx + gy * gy
+    weight, steepness = squared / squared.sum(), squared.sqrt().clamp_min(1e-12)
+    variance = (xx + yy).clamp_min(0)
+    major, minor, direction = _principal(
+        torch.stack([gx * gx, 2 * gx * gy, gy * gy]) / steepness,
+        (gx * gx * xx + 2 * gx * gy * xy + gy * gy * yy) / steepness,
+    )
+    mean = float((weight * variance).sum())
+    following = _following(variance, depth.detach().double().flatten().cpu(), weight)
+    return BlurField(math.sqrt(mean), major, minor, direction, following / max(mean, 1e-12))
+
+
+def _principal(terms: Tensor, seen: Tensor) -> tuple[float, float, float]:
+    """Largest and smallest variance, and the direction of the largest, of the one covariance that fits best.
+
+    Least squares over all pixels of ``n^T M n = n^T C n``, n the gradient's direction, weighted by its square.
+    """
+    m_xx, m_xy, m_yy = torch.linalg.lstsq(terms.T, seen[:, None], driver="gelsd").solution[:, 0].tolist()
+    middle, half = (m_xx + m_yy) / 2, math.hypot((m_xx - m_yy) / 2, m_xy)
+    direction = math.degrees(math.atan2(2 * m_xy, m_xx - m_yy)) / 2 % 180 % 180  # -1e-20 % 180 is 180
+    return max(middle + half, 0.0), max(middle - half, 0.0), direction
+
+
+def _following(variance: Tensor, depth: Tensor, weight: Tensor) -> float:
+    """Standard deviation of the part of ``variance`` that is a function of depth: a parabola in its inverse.
+
+    A lens spreads a point by a disc whose diameter is linear in ``1 / depth``, so its variance is a parabola.
+    """
+    near = 1 / depth.clamp_min(max(float(depth.median()) / 10, 1e-12))
+    mean = (weight * near).sum()
+    near = (near - mean) / (weight * (near - mean).square()).sum().sqrt().clamp_min(1e-12 + 1e-6 * float(mean))
+    terms = torch.stack([torch.ones_like(near), near, near * near]) * weight.sqrt()
+    fitted = torch.linalg.lstsq(terms.T, (weight.sqrt() * variance)[:, None], driver="gelsd").solution[:, 0]
+    values = (fitted[:, None] * torch.stack([torch.ones_like(near), near, near * near])).sum(dim=0)
+    return float((weight * (values - (weight * values).sum()).square()).sum().sqrt())
