@@ -50,7 +50,7 @@ def estimate_blur(proposal: Proposal, sharp: Tensor, depth: Tensor) -> BlurEstim
     some = (..., slice(None, None, every), slice(None, None, every))
     features, head = proposal.features.detach()[some], proposal.head.detach()
     _, covariance = kernel_moments(features, head, mask[some], proposal.stride)
-    field = blur_field(covariance, gradient(sharp.detach())[some], depth[some])
+    field = blur_field(covariance, gradient(sharp.detach())[some], depth[some], mask[some])
     shaken, unfocused = field.kind == "motion", field.kind == "defocus"
     return BlurEstimate(
         mask=float(mask.mean()),

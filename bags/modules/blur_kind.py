@@ -4,7 +4,7 @@ A photo constrains the kernel of a pixel only across its edges: along an edge bl
 covariance C what counts is its part ``g^T C g`` along the gradient g of the sharp image. Three figures tell the kinds
 apart, each a property of the optics rather than of the scene:
 
-* spread: a sharp photo's kernels are hardly wider than a pixel;
+* the mask, or how wide the kernels are: a sharp photo needs neither;
 * roundness: shake smears along a line, the same line (nearly) all over the photo;
 * how far the spread follows the depth: defocus grows away from the plane of focus, while large pixels are as large
   everywhere.
@@ -25,22 +25,25 @@ from torch import Tensor
 Kind = Literal["sharp", "motion", "defocus", "low_resolution"]
 
 # Set on the built-in scene with seeds other than the default (docs/report.md has the figures on either side).
-SHARP_SPREAD = 0.65  # pixels; below it: sharp
+SHARP_MASK = 0.08  # mean of the mask where there is detail; below it: sharp
+SHARP_SPREAD = 0.4  # pixels; below it: sharp, whatever the mask (a network may have none)
 LINE_ROUNDNESS = 0.48  # variance across the line of shake over that along it; below it: shake
-DEPTH_VARIATION = 0.15  # of the squared spread, following the depth, relative to its mean; above it: defocus
+DEPTH_VARIATION = 0.12  # of the squared spread, following the depth, relative to its mean; above it: defocus
 
 
 @dataclass(frozen=True)
 class BlurField:
-    """A field of kernels in three figures and a direction.
+    """A field of kernels in a few figures.
 
     Attributes:
+        mask: mean of the mask where there is detail, in [0, 1].
         spread: root mean square spread in pixels, averaged where there is detail.
         major, minor: largest and smallest variance over all directions, in pixels squared.
         direction: of the largest variance in degrees, [0, 180), 0 = along +x, 90 = along +y.
         depth_variation: standard deviation of the squared spread as far as it is a function of depth, over its mean.
     """
 
+    mask: float
     spread: float
     major: float
     minor: float
@@ -50,7 +53,7 @@ class BlurField:
     @property
     def kind(self) -> Kind:
         """What kind of blur that is."""
-        if self.spread < SHARP_SPREAD:
+        if self.mask < SHARP_MASK or self.spread < SHARP_SPREAD:
             return "sharp"
         if self.minor < LINE_ROUNDNESS * self.major:
             return "motion"
@@ -67,13 +70,14 @@ class BlurField:
         return math.sqrt(2) * self.spread
 
 
-def blur_field(covariance: Tensor, gradient: Tensor, depth: Tensor) -> BlurField:
+def blur_field(covariance: Tensor, gradient: Tensor, depth: Tensor, mask: Tensor) -> BlurField:
     """Sum up a field of kernels.
 
     Args:
-        covariance: (3, H, W) of each pixel's kernel: (xx, xy, yy) in pixels squared (``kernel_moments``).
+        covariance: (3, H, W) of each pixel's effective kernel: (xx, xy, yy) in pixels squared (``kernel_moments``).
         gradient: (2, H, W) of the sharp image, (x, y); pixels count by its square. Without any all count alike.
         depth: (H, W) distance from the camera, in any unit.
+        mask: (H, W) in [0, 1].
     """
     xx, xy, yy = covariance.detach().double().flatten(1).cpu()
     gx, gy = gradient.detach().double().flatten(1).cpu()
@@ -89,7 +93,8 @@ def blur_field(covariance: Tensor, gradient: Tensor, depth: Tensor) -> BlurField
     )
     mean = float((weight * variance).sum())
     following = _following(variance, depth.detach().double().flatten().cpu(), weight)
-    return BlurField(math.sqrt(mean), major, minor, direction, following / max(mean, 1e-12))
+    opened = float((weight * mask.detach().double().flatten().cpu()).sum())
+    return BlurField(opened, math.sqrt(mean), major, minor, direction, following / max(mean, 1e-12))
 
 
 def _principal(terms: Tensor, seen: Tensor) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from bags.ops.kernel_moments import kernel_moments
 
 SIDE = 21
 SHAPE = (24, 32)
+OPEN = torch.ones(SHAPE)
 
 
 def grid() -> tuple[Tensor, Tensor]:
@@ -85,8 +86,9 @@ def test_a_box_everywhere_is_low_resolution_and_a_point_is_sharp() -> None:
     found = estimate_blur(proposal_of(everywhere(delta())), sharp(), depth())
     assert (found.kind, found.length, found.radius) == ("sharp", 0, 0)
     assert found.spread == pytest.approx(0, abs=1e-3)
-    shut = estimate_blur(proposal_of(everywhere(line(9, 0)), mask=0.0), sharp(), depth())
-    assert (shut.kind, shut.mask) == ("sharp", 0)
+    for mask, kind in ((0.0, "sharp"), (0.07, "sharp"), (0.09, "motion")):
+        found = estimate_blur(proposal_of(everywhere(line(9, 0)), mask), sharp(), depth())
+        assert (found.kind, found.mask) == (kind, pytest.approx(mask))
 
 
 def test_discs_that_grow_with_depth_are_defocus() -> None:
@@ -108,9 +110,9 @@ def test_only_what_edges_show_counts() -> None:
     wide[0] = 4.0
     wide[2] = torch.rand(SHAPE) * 100
     across = torch.stack([torch.rand(SHAPE), torch.zeros(SHAPE)]).double()
-    assert blur_field(wide, across, depth()).major == pytest.approx(4.0)
+    assert blur_field(wide, across, depth(), OPEN).major == pytest.approx(4.0)
     same = torch.tensor([3.0, 0, 1.0])[:, None, None].expand(-1, *SHAPE)
-    even = blur_field(same, torch.zeros(2, *SHAPE), depth())
+    even = blur_field(same, torch.zeros(2, *SHAPE), depth(), OPEN)
     assert (even.major, even.minor, even.direction) == pytest.approx((3, 1, 0), abs=1e-5)
     assert even.spread == pytest.approx(2) and even.depth_variation == pytest.approx(0, abs=1e-6)
 
@@ -118,7 +120,7 @@ def test_only_what_edges_show_counts() -> None:
 @pytest.mark.parametrize("constant", [1e-3, 1.0, 1e4])
 def test_a_flat_scene_has_no_depth_to_follow(constant: float) -> None:
     variance = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(0))
-    assert blur_field(variance, torch.rand(2, *SHAPE), torch.full(SHAPE, constant)).depth_variation < 1e-3
+    assert blur_field(variance, torch.rand(2, *SHAPE), torch.full(SHAPE, constant), OPEN).depth_variation < 1e-3
 
 
 def test_depth_variation_is_that_of_the_parabola() -> None:
@@ -128,7 +130,7 @@ def test_depth_variation_is_that_of_the_parabola() -> None:
     slopes = torch.ones(2, *SHAPE)
     expected = float(spread.std(correction=0) / spread.mean())
     for unit in (1e-3, 1.0, 1e3):
-        assert blur_field(half, slopes, unit * depth()).depth_variation == pytest.approx(expected, rel=1e-6)
+        assert blur_field(half, slopes, unit * depth(), OPEN).depth_variation == pytest.approx(expected, rel=1e-6)
 
 
 def test_moments_of_the_line_are_a_line_s() -> None:
@@ -136,5 +138,5 @@ def test_moments_of_the_line_are_a_line_s() -> None:
     proposal = proposal_of(everywhere(line(9, 0)))
     _, covariance = kernel_moments(proposal.features, proposal.head, proposal.mask)
     assert 12 * float(covariance[0, 5, 5]) == pytest.approx(81, rel=0.03)
-    assert BlurField(2.0, 81 / 12, 0.0, 0.0, 0.0).length == pytest.approx(9)
-    assert BlurField(3.0, 4.5, 4.5, 0.0, 0.0).radius == pytest.approx(3 * math.sqrt(2))
+    assert BlurField(1.0, 2.0, 81 / 12, 0.0, 0.0, 0.0).length == pytest.approx(9)
+    assert BlurField(1.0, 3.0, 4.5, 4.5, 0.0, 0.0).radius == pytest.approx(3 * math.sqrt(2))
