@@ -20,9 +20,11 @@ from bags.run_folder import psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep
 
-TASKS = ("train", "evaluate", "render", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check")
+TASKS = (
+    "train", "evaluate", "render", "view", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check",
+)  # fmt: skip
 FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=photos unless another is named
-ON_A_RUN = ("evaluate", "render", "export")  # tasks that take a finished run's own settings
+ON_A_RUN = ("evaluate", "render", "view", "export")  # tasks that take a finished run's own settings
 PACKAGE = Path(__file__).resolve().parent
 
 

@@ -582,6 +582,37 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class ViewerSettings:
+    """The scene in a browser: ``task=view`` of a finished run, ``viewer=live`` of one that trains (docs/viewer.md).
+
+    Attributes:
+        live: serve while training.
+        keep: after a live training, go on serving its final state until Ctrl-C.
+        host: address to listen on; the default is reached from this machine only, ``0.0.0.0`` from any.
+        port: to listen on; where it is taken, and for 0, any free one is used. The log says which.
+        fps: pictures per second while somebody moves; they become smaller until they can be had.
+        pixels: of a picture while nobody moves, at most.
+        share: part of the time of a training that drawing may take, while somebody looks.
+    """
+
+    live: bool = False
+    keep: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8080
+    fps: float = 15.0
+    pixels: int = 1_000_000
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        _need(bool(self.host), "viewer.host", self.host, "give an address to listen on, such as 127.0.0.1")
+        _need(0 <= self.port <= 65535, "viewer.port", self.port, "must lie in [0, 65535]; 0 takes any free one")
+        _need(0.1 <= self.fps <= 120, "viewer.fps", self.fps, "must lie in [0.1, 120]")
+        _at_least(1024, viewer__pixels=self.pixels)
+        _need(0 < self.share < 1, "viewer.share", self.share, "is a part of the time: above 0, below 1")
+        _need(self.live or not self.keep, "viewer.keep", self.keep, "goes with viewer=live")
+
+
+@dataclass(frozen=True)
 class BenchmarkSettings:
     """``task=benchmark``: repetitions per row (the median is reported) and whether to run the large cases."""
 
@@ -659,7 +690,7 @@ class Settings:
     """A whole run.
 
     Attributes:
-        task: ``train``, ``evaluate``, ``render``, ``prepare``, ``reconstruct``, ``export``,
+        task: ``train``, ``evaluate``, ``render``, ``view``, ``prepare``, ``reconstruct``, ``export``,
             ``benchmark``, ``summarize`` or ``gpu_check``.
         scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
         group: what runs that belong together, as those of a sweep, are filed under by ``logger=wandb``; null: in a
@@ -694,6 +725,7 @@ class Settings:
     render: RenderSettings = field(default_factory=RenderSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     prepare: PrepareSettings = field(default_factory=PrepareSettings)
+    viewer: ViewerSettings = field(default_factory=ViewerSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
     summarize: SummarizeSettings = field(default_factory=SummarizeSettings)
     callbacks: dict[str, Any] = field(default_factory=dict)

@@ -28,7 +28,9 @@ ALLOWED = {
     "run_folder": BASE | {"io"},
     "dashboards": BASE | {"io", "run_folder"},
     "summary": BASE,
-    "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"},
+    "viewer": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
+    "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"}
+    | {"viewer"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE,
     "sweeps": BASE | {"config", "run_folder", "tasks"},
@@ -84,6 +86,6 @@ def test_importing_loads_no_kernels() -> None:
         if "numba" not in path.stem and "kernels" not in path.stem and path.stem not in ("__init__", "__main__")
     ]
     code = "import importlib, sys\n" + "".join(f"importlib.import_module({name!r})\n" for name in modules)
-    code += "heavy = {'numba', 'gsplat', 'diff_gaussian_rasterization', 'simple_knn'}\n"
+    code += "heavy = {'numba', 'gsplat', 'diff_gaussian_rasterization', 'simple_knn', 'viser'}\n"
     code += "heavy &= {name.split('.')[0] for name in sys.modules}\nassert not heavy, heavy"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

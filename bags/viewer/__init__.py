@@ -1,0 +1,1 @@
+"""A trained or training scene in the browser (docs/viewer.md)."""

@@ -1,0 +1,155 @@
+"""One browser that looks: what it wants to see, what it has been shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from bags.io.images import to_uint8
+from bags.viewer.eye import Eye
+from bags.viewer.pace import Pace
+from bags.viewer.painter import FROM_ANYWHERE, LAYERS, Painter, Stop, framed, orbit_distance, place_in_photo
+from bags.viewer.panel import Panel
+
+SETTLE = 0.25  # seconds without a move after which somebody stands still
+QUALITY = 90  # of JPEG
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a browser wants to see. The server's thread replaces it, the drawing thread reads it: whole, both of them.
+
+    Attributes:
+        eye: the free camera; None: the browser has not said yet.
+        moved: when it last moved, ``time.monotonic`` seconds.
+        layer: one of ``LAYERS``.
+        stop: index of the view last jumped to; ``jumps`` counts the jumps.
+        click: place last clicked in parts of the window's width and height; ``clicks`` counts them.
+    """
+
+    eye: Eye | None = None
+    moved: float = 0.0
+    layer: str = LAYERS[0]
+    stop: int = 0
+    jumps: int = 1
+    click: tuple[float, float] = (0.5, 0.5)
+    clicks: int = 0
+
+
+class Guest:
+    """One browser: notes what it wants, and draws it when the drawing thread says so.
+
+    Args:
+        client: ``viser.ClientHandle``.
+        stops: views to jump to; at least one.
+        pace: of pictures while it moves.
+        most: pixels of a picture while it stands still.
+        extent: of the scene.
+        wake: called when there is something to draw.
+    """
+
+    def __init__(
+        self, client: Any, stops: Sequence[Stop], pace: Pace, most: float, extent: float, wake: Callable[[], None]
+    ) -> None:
+        self.client, self.stops, self.pace, self.most, self.extent = client, stops, pace, most, extent
+        self.wish = Wish(eye=Eye.reported(client.camera))
+        self.shown: Wish | None = None
+        self.shown_step, self.shown_whole = 0, False
+        self._jumped = self._clicked = 0
+        self._wake = wake
+        self.panel = Panel(client.gui, stops, self.jump, self.show)
+        client.camera.on_update(self.moved)
+        client.scene.on_click()(self.clicked)
+
+    def _want(self, **changes: Any) -> None:
+        self.wish = replace(self.wish, **changes)
+        self._wake()
+
+    async def moved(self, camera: Any) -> None:
+        """The browser's camera is elsewhere, or its window has another size."""
+        eye = Eye.reported(camera)
+        if eye is not None and eye != self.wish.eye:
+            self._want(eye=eye, moved=time.monotonic())
+
+    async def clicked(self, event: Any) -> None:
+        """A place of the picture was clicked."""
+        across, down = event.screen_pos
+        if 0 <= across < 1 and 0 <= down < 1:
+            self._want(click=(float(across), float(down)), clicks=self.wish.clicks + 1)
+
+    def jump(self, index: int) -> None:
+        """Look from where a photo was taken."""
+        self._want(stop=index, jumps=self.wish.jumps + 1)
+
+    def show(self, layer: str) -> None:
+        """Look at something else."""
+        self._want(layer=layer)
+
+    def due(self, step: int, now: float) -> bool:
+        """Is there something to draw?"""
+        wish = self.wish
+        if wish.eye is None:
+            return False
+        still = now - wish.moved >= SETTLE
+        return wish != self.shown or (still and (not self.shown_whole or self.shown_step != step))
+
+    def draw(self, painter: Painter) -> None:
+        """Draw what is wanted now and send it."""
+        wish, start = self.wish, time.monotonic()
+        if wish.eye is None:
+            return
+        self.shown, self.shown_step = wish, painter.step
+        stop, eye = self.stops[wish.stop], wish.eye
+        if wish.jumps != self._jumped:
+            self._jumped = wish.jumps
+            eye = Eye.at(stop.camera, eye.width, eye.height)
+            self._send_to(eye, painter)
+        at_stop = eye.is_at(Eye.at(stop.camera, eye.width, eye.height), self.extent)
+        self.shown_whole = at_stop or start - wish.moved >= SETTLE
+        picture, note = self._picture(painter, wish.layer, stop if at_stop else None, eye)
+        self._send(picture)
+        if not self.shown_whole:
+            self.pace.took(time.monotonic() - start)
+        if wish.clicks != self._clicked:
+            self._clicked = wish.clicks
+            place = place_in_photo(stop.camera, eye.width, eye.height, *wish.click)
+            self.panel.show_kernel(painter.kernel(stop, *place) if at_stop else None)
+        seconds = time.monotonic() - start
+        where = stop.label if at_stop else "free camera"
+        self.panel.tell(
+            f"{where}, {picture.shape[2]} x {picture.shape[1]} in {1000 * seconds:.0f} ms, "
+            f"step {painter.step}, {len(painter.module.gaussians):,} Gaussians{note}"
+        )
+
+    def _picture(self, painter: Painter, layer: str, stop: Stop | None, eye: Eye) -> tuple[Tensor, str]:
+        """The picture and what to say of it; the sharp render where the layer is not to be had."""
+        pixels, note = self.most if self.shown_whole else self.pace.pixels, ""
+        if layer not in FROM_ANYWHERE:
+            found = None if stop is None else painter.of_photo(layer, stop)
+            if found is not None:
+                return framed(found, eye.width, eye.height, self.most), ""
+            why = "at a view's own place: press *back*" if stop is None else "for this view, or not at this step"
+            note, layer = f"\n\n*{layer}*: only {why}" if stop is None else f"\n\n*{layer}*: none {why}", "sharp"
+        if stop is None:
+            return painter.from_anywhere(layer, eye.camera(pixels)), note
+        scale = min(1.0, (pixels / (stop.camera.width * stop.camera.height)) ** 0.5)
+        camera = stop.camera.resized(round(stop.camera.width * scale), round(stop.camera.height * scale))
+        return framed(painter.from_anywhere(layer, camera), eye.width, eye.height, pixels), note
+
+    def _send_to(self, eye: Eye, painter: Painter) -> None:
+        """Bring the browser's camera to a pose; it will turn around what lies ahead."""
+        camera, forward, down = self.client.camera, eye.axes[:, 2], eye.axes[:, 1]
+        distance = orbit_distance(painter.module.gaussians.means, eye.position, list(forward), self.extent)
+        with self.client.atomic():
+            camera.position = eye.position
+            camera.look_at = [p + distance * f for p, f in zip(eye.position, forward, strict=True)]
+            camera.up_direction = -down
+            camera.fov = eye.fov
+
+    def _send(self, picture: Tensor) -> None:
+        image = to_uint8(picture).contiguous().numpy()
+        self.client.scene.set_background_image(image, format="jpeg", jpeg_quality=QUALITY)

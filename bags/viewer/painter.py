@@ -1,0 +1,199 @@
+"""What there is to see: pictures of the scene from anywhere, and of how a training view is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from bags.io.images import depth_picture
+from bags.modules.bags_module import BagsModule, Explanation
+from bags.ops.kernel_moments import kernel_moments
+from bags.pictures import effective_kernels
+from bags.schedule import Phase
+from bags.types import Camera, RenderOutput, Splats, ViewBatch
+
+FROM_ANYWHERE = ("sharp", "depth", "points", "ellipsoids")
+OF_A_PHOTO = ("photo", "blurred", "mask")  # the last two only of a training view
+LAYERS = ("sharp", "blurred", "photo", "depth", "mask", "points", "ellipsoids")
+
+POINT = 0.7  # pixels: standard deviation of a Gaussian drawn as a point
+HALF_AT_SIGMA = 0.849  # 1 / sqrt(2 ln 2): an opaque Gaussian shrunk by it is half transparent at one sigma
+OPAQUE = 0.99
+KERNEL_SIDE = 255  # pixels of the picture of a kernel, about
+
+
+@dataclass(frozen=True, eq=False)
+class Stop:
+    """A photo's place, to jump to.
+
+    Attributes:
+        name: file name of the photo.
+        split: ``train`` or ``test``.
+        camera: at full training resolution.
+        load: the view at a scale of the schedule (test views have one scale only, and give that).
+    """
+
+    name: str
+    split: Literal["train", "test"]
+    camera: Camera
+    load: Callable[[int], ViewBatch]
+
+    @property
+    def label(self) -> str:
+        """How a list of views calls it."""
+        return f"{self.split} {self.name}"
+
+
+@dataclass(frozen=True)
+class KernelPicture:
+    """The blur kernel of one pixel.
+
+    Attributes:
+        picture: (3, h, w) in [0, 1], scaled to its maximum.
+        side: of the window that the kernel can fill, in pixels of the view.
+        spread: root mean square spread of the effective kernel ``m w + (1 - m) delta``, in pixels of the view.
+        mask: how much of the pixel is blurred, in [0, 1].
+    """
+
+    picture: Tensor
+    side: int
+    spread: float
+    mask: float
+
+
+class Painter:
+    """Draws layers with the model's own Gaussians, rasteriser and Blur Proposal Network; changes nothing in it.
+
+    Args:
+        module: trained or training.
+        step: the step that it stands at; set it anew as training goes on.
+    """
+
+    def __init__(self, module: BagsModule, step: int) -> None:
+        self.module = module
+        self.step = step
+        self._explained: tuple[Stop, int, Explanation] | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the training stands."""
+        return self.module.schedule.at(self.step)
+
+    @torch.no_grad()
+    def from_anywhere(self, layer: str, camera: Camera) -> Tensor:
+        """(3, H, W) in [0, 1]: one of ``FROM_ANYWHERE`` as ``camera`` sees it."""
+        camera = camera.to(self.module.background.device)
+        if layer in ("points", "ellipsoids"):
+            return self._draw(_shapes(self.module.gaussians.splats(), layer, camera), camera).rgb.clamp(0, 1)
+        render = self.module.render(camera)
+        return depth_picture(render.depth, render.alpha) if layer == "depth" else render.rgb.clamp(0, 1)
+
+    def _draw(self, splats: Splats, camera: Camera) -> RenderOutput:
+        module = self.module
+        return module.rasterizer(
+            splats,
+            camera,
+            sh_degree=module.gaussians.sh_degree,
+            background=module.background,
+            kernel_size=module.settings.model.gaussians.kernel_size,
+        )
+
+    def of_photo(self, layer: str, stop: Stop) -> Tensor | None:
+        """(3, h, w) in [0, 1]: one of ``OF_A_PHOTO``; None where there is none (no blur model, now or at all)."""
+        if layer == "photo":
+            return stop.load(self.phase.scale).image
+        explanation = self.explain(stop)
+        if explanation is None or explanation.proposal is None:
+            return None
+        if layer == "blurred":
+            return explanation.prediction.clamp(0, 1)
+        return explanation.proposal.mask.expand(3, -1, -1)
+
+    def explain(self, stop: Stop) -> Explanation | None:
+        """How the model explains a training view, at the resolution it is trained at now; None for a test view."""
+        if stop.split != "train":
+            return None
+        if self._explained is None or self._explained[0] is not stop or self._explained[1] != self.step:
+            self.forget()  # before the next one is made: these are large
+            batch = stop.load(self.phase.scale).to(self.module.background.device)
+            self._explained = stop, self.step, self.module.explain_whole(batch, self.phase)
+        return self._explained[2]
+
+    def forget(self) -> None:
+        """Give the memory of the last explanation back."""
+        self._explained = None
+
+    @torch.no_grad()
+    def kernel(self, stop: Stop, across: float, down: float) -> KernelPicture | None:
+        """The kernel at a place of the photo, in parts of its width and height; None where there is none."""
+        explanation = self.explain(stop)
+        if explanation is None or explanation.proposal is None or not (0 <= across < 1 and 0 <= down < 1):
+            return None
+        proposal = explanation.proposal
+        height, width = proposal.mask.shape
+        row, column = (torch.tensor([int(part * side)]) for part, side in ((down, height), (across, width)))
+        kernel = effective_kernels(proposal, row, column)
+        mask = proposal.mask[row, column]
+        _, covariance = kernel_moments(
+            proposal.features[:, row, column, None], proposal.head, mask[:, None], proposal.stride
+        )
+        enlarged = interpolate(kernel[:, None].float(), scale_factor=max(1, KERNEL_SIDE // proposal.kernel_size))[0]
+        return KernelPicture(
+            picture=(enlarged / enlarged.max().clamp_min(1e-12)).expand(3, -1, -1),
+            side=2 * proposal.reach + 1,
+            spread=float((covariance[0] + covariance[2]).clamp_min(0).sqrt()),
+            mask=float(mask),
+        )
+
+
+def _shapes(splats: Splats, layer: str, camera: Camera) -> Splats:
+    """The Gaussians opaque, each as a dot or as the ellipsoid of one standard deviation."""
+    opacities = torch.full_like(splats.opacities, OPAQUE)
+    if layer == "ellipsoids":
+        return replace(splats, opacities=opacities, scales=splats.scales * HALF_AT_SIGMA)
+    distances = (splats.means - camera.center).norm(dim=1, keepdim=True)
+    return replace(splats, opacities=opacities, scales=(distances * (POINT / camera.fx)).expand(-1, 3))
+
+
+def framed(picture: Tensor, width: int, height: int, pixels: float) -> Tensor:
+    """``picture`` in the middle of a grey canvas of the shape ``width`` : ``height``, for a window of that shape.
+
+    Args:
+        picture: (3, h, w).
+        width: of the window.
+        height: of the window.
+        pixels: a picture of more is made smaller, to about so many.
+    """
+    shrink = (pixels / (picture.shape[1] * picture.shape[2])) ** 0.5
+    if shrink < 1:
+        picture = interpolate(picture[None], scale_factor=shrink, mode="area")[0]
+    (top, left), (rows, columns) = _frame(picture.shape[1], picture.shape[2], width, height)
+    canvas = picture.new_full((3, rows, columns), 0.15)
+    canvas[:, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
+    return canvas
+
+
+def place_in_photo(camera: Camera, width: int, height: int, across: float, down: float) -> tuple[float, float]:
+    """Where on the photo of ``camera`` a place of the window is that shows it ``framed``; all in parts of the sides."""
+    (top, left), (rows, columns) = _frame(camera.height, camera.width, width, height)
+    return (across * columns - left) / camera.width, (down * rows - top) / camera.height
+
+
+def _frame(rows: int, columns: int, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Top and left of a picture of ``rows`` x ``columns`` on the least canvas of the window's shape; its size."""
+    canvas = max(rows, round(columns * height / width)), max(columns, round(rows * width / height))
+    return ((canvas[0] - rows) // 2, (canvas[1] - columns) // 2), canvas
+
+
+def orbit_distance(means: Tensor, eye_position: Sequence[float], forward: Sequence[float], extent: float) -> float:
+    """How far before the eye the middle of the scene is, for a camera to turn around; ``extent`` where it is behind."""
+    middle = means.detach().median(dim=0).values.cpu().double()
+    ahead = float(
+        (middle - torch.tensor(eye_position, dtype=torch.float64)) @ torch.tensor(forward, dtype=torch.float64)
+    )
+    return ahead if ahead > 0.01 * extent else extent

@@ -1,0 +1,81 @@
+"""The controls that one browser shows, and what somebody does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bags.io.images import to_uint8
+from bags.viewer.painter import LAYERS, KernelPicture, Stop
+
+HINT = "Click a pixel of a training view to see its blur kernel."
+
+
+class Panel:
+    """List of views, previous / back / next, what to show, a line of facts, and the last kernel asked for.
+
+    Handlers are coroutines: the server then runs them one after the other on its own thread, where they only note
+    down what is wanted.
+
+    Args:
+        gui: the browser's own (``viser.ClientHandle.gui``).
+        stops: the views.
+        jump: called with the index of the view that somebody wants to see.
+        show: called with the layer that somebody wants to see.
+    """
+
+    def __init__(
+        self, gui: Any, stops: Sequence[Stop], jump: Callable[[int], None], show: Callable[[str], None]
+    ) -> None:
+        self._labels = [stop.label for stop in stops]
+        self._jump, self._show = jump, show
+        self._current = 0
+        self.views = gui.add_dropdown("view", self._labels, initial_value=self._labels[0])
+        self.go = gui.add_button_group("go", ("previous", "back", "next"))
+        self.layers = gui.add_dropdown("show", LAYERS, initial_value=LAYERS[0])
+        self.facts = gui.add_markdown("")
+        self.kernel = gui.add_image(np.zeros((8, 8, 3), np.uint8), label="kernel", format="png", visible=False)
+        self.kernel_facts = gui.add_markdown(HINT)
+        self.views.on_update(self.view_chosen)
+        self.go.on_click(self.go_pressed)
+        self.layers.on_update(self.layer_chosen)
+
+    async def view_chosen(self, event: Any) -> None:
+        """Somebody chose a view from the list (or ``go_pressed`` did)."""
+        label = event.target.value
+        if label in self._labels and (index := self._labels.index(label)) != self._current:
+            self._current = index
+            self._jump(index)
+
+    async def go_pressed(self, event: Any) -> None:
+        """Somebody asked for the view before, this view again, or the one after."""
+        way = {"previous": -1, "back": 0, "next": 1}.get(str(event.target.value))
+        if way is None:
+            return
+        self._current = (self._current + way) % len(self._labels)
+        self._jump(self._current)
+        self.views.value = self._labels[self._current]
+
+    async def layer_chosen(self, event: Any) -> None:
+        """Somebody chose what to see."""
+        if event.target.value in LAYERS:
+            self._show(event.target.value)
+
+    def tell(self, facts: str) -> None:
+        """Show a line of facts."""
+        if self.facts.content != facts:
+            self.facts.content = facts
+
+    def show_kernel(self, kernel: KernelPicture | None) -> None:
+        """Show a kernel with its size, or how to ask for one."""
+        self.kernel.visible = kernel is not None
+        if kernel is None:
+            self.kernel_facts.content = HINT
+            return
+        self.kernel.image = to_uint8(kernel.picture).numpy()
+        self.kernel_facts.content = (
+            f"size **{kernel.spread:.2f} px** (root mean square), mask {kernel.mask:.2f}, "
+            f"window {kernel.side} x {kernel.side} px"
+        )

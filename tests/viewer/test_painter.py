@@ -1,0 +1,128 @@
+"""What the pictures show."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.modules.bags_module import BagsModule
+from bags.ops.per_pixel_conv import kernels_at
+from bags.viewer.eye import Eye
+from bags.viewer.pace import Pace
+from bags.viewer.painter import FROM_ANYWHERE, LAYERS, OF_A_PHOTO, Painter, Stop, framed, orbit_distance, place_in_photo
+from bags.viewer.stops import stops
+
+Built = tuple[SceneDataModule, BagsModule]
+
+
+@pytest.fixture
+def painter(built: Built) -> Painter:
+    return Painter(built[1], built[1].schedule.total)
+
+
+@pytest.fixture
+def train_stop(built: Built) -> Stop:
+    return stops(built[0])[2]
+
+
+def test_all_views_are_stops(built: Built) -> None:
+    datamodule, _ = built
+    labels = [stop.label for stop in stops(datamodule)]
+    assert len(set(labels)) == len(labels) == len(datamodule.scene.train) + len(datamodule.scene.test)
+    test = stops(datamodule)[-1]
+    assert test.split == "test" and test.load(2).name == test.name and test.load(2).camera.width == test.camera.width
+
+
+def test_layers_from_anywhere(painter: Painter, train_stop: Stop) -> None:
+    camera = Eye.at(train_stop.camera, 90, 48).camera(1e9)
+    pictures = {layer: painter.from_anywhere(layer, camera) for layer in FROM_ANYWHERE}
+    assert all(p.shape == (3, 48, 90) and p.min() >= 0 and p.max() <= 1 and p.std() > 0 for p in pictures.values())
+    torch.testing.assert_close(pictures["sharp"], painter.module.render(camera).rgb.detach().clamp(0, 1))
+    lit = {layer: int((picture.amax(dim=0) > 0.02).sum()) for layer, picture in pictures.items()}
+    assert lit["points"] < lit["sharp"]  # dots leave gaps
+    assert set(LAYERS) == set(FROM_ANYWHERE) | set(OF_A_PHOTO)
+
+
+def test_layers_of_a_photo(painter: Painter, built: Built, train_stop: Stop) -> None:
+    module = built[1]
+    batch = train_stop.load(painter.phase.scale)
+    truth = module.explain_whole(batch, painter.phase)
+    assert truth.proposal is not None
+    for layer, expected in (
+        ("photo", batch.image), ("blurred", truth.prediction), ("mask", truth.proposal.mask.expand(3, -1, -1)),
+    ):  # fmt: skip
+        shown = painter.of_photo(layer, train_stop)
+        assert shown is not None
+        torch.testing.assert_close(shown, expected.detach().clamp(0, 1))
+    test = stops(built[0])[-1]
+    assert painter.of_photo("blurred", test) is None and painter.of_photo("photo", test) is not None
+    assert painter.of_photo("blurred", train_stop) is not None
+    painter.step = 1  # before blur is modelled
+    assert painter.of_photo("mask", train_stop) is None and painter.kernel(train_stop, 0.5, 0.5) is None
+
+
+def test_an_explanation_is_made_once_a_step(painter: Painter, built: Built, train_stop: Stop) -> None:
+    first = painter.explain(train_stop)
+    assert first is painter.explain(train_stop)
+    assert painter.explain(stops(built[0])[0]) is not first
+    painter.step -= 1
+    assert painter.explain(train_stop) is not first
+
+
+def test_kernel_of_the_pixel_that_was_clicked(painter: Painter, train_stop: Stop) -> None:
+    explanation = painter.explain(train_stop)
+    assert explanation is not None and explanation.proposal is not None
+    proposal = explanation.proposal
+    row, column = 30, 11
+    kernel = painter.kernel(train_stop, (column + 0.5) / 64, (row + 0.5) / 48)
+    assert kernel is not None
+    weights = kernels_at(proposal.features, proposal.head, torch.tensor([row]), torch.tensor([column]))[0].detach()
+    mask = float(proposal.mask[row, column])
+    weights = mask * weights
+    side = proposal.kernel_size
+    weights[side // 2, side // 2] += 1 - mask
+    y, x = torch.meshgrid(*(torch.arange(side) - side // 2.0,) * 2, indexing="ij")
+    mean = (weights * x).sum(), (weights * y).sum()
+    spread = (weights * ((x - mean[0]) ** 2 + (y - mean[1]) ** 2)).sum().sqrt()
+    assert kernel.spread == pytest.approx(float(spread), rel=1e-3)
+    assert kernel.mask == pytest.approx(mask) and kernel.side == side
+    every = kernel.picture.shape[1] // side
+    shown = kernel.picture[0, every // 2 :: every, every // 2 :: every]
+    torch.testing.assert_close(shown, weights / weights.max())
+    assert painter.kernel(train_stop, 1.2, 0.5) is None and painter.kernel(train_stop, 0.5, -0.1) is None
+
+
+@pytest.mark.parametrize(("width", "height"), [(200, 48), (64, 200), (640, 480)])
+def test_framed_and_where_a_click_falls(train_stop: Stop, width: int, height: int) -> None:
+    picture = torch.zeros(3, 48, 64)
+    picture[:, 10, 50] = 1
+    canvas = framed(picture, width, height, 1e9)
+    assert canvas.shape[2] / canvas.shape[1] == pytest.approx(width / height, rel=0.02)
+    row, column = divmod(int(canvas[0].argmax()), canvas.shape[2])
+    place = place_in_photo(
+        train_stop.camera, width, height, (column + 0.5) / canvas.shape[2], (row + 0.5) / canvas.shape[1]
+    )
+    assert (int(place[0] * 64), int(place[1] * 48)) == (50, 10)
+    small = framed(picture, width, height, 768.0)
+    assert small.shape[1] < canvas.shape[1]
+
+
+def test_pace_finds_the_resolution_and_keeps_its_limits() -> None:
+    pace = Pace(seconds=0.1, least=1000, most=50_000)
+    for _ in range(20):
+        pace.took(pace.pixels * 5e-6)  # 5 microseconds a pixel: 20,000 fit
+    assert pace.pixels == pytest.approx(20_000)
+    pace.took(0.0)
+    assert pace.pixels == pytest.approx(40_000)  # no more than twice as many
+    pace.took(0.0)
+    assert pace.pixels == 50_000
+    for _ in range(10):
+        pace.took(100.0)
+    assert pace.pixels == 1000
+
+
+def test_camera_turns_around_what_lies_ahead() -> None:
+    means = torch.tensor([[0.0, 0, 5], [0.2, 0, 5], [-0.2, 0, 5]])
+    assert orbit_distance(means, (0, 0, 1), (0.0, 0.0, 1.0), extent=2.0) == pytest.approx(4.0)
+    assert orbit_distance(means, (0, 0, 9), (0.0, 0.0, 1.0), extent=2.0) == 2.0
