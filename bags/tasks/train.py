@@ -11,7 +11,7 @@ import torch
 from lightning import Trainer
 from lightning.fabric.plugins.environments import LightningEnvironment
 
-from bags.callbacks import Checkpoint
+from bags.callbacks import Checkpoint, LiveViewer
 from bags.config import instantiate
 from bags.dashboards import close, log_settings
 from bags.datamodules.scene_datamodule import SceneDataModule
@@ -51,6 +51,7 @@ def learn(settings: Settings, datamodule: SceneDataModule, module: BagsModule, r
     """Fit and judge, from the start or from the checkpoint ``resumed``."""
     trainer = make_trainer(settings)
     status = "failed"
+    viewer = next((c for c in trainer.callbacks if isinstance(c, LiveViewer)), None)  # type: ignore[attr-defined]
     try:
         log_settings(trainer.loggers, settings)
         with warnings.catch_warnings():
@@ -64,6 +65,9 @@ def learn(settings: Settings, datamodule: SceneDataModule, module: BagsModule, r
         status = "success"
     finally:
         close(trainer.loggers, status)
+        if viewer is not None:
+            whole = status == "success" and trainer.global_step == module.schedule.total
+            viewer.end(stay=whole and settings.viewer.keep)
     if stopper is not None and stopper.stopped:
         sys.exit(128 + stopper.signal)
 

@@ -1,0 +1,58 @@
+"""The scene in the browser while it is learned (docs/viewer.md)."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from lightning import Trainer
+
+from bags.callbacks.base import StepCallback
+from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.viewer.server import Viewer
+from bags.viewer.stops import stops
+
+log = logging.getLogger(__name__)
+
+
+class LiveViewer(StepCallback):
+    """Draws for browsers between the steps, in at most ``viewer.share`` of the time; only with ``viewer.live``.
+
+    Drawing changes nothing that training reads. Who started the training calls ``end`` when all is over.
+    """
+
+    first_rank_only = True
+
+    def __init__(self) -> None:
+        self.viewer: Viewer | None = None
+        self._rest_until = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
+        """Open the server and say where."""
+        settings = pl_module.settings
+        if not settings.viewer.live or not trainer.is_global_zero:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        step = max(1, trainer.global_step)
+        self.viewer = Viewer(pl_module, stops(data), data.extent, settings.viewer, step, settings.name)
+        log.info("viewer: %s", self.viewer.address)
+
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
+        """Draw one picture, if somebody looks and drawing has rested long enough."""
+        if self.viewer is None:
+            return
+        self.viewer.painter.step = output.phase.step
+        start = time.monotonic()
+        if start >= self._rest_until and self.viewer.draw_one():
+            now = time.monotonic()
+            self._rest_until = now + (now - start) * (1 / pl_module.settings.viewer.share - 1)
+
+    def end(self, stay: bool) -> None:
+        """Stop the server, if there is one; first show the final state until Ctrl-C, where it is to ``stay``."""
+        if self.viewer is None:
+            return
+        if stay:
+            log.info("viewer: %s shows the final state; Ctrl-C ends it", self.viewer.address)
+            self.viewer.serve()
+        self.viewer.close()
+        self.viewer = None
