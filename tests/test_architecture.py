@@ -29,7 +29,8 @@ ALLOWED = {
     "dashboards": BASE | {"io", "run_folder"},
     "summary": BASE,
     "viewer": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
-    "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"}
+    "callbacks": BASE
+    | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"}
     | {"viewer"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE,
