@@ -553,12 +553,31 @@ class TrainerSettings:
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """``task=render``: which views are drawn (``test``, ``train`` or ``both``)."""
+    """``task=render``: sharp pictures of the views, or a video (docs/export.md).
+
+    Attributes:
+        split: whose views are drawn: ``test``, ``train`` or ``both``.
+        path: a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``; null: pictures.
+        frames, fps: length of the video, and its frames per second.
+        depth: draw depth, too.
+        factor: resolution, as ``dataset.factor``; null: that of training.
+    """
 
     split: str = "test"
+    path: str | None = None
+    frames: int = 240
+    fps: float = 30.0
+    depth: bool = True
+    factor: int | None = None
 
     def __post_init__(self) -> None:
         _one_of("render.split", self.split, ("test", "train", "both"))
+        if self.path is not None:
+            _one_of("render.path", self.path, ("train", "ellipse", "spiral"))
+        _at_least(2, render__frames=self.frames)
+        _need(1 <= self.fps <= 240, "render.fps", self.fps, "must lie in [1, 240]")
+        if self.factor is not None:
+            _need(self.factor == -1 or self.factor >= 1, "render.factor", self.factor, "must be -1 or at least 1")
 
 
 @dataclass(frozen=True)

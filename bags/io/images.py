@@ -71,24 +71,35 @@ def write_png(path: str | Path, image: Tensor) -> None:
         picture.save(temporary, format="PNG")
 
 
-def depth_picture(depth: Tensor, alpha: Tensor) -> Tensor:
-    """Colours for a rendered depth map: near is bright yellow, far is dark blue, nothing is black.
+def depth_ends(depth: Tensor, alpha: Tensor) -> tuple[float, float]:
+    """Near and far end of a depth map's colours: its 2nd and 98th percentile, so that stray pixels do not flatten it.
 
-    The scale runs from the 2nd to the 98th percentile of the depths, so that a few stray pixels do not flatten the
-    rest.
+    Args:
+        depth: (H, W) sum of alpha * transmittance * distance (``RenderOutput.depth``).
+        alpha: (H, W) accumulated opacity. Where nothing is drawn at all, both ends are 0.
+    """
+    drawn = alpha > 0.05
+    if not bool(drawn.any()):
+        return 0.0, 0.0
+    near, far = np.percentile((depth[drawn] / alpha[drawn]).detach().float().cpu().numpy(), (2, 98))
+    return float(near), float(far)
+
+
+def depth_picture(depth: Tensor, alpha: Tensor, ends: tuple[float, float] | None = None) -> Tensor:
+    """Colours for a rendered depth map: near is bright yellow, far is dark blue, nothing is black.
 
     Args:
         depth: (H, W) sum of alpha * transmittance * distance (``RenderOutput.depth``).
         alpha: (H, W) accumulated opacity; depth is divided by it, and pixels fade to black with it.
+        ends: depths of the brightest and the darkest colour; None: ``depth_ends`` of this map.
 
     Returns:
         (3, H, W) float32 in [0, 1], on the CPU.
     """
+    near, far = depth_ends(depth, alpha) if ends is None else ends
     alpha = alpha.detach().float().cpu().clamp(0, 1)
-    drawn = alpha > 0.05
     mean = depth.detach().float().cpu() / alpha.clamp_min(0.05)
-    ends = np.percentile(mean[drawn].numpy(), (2, 98)) if bool(drawn.any()) else np.zeros(2)
-    nearness = 1 - ((mean - float(ends[0])) / max(float(ends[1] - ends[0]), 1e-12)).clamp(0, 1)
+    nearness = 1 - ((mean - near) / max(far - near, 1e-12)).clamp(0, 1)
     place = nearness.nan_to_num(0.0) * (len(_DEPTH_COLOURS) - 1)
     below = place.floor().long().clamp_max(len(_DEPTH_COLOURS) - 2)
     colours = _DEPTH_COLOURS.float() / 255

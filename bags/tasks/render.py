@@ -1,36 +1,109 @@
-"""``task=render``: pictures of test views, training views or both, from any checkpoint."""
+"""``task=render``: sharp pictures of the views, or a video of a flight through the scene, from any checkpoint."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
+from bags.datamodules.resolution import training_size
 from bags.evaluation import stem
-from bags.io.images import depth_picture, write_png
+from bags.io.images import depth_ends, depth_picture, write_png
+from bags.io.video import writing_video
+from bags.modules.bags_module import BagsModule
+from bags.ops.trajectories import ellipse, spiral, training_path
 from bags.run_folder import checkpoint
 from bags.settings import Settings
 from bags.tasks.device import choose_device
 from bags.tasks.setup import build, load_weights
+from bags.types import Camera, View
+
+CONSOLE = Console(stderr=True)
+SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
+PROBES = 8  # frames of a video whose depths set the scale of its colours
 
 
 @torch.no_grad()
 def run(settings: Settings) -> None:
-    """Draw the views of ``render.split`` sharp, with depth, into ``renders/step_N/<split>/``."""
+    """Draw the views of ``render.split`` into ``renders/step_N/<split>/``, or ``render.path`` as a video beside."""
     path = checkpoint(settings, default="last")
     assert path is not None
     datamodule, module = build(settings)
     step = int(load_weights(module, path)["global_step"])
     module.to(choose_device(settings)).eval()
-    loaders = {"test": datamodule.test_dataloader, "train": datamodule.train_views_dataloader}
-    console = Console(stderr=True)
-    for split in ("test", "train"):
-        if settings.render.split not in (split, "both"):
-            continue
-        folder = settings.folder / "renders" / f"step_{step}" / split
-        views = list(loaders[split]())
-        for view in track(views, f"{split} views", console=console, transient=True):
-            render = module.render(view.camera)
-            write_png(folder / f"{stem(view.name)}.png", render.rgb)
+    folder, scene = settings.folder / "renders" / f"step_{step}", datamodule.scene
+    if settings.render.path is not None:
+        film(settings, module, [camera_of(view, settings) for view in scene.train], folder)
+        return
+    for split, views in (("test", scene.test), ("train", scene.train)):
+        if settings.render.split in (split, "both"):
+            photograph(settings, module, views, folder / split)
+
+
+def camera_of(view: View, settings: Settings) -> Camera:
+    """A view's camera at ``render.factor``, or as it was trained where that is null."""
+    width, height = view.camera.width, view.camera.height
+    if settings.render.factor is not None:
+        size = training_size(width, height, settings.render.factor)
+    else:
+        size = training_size(width, height, settings.dataset.factor, settings.schedule.scale_divisors[-1])
+    return view.camera.resized(*size)
+
+
+def photograph(settings: Settings, module: BagsModule, views: Sequence[View], folder: Path) -> None:
+    """Draw every view sharp, at its own pose, as ``<name>.png`` and, with ``render.depth``, ``<name>_depth.png``."""
+    for view in track(views, f"{folder.name} views", console=CONSOLE, transient=True):
+        render = module.render(camera_of(view, settings).to(module.device))
+        write_png(folder / f"{stem(view.name)}.png", render.rgb)
+        if settings.render.depth:
             write_png(folder / f"{stem(view.name)}_depth.png", depth_picture(render.depth, render.alpha))
-        console.print(f"{len(views)} {split} views in {folder}/", highlight=False)
+    tell(f"{len(views)} {folder.name} views in {folder}/")
+
+
+def film(settings: Settings, module: BagsModule, cameras: Sequence[Camera], folder: Path) -> None:
+    """Draw the flight ``render.path`` as ``<path>.mp4`` and, with ``render.depth``, ``<path>_depth.mp4``."""
+    chosen = settings.render
+    assert chosen.path is not None
+    flight = [even(camera).to(module.device) for camera in route(chosen.path, module, cameras, chosen.frames)]
+    files = [folder / f"{chosen.path}.mp4", *([folder / f"{chosen.path}_depth.mp4"] if chosen.depth else [])]
+    ends = shared_ends(module, flight[:: -(-len(flight) // PROBES)]) if chosen.depth else None
+    with ExitStack() as stack:
+        size = flight[0].width, flight[0].height
+        writers = [stack.enter_context(writing_video(file, *size, chosen.fps)) for file in files]
+        for camera in track(flight, f"{chosen.path} video", console=CONSOLE, transient=True):
+            render = module.render(camera)
+            writers[0](render.rgb)
+            if chosen.depth:
+                writers[1](depth_picture(render.depth, render.alpha, ends))
+    for file in files:
+        tell(f"{file}  {len(flight)} frames, {len(flight) / chosen.fps:.1f} s, {file.stat().st_size / 1e6:.1f} MB")
+
+
+def route(path: str, module: BagsModule, cameras: Sequence[Camera], frames: int) -> list[Camera]:
+    """The cameras of a flight (bags/ops/trajectories.py)."""
+    if path == "train":
+        return training_path(cameras, frames)
+    points = module.gaussians.means[module.gaussians.opacities > SOLID]
+    return {"ellipse": ellipse, "spiral": spiral}[path](cameras, points, frames)
+
+
+def even(camera: Camera) -> Camera:
+    """The camera without its last column or row where it has an odd number of them, as videos want it."""
+    width, height = camera.width // 2 * 2, camera.height // 2 * 2
+    return camera if (width, height) == (camera.width, camera.height) else camera.cropped(0, 0, width, height)
+
+
+def shared_ends(module: BagsModule, cameras: Sequence[Camera]) -> tuple[float, float]:
+    """Nearest and farthest depth over some frames, so that the colours mean the same all through a video."""
+    renders = [module.render(camera) for camera in cameras]
+    ends = [depth_ends(render.depth, render.alpha) for render in renders]
+    return min(near for near, _ in ends), max(far for _, far in ends)
+
+
+def tell(what: str) -> None:
+    """One line on the terminal, not broken where it is narrow."""
+    CONSOLE.print(what, highlight=False, soft_wrap=True)

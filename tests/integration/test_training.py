@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -18,7 +20,7 @@ from bags.cli import config_folder
 from bags.config import register, to_settings
 from bags.datamodules.parsers.colmap_files import read_model
 from bags.errors import BagsError
-from bags.io.images import image_size
+from bags.io.images import image_size, read_image
 from bags.io.ply import read_ply
 from bags.run_folder import checkpoint
 from bags.settings import Settings
@@ -231,6 +233,38 @@ def test_render_splits(split: str, counts: Sequence[int], finished: Settings, tm
     made = settings.folder / "renders" / "step_20"
     for part, count in zip(("test", "train"), counts, strict=True):
         assert len([p for p in (made / part).glob("*.png") if "_depth" not in p.name]) == count
+
+
+def test_render_train_is_each_photo_made_sharp(finished: Settings, tmp_path: Path) -> None:
+    checkpoint = f"ckpt_path={finished.folder}/checkpoints/last.ckpt"
+    settings = settings_of(tmp_path, "render.split=train", "render.depth=false", checkpoint)
+    render.run(settings)
+    made = sorted((settings.folder / "renders/step_40/train").iterdir())
+    sharp = sorted((finished.folder / "train_views/sharp").iterdir())
+    assert [path.name for path in made] == [path.name for path in sharp]
+    for one, other in zip(made, sharp, strict=True):
+        difference = np.abs(np.asarray(read_image(one), dtype=int) - np.asarray(read_image(other), dtype=int))
+        assert difference.max() <= 1
+    render.run(settings_of(tmp_path, "render.split=train", "render.factor=2", checkpoint))
+    assert image_size(made[0]) == (24, 16)
+
+
+@pytest.mark.parametrize("path", ["train", "ellipse", "spiral"])
+def test_videos(path: str, finished: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = f"ckpt_path={finished.folder}/checkpoints/last.ckpt"
+    length = ("render.frames=5", "render.fps=10", "render.factor=37")  # 37 x 25 pixels: odd
+    settings = settings_of(tmp_path, f"render.path={path}", *length, checkpoint)
+    render.run(settings)
+    folder = settings.folder / "renders/step_40"
+    names = [f"{path}.mp4", f"{path}_depth.mp4"]
+    assert sorted(file.name for file in folder.iterdir()) == names
+    said = capsys.readouterr().err
+    for name in names:
+        with av.open(str(folder / name)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert len(frames) == 5 and frames[0].shape == (24, 36, 3)
+        assert max(frame.std() for frame in frames) > 10  # there is something to see
+        assert f"{name}  5 frames, 0.5 s" in said
 
 
 def test_export(finished: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
