@@ -164,6 +164,8 @@ class BPNSettings:
         rgbd_channels: channels of the render features.
         hidden: channels of all hidden layers.
         mask_bias: added to the mask before its sigmoid; below 0 the network starts from "sharp" (published: 0).
+        carry_over: a scale's head begins from that of the scale before instead of from random weights (beyond the
+            published method; docs/full_resolution.md).
         margin: render half a kernel more on every side instead of padding with zeros (beyond the published method).
         bfloat16: run the network's convolutions and matrix products in bfloat16; parameters stay float32.
     """
@@ -181,6 +183,7 @@ class BPNSettings:
     rgbd_channels: int = 32
     hidden: int = 64
     mask_bias: float = 0.0
+    carry_over: bool = False
     margin: bool = False
     bfloat16: bool = False
 

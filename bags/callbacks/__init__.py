@@ -1,5 +1,6 @@
 """Training callbacks, one concern a file. Their order matters and is that of ``conf/callbacks/default.yaml``."""
 
+from bags.callbacks.carry_over import CarryOver
 from bags.callbacks.checkpoint import Checkpoint
 from bags.callbacks.densify import Densify
 from bags.callbacks.filter3d import Filter3D
@@ -17,6 +18,7 @@ from bags.callbacks.stopwatch import Stopwatch
 from bags.callbacks.test_metrics import TestMetrics
 
 __all__ = [
+    "CarryOver",
     "Checkpoint",
     "Densify",
     "Filter3D",

@@ -1,0 +1,32 @@
+"""When a scale's head takes over from that of the scale before (``model.bpn.carry_over``)."""
+
+from __future__ import annotations
+
+import logging
+
+from lightning import Trainer
+
+from bags.callbacks.base import StepCallback
+from bags.modules.bags_module import BagsModule
+from bags.modules.carry_over import carry_over
+
+log = logging.getLogger(__name__)
+
+
+class CarryOver(StepCallback):
+    """Carries the blur proposal over at the first step of every scale but the first, where the settings ask for it.
+
+    The second network, which has other layers, starts from random weights all the same.
+    """
+
+    def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
+        """Compare the head of ``step`` with that of the step before."""
+        if pl_module.bpn is None or not pl_module.settings.model.bpn.carry_over or step == 1:
+            return
+        past, now = (pl_module.schedule.at(number) for number in (step - 1, step))
+        before, after = pl_module.head(past), pl_module.head(now)
+        if isinstance(before, int) and isinstance(after, int) and after > before:
+            stride = pl_module.kernels.stride
+            ratio = stride(after) * now.divisor / (stride(before) * past.divisor)
+            carry_over(pl_module.bpn, before, after, ratio, trainer.optimizers[0])
+            log.info("step %d: head %d of the blur network goes on from head %d", step, after + 1, before + 1)
