@@ -8,23 +8,24 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.datamodules.view_loader import view_at
-from bags.io.images import depth_picture, tile, write_png
+from bags.io.images import depth_picture, read_image, tile, write_png
 from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
 from bags.modules.metrics import PROTOCOLS, ImageMetrics, mean_metrics
 from bags.ops.psnr import psnr
 from bags.ops.sharpness import laplacian_variance
-from bags.pictures import view_pictures
+from bags.pictures import PICTURES, view_pictures
 from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
-OVERVIEW_ROWS = 4
+OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
 STREAK = 3.0  # pixels of motion below which its direction is not judged
 
 
@@ -68,14 +69,14 @@ def judge_test_views(
 def describe_training_views(
     module: BagsModule, datamodule: SceneDataModule, folder: Path | None = None, limit: int | None = None
 ) -> dict[str, Any]:
-    """What the model makes of every training view, at full training resolution and with the last step's networks.
+    """What the model makes of training views, at full training resolution and with the last step's networks.
 
     Args:
         module: trained.
         datamodule: of the run.
         folder: write ``photo``, ``prediction``, ``sharp``, ``mask`` and ``kernels`` pictures here, and beside it
-            ``overview.png`` of the most blurred views.
-        limit: pictures of at most this many views, spread over the list; None: of all.
+            ``overview.png`` of the most blurred of these views.
+        limit: look at no more views than this, spread over the list (a large photo takes long); None: at all.
 
     Returns:
         ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, ``sharpness`` of the photo
@@ -85,10 +86,9 @@ def describe_training_views(
     """
     phase = module.schedule.at(module.schedule.total)
     views = datamodule.scene.train
-    chosen = set(range(len(views))) if limit is None else spread_out(len(views), limit)
     described = []
-    for batch in datamodule.train_views_dataloader():
-        batch = batch.to(module.device)
+    for index in spread_out(len(views), limit):
+        batch = view_at(datamodule.train, index, module.schedule.finest).to(module.device)
         output = module.explain_whole(batch, phase)
         entry: dict[str, Any] = {
             "name": batch.name,
@@ -97,17 +97,15 @@ def describe_training_views(
         }
         if output.proposal is not None:
             entry |= asdict(estimate_blur(output.proposal, output.sharp, output.depth))
-        if (truth := views[batch.index].blur) is not None:
+        if (truth := views[index].blur) is not None:
             entry["true_blur"] = asdict(truth)
         described.append(entry)
-        if folder is not None and batch.index in chosen:
+        if folder is not None:
             pictures = {**view_pictures(output), "depth": depth_picture(output.depth, output.alpha)}
             for kind, picture in pictures.items():
                 write_png(folder / kind / f"{stem(batch.name)}.png", picture)
-    if folder is not None and module.bpn is not None:
-        write_png(
-            folder.parent / "overview.png", overview(module, datamodule, [entry["spread"] for entry in described])
-        )
+    if folder is not None and described and module.bpn is not None:
+        write_png(folder.parent / "overview.png", overview(folder, described))
     if module.bpn is not None:
         for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
             entry["rank"] = rank
@@ -128,17 +126,16 @@ def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def overview(module: BagsModule, datamodule: SceneDataModule, spreads: Sequence[float]) -> Tensor:
-    """(3, h, w) in [0, 1]: everything there is to see of the most blurred views, a view a row."""
-    schedule = module.schedule
-    worst = sorted(range(len(spreads)), key=lambda index: -spreads[index])[:OVERVIEW_ROWS]
+def overview(folder: Path, described: Sequence[dict[str, Any]]) -> Tensor:
+    """(3, h, w) in [0, 1]: the pictures in ``folder`` of the most blurred views, a view a row, large ones shrunk."""
     images, labels = [], []
-    for index in worst:
-        batch = view_at(datamodule.train, index, schedule.finest).to(module.device)
-        row = view_pictures(module.explain_whole(batch, schedule.at(schedule.total)))
-        images += list(row.values())
-        labels += [f"{kind} {batch.name}" if kind == "photo" else kind for kind in row]
-    return tile(images, columns=len(images) // len(worst), labels=labels)
+    for entry in sorted(described, key=lambda entry: -entry["spread"])[:OVERVIEW_ROWS]:
+        for kind in PICTURES:
+            picture = read_image(folder / kind / f"{stem(entry['name'])}.png")
+            picture.thumbnail((OVERVIEW_WIDTH, OVERVIEW_WIDTH))
+            images.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
+            labels.append(f"{kind} {entry['name']}" if kind == PICTURES[0] else kind)
+    return tile(images, columns=len(PICTURES), labels=labels)
 
 
 def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -166,8 +163,7 @@ def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
     return found
 
 
-def spread_out(count: int, limit: int) -> set[int]:
-    """At most ``limit`` indices below ``count``, evenly spread."""
-    if limit == 0:
-        return set()
-    return {round(i * (count - 1) / max(1, min(limit, count) - 1)) for i in range(min(limit, count))}
+def spread_out(count: int, limit: int | None) -> list[int]:
+    """At most ``limit`` indices below ``count``, evenly spread; None: all."""
+    wanted = count if limit is None else min(limit, count)
+    return [round(i * (count - 1) / max(1, wanted - 1)) for i in range(wanted)]

@@ -11,6 +11,7 @@ from bags.modules.bpn import Proposal
 from bags.ops.per_pixel_conv import kernels_at
 
 COLUMNS = 12  # kernels across a sheet
+PICTURES = ("photo", "sharp", "prediction", "mask", "kernels")  # of a view whose blur is modelled
 
 
 def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -493,8 +493,8 @@ class OutputSettings:
         save_steps: also keep ``point_cloud_N.ply`` of these steps.
         test_steps: compute test metrics at these steps too (into ``metrics_N.json``).
         images_every: write and log training pictures this often; null: never.
-        train_views: at the end write photo, blurry prediction, sharp render, mask and kernels of at most this many
-            training views; null: of all.
+        train_views: at the end look at no more than this many training views, spread over the list: how much blur the
+            network sees in them, and pictures of photo, blurry prediction, sharp render, mask and kernels; null: all.
     """
 
     checkpoint_every: int | None = 1000
