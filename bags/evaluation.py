@@ -146,7 +146,7 @@ def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
         ``blur_kind_share``: of the views whose kind is right; ``blur_direction_error``: median in degrees over the
         views whose streak is longer than ``STREAK`` pixels, where there are any.
     """
-    if not all("true_blur" in entry and "spread" in entry for entry in described):
+    if not described or not all("true_blur" in entry and "spread" in entry for entry in described):
         return {}
     pairs = [(entry, entry["true_blur"]) for entry in described]
     found = {"blur_kind_share": sum(entry["kind"] == truth["kind"] for entry, truth in pairs) / len(pairs)}
