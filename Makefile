@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint benchmark gpu-check clean
+.PHONY: demo test lint benchmark gpu-check slurm-check clean
 
 demo: $(READY)
 	$(BIN)/python run.py
@@ -23,6 +23,10 @@ gpu-check: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cuda]"
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/python run.py task=gpu_check name=gpu_check
+
+# On Debian as root: sets up a Slurm of one node and proves that a sweep's requeued jobs finish; not part of the tests.
+slurm-check: $(READY)
+	$(BIN)/python tests/slurm/check.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -82,7 +82,7 @@ def same_run(settings: Settings) -> bool:
     return _what(stored) == _what(plain(asdict(settings)))
 
 
-HOW = ("task", "name", "group", "output_root", "ckpt_path", "summarize")
+HOW = ("task", "name", "group", "output_root", "ckpt_path", "render", "benchmark", "summarize", "viewer")
 HOW_TO_TRAIN = ("accelerator", "threads", "progress")  # below ``trainer``
 
 

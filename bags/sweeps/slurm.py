@@ -33,7 +33,7 @@ class Command:
             SystemExit: a signal stopped the training. Then there is no result, and whoever sent the signal decides
                 whether the job runs again.
         """
-        self._process = subprocess.Popen(self.command)
+        self._process = subprocess.Popen(self.command, preexec_fn=_ignore_warnings)
         signal.signal(signal.SIGTERM, self._pass_on)
         while (status := self._process.poll()) is None:
             time.sleep(PATIENCE)
@@ -52,3 +52,9 @@ class Command:
         with suppress(ChildProcessError):  # not Popen.wait: the signal may have come in the middle of its poll
             os.waitpid(self._process.pid, 0)
         return DelayedSubmission(Command(self.command))
+
+
+def _ignore_warnings() -> None:
+    """Slurm sends the signal before the time limit to all processes of a job; the child waits to be asked by us."""
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,64 @@
+"""A run's folder: whose it is, and which run lies in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bags.errors import BagsError
+from bags.run_folder import begin, checkpoint, finished, owned, psnr, same_run, write_json
+from bags.settings import LossSettings, Settings, TrainerSettings, ViewerSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A run that has begun and saved."""
+    settings = Settings(output_root=str(tmp_path), ckpt_path="auto")
+    assert checkpoint(settings) is None and not same_run(settings)
+    begin(settings)
+    (settings.folder / "checkpoints").mkdir()
+    (settings.folder / "checkpoints/last.ckpt").touch()
+    return settings
+
+
+def test_the_same_configuration_goes_on_until_it_is_finished(settings: Settings) -> None:
+    assert same_run(settings) and not finished(settings)
+    assert checkpoint(settings) == settings.folder / "checkpoints/last.ckpt"
+    assert begin(settings) is None
+    write_json(settings.folder / "metrics.json", {"psnr": 20.0})
+    assert finished(settings) and psnr(settings) == 20.0
+    begin(settings)
+    assert not finished(settings), "what begins again has no figures until it ends"
+
+
+def test_how_it_runs_may_change_and_what_it_is_may_not(settings: Settings) -> None:
+    trainer = TrainerSettings(threads=3, progress=False, accelerator="cpu")
+    assert same_run(replace(settings, trainer=trainer, viewer=ViewerSettings(live=True), group="trio"))
+    for other in (
+        replace(settings, loss=LossSettings(ssim=0.3)),
+        replace(settings, seed=1),
+        replace(settings, trainer=TrainerSettings(views_per_step=2)),
+    ):
+        assert not same_run(other) and checkpoint(other) is None
+        aside = begin(other)
+        assert aside is not None and (aside / "checkpoints/last.ckpt").exists() and not settings.folder.samefile(aside)
+        aside.rename(f"{aside}-elsewhere")
+        begin(replace(settings, ckpt_path=None))
+
+
+@pytest.mark.parametrize("text", ["", "[1", "trainer: 3", "- a list"])
+def test_a_broken_configuration_is_another_run(text: str, settings: Settings) -> None:
+    (settings.folder / "config.yaml").write_text(text)
+    assert not same_run(settings)
+
+
+def test_a_folder_has_one_owner(settings: Settings) -> None:
+    with owned(settings):
+        with pytest.raises(BagsError, match=r"run is being trained by process \d+ on "), owned(settings):
+            pass
+        with owned(replace(settings, name="other")):
+            pass
+    with owned(settings):
+        pass
