@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,19 +34,20 @@ def test_the_same_configuration_goes_on_until_it_is_finished(settings: Settings)
     assert not finished(settings), "what begins again has no figures until it ends"
 
 
-def test_how_it_runs_may_change_and_what_it_is_may_not(settings: Settings) -> None:
+def test_how_it_runs_may_change(settings: Settings) -> None:
     trainer = TrainerSettings(threads=3, progress=False, accelerator="cpu")
     assert same_run(replace(settings, trainer=trainer, viewer=ViewerSettings(live=True), group="trio"))
-    for other in (
-        replace(settings, loss=LossSettings(ssim=0.3)),
-        replace(settings, seed=1),
-        replace(settings, trainer=TrainerSettings(views_per_step=2)),
-    ):
-        assert not same_run(other) and checkpoint(other) is None
-        aside = begin(other)
-        assert aside is not None and (aside / "checkpoints/last.ckpt").exists() and not settings.folder.samefile(aside)
-        aside.rename(f"{aside}-elsewhere")
-        begin(replace(settings, ckpt_path=None))
+
+
+@pytest.mark.parametrize(
+    "change", [{"loss": LossSettings(ssim=0.3)}, {"seed": 1}, {"trainer": TrainerSettings(views_per_step=2)}], ids=str
+)
+def test_what_it_is_may_not(change: dict[str, Any], settings: Settings) -> None:
+    other = replace(settings, **change)
+    assert not same_run(other) and checkpoint(other) is None
+    aside = begin(other)
+    assert aside is not None and (aside / "checkpoints/last.ckpt").exists()
+    assert same_run(other) and not same_run(settings) and not (settings.folder / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[1", "trainer: 3", "- a list"])
