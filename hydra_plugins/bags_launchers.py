@@ -80,16 +80,18 @@ class SlurmLauncher(Jobs):
     def run(self, jobs: Sequence[Any]) -> Any:
         """Submit all as one array and wait; ending this process leaves them in the queue."""
         try:
+            import cloudpickle
             import submitit
             from submitit.core.utils import FailedJobError, UncompletedJobError
         except ImportError as error:
             raise SystemExit("error: cluster=slurm needs submitit: pip install 'bags[slurm]'") from error
-        from bags.sweeps.slurm import Command
+        from bags.sweeps import slurm
 
+        cloudpickle.register_pickle_by_value(slurm)  # jobs do not start where this checkout is found
         executor = submitit.AutoExecutor(self.folder, cluster="slurm", slurm_max_num_timeout=self.max_num_timeout)
         executor.update_parameters(**self.parameters)
         with executor.batch():
-            submitted = [executor.submit(Command(job.command)) for job in jobs]
+            submitted = [executor.submit(slurm.Command(job.command)) for job in jobs]
         numbers = {job.job_id: i for i, job in enumerate(submitted)}
         print(f"{len(jobs)} jobs submitted: {', '.join(numbers)}; logs in {self.folder}/")
         for job in submitit.helpers.as_completed(submitted):
