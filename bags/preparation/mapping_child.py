@@ -2,8 +2,9 @@
 
 ``WORK/job.json`` says what to do; ``WORK/photos/`` holds the photos. Leaves ``WORK/scene/`` (undistorted photos and the
 model) and ``WORK/result.json``; lines of ``WORK/progress`` tell what is being done. Settings that are not set here are
-COLMAP's own. The second attempt, for what the first does not place, is what users of blurry photos report to help:
-no lens distortion to go astray with, guided matching, fewer matches and smaller triangulation angles allowed.
+COLMAP's own. The second attempt, where the first leaves photos out or hardly holds them, is what users of blurry
+photos report to help: no lens distortion to go astray with, guided matching, fewer matches and smaller triangulation
+angles allowed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pycolmap
 
 MODELS = {"careful": "SIMPLE_RADIAL", "tolerant": "SIMPLE_PINHOLE"}
 SMALLEST_MODEL = 3  # photos
+FIRM = 100  # points: with fewer, a photo's place is uncertain
 ALL_PAIRS = 150  # so many photos are compared each with each; more only with their neighbours by name
 NEIGHBOURS = 20
 
@@ -44,19 +46,25 @@ def main(work: Path) -> None:
     job = Job(work)
     pycolmap.set_random_seed(job.said["seed"])
     extract(job)
-    best: tuple[str, list[Any]] = ("", [])
+    best: list[Any] = []
     for attempt in MODELS:
         match(job, attempt)
         models = place(job, attempt)
-        if models and (not best[1] or models[0].num_reg_images() > best[1][0].num_reg_images()):
-            best = attempt, models
+        if not (work / "result.json").exists() or quality(models) > quality(best):
+            best = models
             (work / "result.json").write_text(json.dumps(described(job, attempt, models)), encoding="utf-8")
-        if models and models[0].num_reg_images() >= job.said["enough"] * len(job.names):
+        if quality(best)[0] >= job.said["enough"] * len(job.names):
             break
-    if not best[1]:
-        (work / "result.json").write_text(json.dumps(described(job, attempt, [])), encoding="utf-8")
-        return
-    undistort(job, best[1][0])
+    if best:
+        undistort(job, best[0])
+
+
+def quality(models: list[Any]) -> tuple[int, int]:
+    """How many photos the largest model places firmly, and how many at all."""
+    if not models:
+        return 0, 0
+    points = [image.num_points3D for image in models[0].images.values() if image.has_pose]
+    return sum(number >= FIRM for number in points), len(points)
 
 
 def extract(job: Job) -> None:

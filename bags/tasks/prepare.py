@@ -14,6 +14,8 @@ from bags.preparation.scene import Prepared, prepare
 from bags.settings import Settings
 from bags.tasks.setup import quiet_logs
 
+UNCERTAIN = 100  # points; with fewer a photo is said to be placed uncertainly
+
 
 def run(settings: Settings) -> None:
     """Prepare ``source``, show the report and say how to go on."""
@@ -80,6 +82,8 @@ def report(scene: Prepared) -> None:
     table.add_column("")
     for row in record["photos"]:
         said = "test view" if row["name"] in record["test_views"] else row.get("reason", "")
+        if row["placed"] and row["points"] < UNCERTAIN:
+            said = "few points: its place is uncertain"
         table.add_row(row["source"], f"{row['sharpness']:.2f}", str(row["points"]) if row["placed"] else "-", said)
     for item in record["not_used"]:
         table.add_row(item["file"], "-", "-", f"not used: {item['reason']}")

@@ -1,0 +1,145 @@
+"""Photos of all kinds, set upright, told apart by camera, and what cannot be used told why."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bags.io.images import read_image
+from bags.preparation import intake
+from bags.preparation.intake import safe_name, take_in
+from tests.preparation.conftest import silent
+
+
+def picture(size: tuple[int, int] = (96, 64)) -> Image.Image:
+    """Red above, blue below, on the left a white bar: every orientation looks different."""
+    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    pixels[: size[1] // 2, :, 0] = 200
+    pixels[size[1] // 2 :, :, 2] = 200
+    pixels[:, : size[0] // 8] = 255
+    return Image.fromarray(pixels)
+
+
+def exif_of(**tags: object) -> Image.Exif:
+    numbers = {"orientation": 0x0112, "make": 0x010F, "model": 0x0110}
+    exif = Image.Exif()
+    for name, value in tags.items():
+        if name == "film":
+            exif.get_ifd(0x8769)[0xA405] = value
+        else:
+            exif[numbers[name]] = value
+    return exif
+
+
+def taken(source: Path, tmp_path: Path) -> tuple[dict[str, intake.Photo], dict[str, str], Path]:
+    into = tmp_path / "into"
+    into.mkdir()
+    photos, dropped = take_in(source, into, silent)
+    assert {path.name for path in into.iterdir()} == {photo.name for photo in photos}
+    return {photo.source: photo for photo in photos}, {item.source: item.reason for item in dropped}, into
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("orientation", "undo"),
+    [(3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90), (8, Image.Transpose.ROTATE_270)],
+)
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_photos_are_set_upright_and_keep_their_focal_length(source, tmp_path, orientation, undo, suffix) -> None:
+    exif = exif_of(orientation=orientation, film=28)
+    picture().transpose(undo).save(source / f"a.{suffix}", exif=exif)
+    photos, _, into = taken(source, tmp_path)
+    copy = read_image(into / photos[f"a.{suffix}"].name)
+    assert copy.size == (96, 64) == (photos[f"a.{suffix}"].width, photos[f"a.{suffix}"].height)
+    difference = np.asarray(copy, dtype=int) - np.asarray(picture(), dtype=int)
+    assert np.abs(difference).mean() < 6  # JPEG twice; an orientation missed gives 60 and more
+    assert copy.getexif().get(0x0112, 1) == 1
+    assert copy.getexif().get_ifd(0x8769)[0xA405] == 28
+
+
+def test_upright_jpegs_are_copied_byte_by_byte(source, tmp_path) -> None:
+    picture().save(source / "a.jpeg", exif=exif_of(orientation=1), quality=60)
+    _, _, into = taken(source, tmp_path)
+    assert (into / "a.jpg").read_bytes() == (source / "a.jpeg").read_bytes()
+
+
+def test_other_formats_become_eight_bit_colour(source, tmp_path) -> None:
+    picture().convert("L").save(source / "grey.jpg")
+    picture().convert("RGBA").save(source / "alpha.png")
+    picture().convert("CMYK").save(source / "print.tif")
+    picture().convert("P").save(source / "palette.bmp")
+    photos, dropped, into = taken(source, tmp_path)
+    assert not dropped
+    assert {photo.name for photo in photos.values()} == {"grey.jpg", "alpha.png", "print.png", "palette.png"}
+    for photo in photos.values():
+        with Image.open(into / photo.name) as copy:
+            assert copy.mode == "RGB" and copy.size == (96, 64)
+
+
+def test_cameras_are_told_apart(source, tmp_path) -> None:
+    picture().save(source / "a1.jpg", exif=exif_of(make="A", model="One", film=28))
+    picture().save(source / "a2.jpg", exif=exif_of(make="A", model="One", film=28))
+    picture().save(source / "zoomed.jpg", exif=exif_of(make="A", model="One", film=50))
+    picture().save(source / "b.jpg", exif=exif_of(make="B", model="Two\0", film=28))
+    picture((64, 96)).save(source / "upright.jpg", exif=exif_of(make="A", model="One", film=28))
+    picture().save(source / "bare.jpg")
+    photos, _, _ = taken(source, tmp_path)
+    cameras = {name: photo.camera for name, photo in photos.items()}
+    assert cameras["a1.jpg"] == cameras["a2.jpg"] == "A, One, 28 mm, 96 x 64"
+    assert cameras["b.jpg"] == "B, Two, 28 mm, 96 x 64"
+    assert cameras["bare.jpg"] == "96 x 64"
+    assert len(set(cameras.values())) == 5
+
+
+def test_what_cannot_be_used_is_told_why(source, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if not installed
+    monkeypatch.setattr(Image, "registered_extensions", lambda: {".jpg": "JPEG"})
+    picture().save(source / "good.jpg")
+    picture((96, 40)).save(source / "flat.png")
+    (source / "cut.jpg").write_bytes((source / "good.jpg").read_bytes()[:500])
+    (source / "empty.jpg").touch()
+    Image.fromarray(np.zeros((64, 64), dtype=np.uint16)).save(source / "deep.png")
+    for name in ("notes.txt", "phone.HEIC", "camera.dng", "clip.mov", "text.jpg"):
+        (source / name).write_text("no picture")
+    photos, dropped, _ = taken(source, tmp_path)
+    assert list(photos) == ["good.jpg"]
+    assert dropped.pop("notes.txt") == "not a photo"
+    assert dropped.pop("flat.png") == "96 x 40 pixels; at least 64 are needed"
+    assert "pip install 'bags[heic]'" in dropped.pop("phone.HEIC")
+    assert "develop" in dropped.pop("camera.dng")
+    assert "source=" in dropped.pop("clip.mov")
+    assert "8 bits" in dropped.pop("deep.png")
+    assert set(dropped) == {"cut.jpg", "empty.jpg", "text.jpg"}
+    assert all(reason.startswith("cannot be read as a picture") for reason in dropped.values())
+
+
+def test_heic(source, tmp_path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    picture().save(source / "phone.HEIC", format="HEIF", exif=exif_of(film=26), quality=90)
+    photos, dropped, into = taken(source, tmp_path)
+    assert not dropped and photos["phone.HEIC"].name == "phone.jpg"
+    copy = read_image(into / "phone.jpg")
+    assert copy.size == (96, 64) and copy.getexif().get_ifd(0x8769)[0xA405] == 26
+    assert np.abs(np.asarray(copy, dtype=int) - np.asarray(picture(), dtype=int)).mean() < 8  # measured 2.2
+
+
+def test_names_are_safe_and_unlike(source, tmp_path) -> None:
+    (source / "day 2").mkdir()
+    for name in ("a.jpg", "a.png", "day 2/a.jpg", "day_2_a.jpg", "ü ñ.jpg", "-x.jpg"):
+        picture().save(source / name)
+    photos, _, _ = taken(source, tmp_path)
+    names = [photo.name for photo in photos.values()]
+    assert len({Path(name).stem for name in names}) == 6
+    assert photos["day 2/a.jpg"].name == "day_2_a.jpg" and photos["day_2_a.jpg"].name == "day_2_a_2.jpg"
+    assert safe_name("..", ".jpg", set()) == "photo.jpg" and safe_name("a/../b", ".jpg", set()) == "a_.._b.jpg"
