@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,9 +12,11 @@ from typing import Any
 from rich.console import Console
 
 from bags.config import said
+from bags.errors import DataError
 from bags.preparation.choices import choose
+from bags.preparation.scene import RECORD
 from bags.settings import Settings
-from bags.tasks import train
+from bags.tasks import export, render, train
 from bags.tasks.device import choose_device
 from bags.tasks.prepare import prepared
 
@@ -21,12 +24,13 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Prepare ``source``, choose settings for it, train, and list what has become of it.
+    """Prepare ``source``, choose settings for it, train, draw every photo sharp, export, and list the files.
 
-    What the command line says is kept; with ``experiment=`` nothing is chosen.
+    What the command line says is kept; with ``experiment=`` nothing is chosen. With ``ckpt_path`` a stopped training
+    goes on, on the scene that was prepared for it.
     """
     device = choose_device(settings).type  # what cannot be is told before the long work
-    record = prepared(settings).record
+    record = prepared(settings).record if settings.ckpt_path is None else prepared_before(settings)
     placed = [row for row in record["photos"] if row["placed"]]
     sizes, sharpness = [(row["width"], row["height"]) for row in placed], [row["sharpness"] for row in placed]
     stated = said()
@@ -35,7 +39,26 @@ def run(settings: Settings) -> None:
     log.info("settings chosen for these photos: %s", ", ".join(f"{k}={v}" for k, v in chosen.items()) or "none")
     settings = replace(with_values(settings, chosen), task="train")
     train.run(settings)
+    if not (settings.folder / "metrics.json").is_file():
+        return  # stopped by hand; train has said how to go on
+    finished = replace(settings, ckpt_path=None, render=replace(settings.render, split="both"))
+    render.run(finished)
+    export.run(finished)
     list_files(settings.folder)
+
+
+def prepared_before(settings: Settings) -> dict[str, Any]:
+    """What ``prepare.json`` of the scene ``dataset.root`` says.
+
+    Raises:
+        DataError: there is no such file, or it is not whole.
+    """
+    path = Path(settings.dataset.root or "") / RECORD
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no scene was prepared there ({error}); leave ckpt_path out to begin anew") from error
+    return record
 
 
 def with_values(settings: Any, values: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys
     metrics = json.loads((tmp_path / "outputs/trip/metrics.json").read_text())
     assert metrics["steps"] == 3 and len(metrics["per_view"]) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"outputs", photos.name}
+    drawn = {path.name for path in (tmp_path / "outputs/trip/renders/step_3/train").iterdir()}
+    assert len(drawn) == 12 and (tmp_path / "outputs/trip/export/step_3/point_cloud.ply").is_file()
 
 
 def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
@@ -63,6 +66,8 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
     for run in (prepare.run, reconstruct.run):
         with pytest.raises(DataError, match="photos: an empty folder"):
             run(settings)
+    with pytest.raises(DataError, match=r"prepare\.json: no scene was prepared there.*leave ckpt_path out"):
+        reconstruct.run(replace(settings, ckpt_path="last"))
     with pytest.raises(SettingError, match=r"dataset\.root"):
         prepare.run(settings_of(f"source={tmp_path}/photos"))
     with pytest.raises(SettingError, match=r"prepare\.frames"):
