@@ -20,7 +20,7 @@ UNCERTAIN = 100  # points; with fewer a photo is said to be placed uncertainly
 def run(settings: Settings) -> None:
     """Prepare ``source``, show the report and say how to go on."""
     root = prepared(settings).root
-    Console().print(f"train on it: python run.py scene=own dataset.root={root}", highlight=False)
+    Console().print(f"train on it: python run.py scene=own dataset.root={root}", highlight=False, soft_wrap=True)
 
 
 def prepared(settings: Settings) -> Prepared:
@@ -88,7 +88,7 @@ def report(scene: Prepared) -> None:
     for item in record["not_used"]:
         table.add_row(item["file"], "-", "-", f"not used: {item['reason']}")
     console.print(table)
-    console.print(summary(record), highlight=False)
+    console.print(summary(record), highlight=False, soft_wrap=True)
 
 
 def summary(record: dict[str, Any]) -> str:
