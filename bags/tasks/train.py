@@ -44,6 +44,8 @@ def run(settings: Settings) -> None:
     with owned(settings):
         if aside := begin(settings):
             log.info("the earlier run of this name is now %s", aside)
+        if resumed:
+            log.info("going on from %s", resumed)
         learn(settings, datamodule, module, resumed)
 
 

@@ -67,6 +67,8 @@ def test_killed_midway_and_started_again(cluster: str, seeds: tuple[int, ...], s
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     done = f"sweep: {len(names)} of {len(names)} jobs done"
     assert again.returncode == 0 and done in again.stderr, again.stderr
+    logs = again.stderr + "".join(path.read_text() for path in tmp_path.glob("outputs/sweep_logs/*.log"))
+    assert "going on from" in logs
     after = written(tmp_path)
     assert set(after) == names and before.items() <= after.items()
     assert again.stderr.count("is finished") == len(before)

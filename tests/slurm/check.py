@@ -72,17 +72,18 @@ def check(root: Path) -> None:
 
 def report(root: Path, runs: list[Path], status: int, again: subprocess.CompletedProcess[str]) -> None:
     """Print the jobs' logs, in short, and what is wrong."""
-    resumed, wrong = {}, []
+    stopped, wrong = {}, []
     for i, run in enumerate(runs):
         text = "".join(path.read_text() for path in sorted((root / "outputs/slurm").glob(f"*_{i}_0_log.*")))
-        resumed[i] = [int(step) for step in re.findall(r"stopped at step (\d+)", text)]
+        stopped[i] = [int(step) for step in re.findall(r"stopped at step (\d+)", text)]
         print(f"--- job {i}, {run.name}")
         print("\n".join(line for line in text.splitlines() if re.search(r"submitit|stopped|steps in|going on", line)))
         if not (run / "metrics.json").exists() or json.loads((run / "metrics.json").read_text())["steps"] != STEPS:
             wrong.append(f"{run.name} is not finished")
+        if i < 2 and (not stopped[i] or "going on from" not in text):
+            wrong.append(f"{run.name} was not stopped in the middle and resumed")
     folders = sorted(path.name for path in (root / "outputs").glob("demo*"))
-    print(f"stopped at steps {resumed}; folders {folders}; the sweep's exit status {status}\nagain: {again.stderr}")
-    wrong += [f"job {i} was not stopped in the middle" for i in (0, 1) if not resumed[i]]
+    print(f"stopped at steps {stopped}; folders {folders}; the sweep's exit status {status}\nagain: {again.stderr}")
     wrong += ["a run began anew instead of going on"] * (folders != [run.name for run in runs])
     wrong += [f"the sweep ended with {status}"] * (status != 0)
     wrong += ["the same command again found something to do"] * (again.stderr.count("is finished") != len(runs))
