@@ -494,7 +494,9 @@ class OutputSettings:
         test_steps: compute test metrics at these steps too (into ``metrics_N.json``).
         images_every: write and log training pictures this often; null: never.
         train_views: at the end look at no more than this many training views, spread over the list: how much blur the
-            network sees in them, and pictures of photo, blurry prediction, sharp render, mask and kernels; null: all.
+            network sees in them, and pictures of photo, blurry prediction, sharp render, mask, kernels and depth; null:
+            all.
+        report: write ``report.html`` after the run and after ``task=evaluate`` (docs/report.md).
     """
 
     checkpoint_every: int | None = 1000
@@ -503,6 +505,7 @@ class OutputSettings:
     test_steps: tuple[int, ...] = ()
     images_every: int | None = 500
     train_views: int | None = None
+    report: bool = True
 
     def __post_init__(self) -> None:
         for key in ("checkpoint_every", "images_every"):

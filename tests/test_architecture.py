@@ -26,6 +26,7 @@ ALLOWED = {
     "pictures": BASE | {"ops", "modules"},
     "evaluation": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "run_folder": BASE | {"io"},
+    "report": {"io", "evaluation", "run_folder"},
     "dashboards": BASE | {"io", "run_folder"},
     "summary": BASE,
     "viewer": BASE | {"ops", "io", "modules", "datamodules", "pictures"},

@@ -6,7 +6,7 @@ apart, each a property of the optics rather than of the scene:
 
 * the mask, or how wide the kernels are: a sharp photo needs neither;
 * roundness: shake smears along a line, the same line (nearly) all over the photo;
-* how far the spread follows the depth: defocus grows away from the plane of focus, while large pixels are as large
+* how far kernels and mask follow the depth: defocus grows away from the plane of focus, while large pixels are as large
   everywhere.
 
 Shape alone does not tell a small disc from a small square: a scene at a single depth that is out of focus is called low
@@ -27,8 +27,8 @@ Kind = Literal["sharp", "motion", "defocus", "low_resolution"]
 # Set on the built-in scene with seeds other than the default (docs/report.md has the figures on either side).
 SHARP_MASK = 0.08  # mean of the mask where there is detail; below it: sharp
 SHARP_SPREAD = 0.4  # pixels; below it: sharp, whatever the mask (a network may have none)
-LINE_ROUNDNESS = 0.48  # variance across the line of shake over that along it; below it: shake
-DEPTH_VARIATION = 0.12  # of the squared spread, following the depth, relative to its mean; above it: defocus
+LINE_ROUNDNESS = 0.55  # variance across the line of shake over that along it; below it: shake
+DEPTH_VARIATION = 0.24  # of kernels and mask, following the depth, relative to their means; above it: defocus
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class BlurField:
         spread: root mean square spread in pixels, averaged where there is detail.
         major, minor: largest and smallest variance over all directions, in pixels squared.
         direction: of the largest variance in degrees, [0, 180), 0 = along +x, 90 = along +y.
-        depth_variation: standard deviation of the squared spread as far as it is a function of depth, over its mean.
+        depth_variation: standard deviation of what is a function of depth over the mean, of the squared spread and of
+            the mask, averaged.
     """
 
     mask: float
@@ -51,11 +52,16 @@ class BlurField:
     depth_variation: float
 
     @property
+    def direction_variation(self) -> float:
+        """Standard deviation of the variance over all directions, over its mean."""
+        return (self.major - self.minor) / max(self.major + self.minor, 1e-12) / math.sqrt(2)
+
+    @property
     def kind(self) -> Kind:
-        """What kind of blur that is."""
+        """What kind of blur that is; where both direction and depth tell of one, the one that tells more."""
         if self.mask < SHARP_MASK or self.spread < SHARP_SPREAD:
             return "sharp"
-        if self.minor < LINE_ROUNDNESS * self.major:
+        if self.minor < LINE_ROUNDNESS * self.major and self.direction_variation > self.depth_variation:
             return "motion"
         return "defocus" if self.depth_variation > DEPTH_VARIATION else "low_resolution"
 
@@ -86,15 +92,21 @@ def blur_field(covariance: Tensor, gradient: Tensor, depth: Tensor, mask: Tensor
         gx, gy = angle.cos(), angle.sin()
     squared = gx * gx + gy * gy
     weight, steepness = squared / squared.sum(), squared.sqrt().clamp_min(1e-12)
-    variance = (xx + yy).clamp_min(0)
+    variance, opening = (xx + yy).clamp_min(0), mask.detach().double().flatten().cpu()
     major, minor, direction = _principal(
         torch.stack([gx * gx, 2 * gx * gy, gy * gy]) / steepness,
         (gx * gx * xx + 2 * gx * gy * xy + gy * gy * yy) / steepness,
     )
-    mean = float((weight * variance).sum())
-    following = _following(variance, depth.detach().double().flatten().cpu(), weight)
-    opened = float((weight * mask.detach().double().flatten().cpu()).sum())
-    return BlurField(opened, math.sqrt(mean), major, minor, direction, following / max(mean, 1e-12))
+    inverse = 1 / depth.detach().double().flatten().cpu().clamp_min(max(float(depth.median()) / 10, 1e-12))
+    variation = (_following(variance, inverse, weight) + _following(opening, inverse, weight)) / 2
+    return BlurField(
+        mask=float((weight * opening).sum()),
+        spread=math.sqrt((weight * variance).sum()),
+        major=major,
+        minor=minor,
+        direction=direction,
+        depth_variation=variation,
+    )
 
 
 def _principal(terms: Tensor, seen: Tensor) -> tuple[float, float, float]:
@@ -108,15 +120,16 @@ def _principal(terms: Tensor, seen: Tensor) -> tuple[float, float, float]:
     return max(middle + half, 0.0), max(middle - half, 0.0), direction
 
 
-def _following(variance: Tensor, depth: Tensor, weight: Tensor) -> float:
-    """Standard deviation of the part of ``variance`` that is a function of depth: a parabola in its inverse.
+def _following(values: Tensor, inverse: Tensor, weight: Tensor) -> float:
+    """How far ``values`` follow the depth: standard deviation of the best parabola in ``inverse`` over the mean.
 
     A lens spreads a point by a disc whose diameter is linear in ``1 / depth``, so its variance is a parabola.
     """
-    near = 1 / depth.clamp_min(max(float(depth.median()) / 10, 1e-12))
-    mean = (weight * near).sum()
-    near = (near - mean) / (weight * (near - mean).square()).sum().sqrt().clamp_min(1e-12 + 1e-6 * float(mean))
-    terms = torch.stack([torch.ones_like(near), near, near * near]) * weight.sqrt()
-    fitted = torch.linalg.lstsq(terms.T, (weight.sqrt() * variance)[:, None], driver="gelsd").solution[:, 0]
-    values = (fitted[:, None] * torch.stack([torch.ones_like(near), near, near * near])).sum(dim=0)
-    return float((weight * (values - (weight * values).sum()).square()).sum().sqrt())
+    middle = (weight * inverse).sum()
+    width = (weight * (inverse - middle).square()).sum().sqrt()
+    place = (inverse - middle) / width.clamp_min(1e-12 + 1e-6 * float(middle))
+    terms = torch.stack([torch.ones_like(place), place, place * place], dim=1)
+    root = weight.sqrt()[:, None]
+    fitted = terms @ torch.linalg.lstsq(root * terms, root * values[:, None], driver="gelsd").solution
+    mean = (weight * values).sum()
+    return float((weight * (fitted[:, 0] - mean).square()).sum().sqrt() / mean.clamp_min(1e-12))

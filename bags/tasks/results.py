@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from bags.dashboards import log_results
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.evaluation import describe_training_views, judge_test_views, quality_table
 from bags.modules.bags_module import BagsModule
-from bags.run_folder import write_json, write_table
+from bags.report import write_report
+from bags.run_folder import plain, write_json, write_table
 from bags.settings import Settings
 from bags.tasks.device import choose_device
 from bags.tasks.memory import gpu_memory_mb, peak_memory_mb
@@ -59,7 +61,7 @@ def judge(
         datamodule: the run's.
         module: trained.
         facts: what else belongs into the metrics file.
-        name: of the metrics file; ``views.csv`` is named alike.
+        name: of the metrics file; ``views.csv`` and ``report.html`` are named alike.
 
     Returns:
         What the metrics file holds.
@@ -69,8 +71,10 @@ def judge(
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}
     write_json(settings.folder / name, metrics)
-    views = Path(name.replace("metrics", "views")).with_suffix(".csv")
-    write_table(settings.folder / views, quality_table(metrics["train_views"]))
+    beside = Path(name).stem.replace("metrics", "{}")
+    write_table(settings.folder / f"{beside.format('views')}.csv", quality_table(metrics["train_views"]))
+    if settings.output.report:
+        write_report(settings.folder, metrics, plain(asdict(settings)), f"{beside.format('report')}.html")
     show(settings, metrics)
     return metrics
 

@@ -127,6 +127,8 @@ def test_everything_promised_is_there(finished: Settings) -> None:
         "metrics_20.json",
         "progress/step_000020.png",
         "overview.png",
+        "views.csv",
+        "report.html",
     ):
         assert (folder / name).is_file(), name
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"last.ckpt", "step_20.ckpt"}
@@ -224,6 +226,7 @@ def test_evaluate_an_earlier_step_in_the_other_protocol(finished: Settings) -> N
     evaluate.run(other)
     metrics = json.loads((finished.folder / "metrics_20.json").read_text())
     assert metrics["protocol"] == "mip_splatting" and metrics["steps"] == 20
+    assert (finished.folder / "views_20.csv").is_file() and (finished.folder / "report_20.html").is_file()
 
 
 @pytest.mark.parametrize(("split", "counts"), [("test", (2, 0)), ("train", (0, 6)), ("both", (2, 6))])
@@ -295,7 +298,7 @@ def test_export(finished: Settings, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_mip_splatting_is_the_same_trainer_without_blur(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, "model=mip_splatting", "dataset.white_background=true")
+    settings = settings_of(tmp_path, "model=mip_splatting", "dataset.white_background=true", "output.report=false")
     run(settings)
     metrics = json.loads((settings.folder / "metrics.json").read_text())
     assert metrics["model"] == "mip_splatting" and "spread" not in metrics["train_views"][0]
@@ -303,6 +306,7 @@ def test_mip_splatting_is_the_same_trainer_without_blur(tmp_path: Path) -> None:
         row = next(csv.DictReader(file))
     assert row["rank"] == row["kind"] == row["mask"] == "" and float(row["psnr"]) > 0
     assert not (settings.folder / "train_views" / "mask").exists()
+    assert not (settings.folder / "report.html").exists()
     assert not any(key.startswith("bpn") for key in state_of(settings)["state_dict"])
 
 

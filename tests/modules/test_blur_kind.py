@@ -124,13 +124,24 @@ def test_a_flat_scene_has_no_depth_to_follow(constant: float) -> None:
 
 
 def test_depth_variation_is_that_of_the_parabola() -> None:
-    """A squared spread of ``(a + b / z)^2`` is followed wholly; the depth's unit does not matter."""
+    """Squared spreads and masks of ``(a + b / z)^2`` are followed wholly; the depth's unit does not matter."""
     spread = (1 + 3 / depth()).square()
     half = torch.stack([spread / 2, torch.zeros(SHAPE), spread / 2])
     slopes = torch.ones(2, *SHAPE)
     expected = float(spread.std(correction=0) / spread.mean())
     for unit in (1e-3, 1.0, 1e3):
-        assert blur_field(half, slopes, unit * depth(), OPEN).depth_variation == pytest.approx(expected, rel=1e-6)
+        for mask, share in ((OPEN, 0.5), (spread / 9, 1.0)):
+            found = blur_field(half, slopes, unit * depth(), mask).depth_variation
+            assert found == pytest.approx(share * expected, rel=1e-6)
+
+
+def test_of_direction_and_depth_the_one_that_tells_more_decides() -> None:
+    field = {"mask": 0.5, "spread": 1.0, "major": 1.0, "direction": 0.0}
+    line = 0.6 / 1.4 / math.sqrt(2)  # variation over the directions of a minor variance of 0.4
+    assert BlurField(**field, minor=0.4, depth_variation=line - 0.01).kind == "motion"
+    assert BlurField(**field, minor=0.4, depth_variation=line + 0.01).kind == "defocus"
+    assert BlurField(**field, minor=0.6, depth_variation=0.1).kind == "low_resolution"
+    assert BlurField(**field, minor=1.0, depth_variation=0.0).direction_variation == 0
 
 
 def test_moments_of_the_line_are_a_line_s() -> None:

@@ -1,0 +1,5 @@
+"""The report of a run: what was wrong with each photo, and what became of the scene, in one HTML file."""
+
+from bags.report.page import write_report
+
+__all__ = ["write_report"]

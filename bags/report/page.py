@@ -1,0 +1,114 @@
+"""The page itself: what it shows, and the template that shows it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from bags import __version__
+from bags.evaluation import spread_out, stem
+from bags.report.curves import HEIGHT, WIDTH, curves, read_history
+from bags.report.jpegs import Jpeg, Layer, jpeg, marked, plain
+from bags.report.words import in_words
+from bags.run_folder import write_text
+
+PICTURE_BYTES = 10_000_000  # of all pictures together; base64 and the rest of the page make it less than 15 MB
+MOST_PICTURE_BYTES = 150_000  # of one picture
+TEST_VIEWS, TRAIN_VIEWS = 24, 40  # at most so many are shown in pictures, spread over all of them
+
+# What a training view is shown in: folder, words for the button, how it is drawn.
+LAYERS: tuple[tuple[str, str, Layer], ...] = (
+    ("photo", "photo", plain),
+    ("sharp", "sharp render", plain),
+    ("prediction", "predicted blur", plain),
+    ("mask", "mask", marked),
+    ("kernels", "kernels", marked),
+    ("depth", "depth", plain),
+)
+
+
+def write_report(
+    folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any], name: str = "report.html"
+) -> None:
+    """Write the report of a judged run, one file that needs no other and no network (docs/report.md).
+
+    Args:
+        folder: of the run, with the pictures below ``test/`` and ``train_views/``, and ``history.csv``.
+        metrics: what its metrics file holds.
+        settings: of the run, as ``config.yaml`` has them.
+        name: of the file.
+    """
+    write_text(folder / name, page(folder, metrics, settings))
+
+
+def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The report's HTML; every text in it is escaped by the template engine, names of files above all."""
+    tests = [view for view in metrics["per_view"] if _there(folder / "test" / "render", view)]
+    tests = [tests[index] for index in sorted(spread_out(len(tests), TEST_VIEWS))]
+    ranked = sorted(metrics["train_views"], key=lambda view: view.get("rank", 0))
+    ranked = [{**view, "number": number, "words": in_words(view)} for number, view in enumerate(ranked, start=1)]
+    trains = [view for view in ranked if _there(folder / "train_views" / "photo", view)]
+    trains = [trains[index] for index in sorted(spread_out(len(trains), TRAIN_VIEWS))]
+    limit = min(MOST_PICTURE_BYTES, PICTURE_BYTES // max(1, 2 * len(tests) + len(LAYERS) * len(trains)))
+    for view in trains:
+        view["layers"] = _layers(folder / "train_views", view["name"], limit)
+    script, style = (files("bags.report").joinpath(part).read_text("utf-8") for part in ("script.js", "style.css"))
+    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    engine.filters["number"] = _number
+    template = engine.from_string(files("bags.report").joinpath("report.html").read_text("utf-8"))
+    return template.render(
+        metrics=metrics,
+        title=str(settings["name"]),
+        tests=[{**view, **_pair(folder / "test", view["name"], limit)} for view in tests],
+        ranked=ranked,
+        shown={view["number"] for view in trains},
+        trains=trains,
+        curves=curves(read_history(folder / "history.csv")),
+        drawing=(WIDTH, HEIGHT),
+        settings=flat(settings),
+        version=__version__,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Settings as pairs of dotted key and value, nested sections opened."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            pairs += flat(value, f"{above}{key}.")
+        else:
+            pairs.append((f"{above}{key}", "null" if value is None else str(value)))
+    return pairs
+
+
+def _there(folder: Path, view: Mapping[str, Any]) -> bool:
+    return (folder / f"{stem(view['name'])}.png").is_file()
+
+
+def _pair(folder: Path, name: str, limit: int) -> dict[str, Jpeg]:
+    file = f"{stem(name)}.png"
+    return {kind: jpeg(plain(folder / kind, file), limit) for kind in ("ground_truth", "render")}
+
+
+def _layers(folder: Path, name: str, limit: int) -> Sequence[tuple[str, Jpeg]]:
+    """Words and picture of what there is of a training view."""
+    file = f"{stem(name)}.png"
+    return [
+        (words, jpeg(draw(folder / kind, file), limit))
+        for kind, words, draw in LAYERS
+        if (folder / kind / file).is_file()
+    ]
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,34 @@
+"""A photo's blur in words that a photographer understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_DIRECTIONS = ("sideways", "down to the right", "up and down", "up to the right")
+
+
+def in_words(view: Mapping[str, Any]) -> str:
+    """What was wrong with a training view.
+
+    Args:
+        view: of ``train_views`` in ``metrics.json``; without ``kind`` the blur was not modelled.
+    """
+    kind = view.get("kind")
+    if kind == "motion":
+        return f"camera shake, {pixels(view['length'])}, {along(view['direction'])}"
+    if kind == "defocus":
+        return f"out of focus, discs {pixels(2 * view['radius'])} across"
+    if kind == "low_resolution":
+        return f"low resolution, soft by {pixels(view['spread'])} everywhere"
+    return "sharp" if kind == "sharp" else "blur not modelled"
+
+
+def pixels(length: float) -> str:
+    """A length, as exact as it is meant."""
+    return f"about {length:.0f} px" if length >= 1 else "less than 1 px"
+
+
+def along(degrees: float) -> str:
+    """Direction of a streak, which has no front: 0 degrees along +x, 90 along +y (down)."""
+    return _DIRECTIONS[round(degrees / 45) % 4]
