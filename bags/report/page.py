@@ -51,11 +51,11 @@ def write_report(
 def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """The report's HTML; every text in it is escaped by the template engine, names of files above all."""
     tests = [view for view in metrics["per_view"] if _there(folder / "test" / "render", view)]
-    tests = [tests[index] for index in sorted(spread_out(len(tests), TEST_VIEWS))]
+    tests = [tests[index] for index in spread_out(len(tests), TEST_VIEWS)]
     ranked = sorted(metrics["train_views"], key=lambda view: view.get("rank", 0))
     ranked = [{**view, "number": number, "words": in_words(view)} for number, view in enumerate(ranked, start=1)]
     trains = [view for view in ranked if _there(folder / "train_views" / "photo", view)]
-    trains = [trains[index] for index in sorted(spread_out(len(trains), TRAIN_VIEWS))]
+    trains = [trains[index] for index in spread_out(len(trains), TRAIN_VIEWS)]
     limit = min(MOST_PICTURE_BYTES, PICTURE_BYTES // max(1, 2 * len(tests) + len(LAYERS) * len(trains)))
     for view in trains:
         view["layers"] = _layers(folder / "train_views", view["name"], limit)
