@@ -43,5 +43,6 @@ def test_table_of_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
             write_png(tmp_path / name / kind / "a.png", size)
     sharpness.main(str(tmp_path / "full"), str(tmp_path / "quarter"))
     lines = capsys.readouterr().out.splitlines()
-    share = next(line for line in lines if "share 1/4" in line).split("│")
-    assert float(share[2]) == pytest.approx(1, abs=0.01) and float(share[3]) < 0.3
+    for name in ("share 1/4", "prediction: share 1/4", "render: correlation 1/4"):
+        figure = next(line for line in lines if name in line).split("│")
+        assert float(figure[2]) == pytest.approx(1, abs=0.01) and float(figure[3]) < 0.3

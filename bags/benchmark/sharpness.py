@@ -4,8 +4,9 @@ Both are finished runs' folders of the same scene; pictures of ``LOWER`` are bro
 interpolation. Noise is not sharpness: what counts is how much of the *photo's* fine detail a render has. Fine detail
 is what a picture loses when it is shrunk by a factor and enlarged again. Of a sharp test photo's detail p and the
 render's r, the share ``<r, p> / <p, p>`` is 1 for the photo itself and 0 for noise; the correlation
-``<r, p> / |r| |p|`` falls where a render has detail that is not the photo's. Training photos are blurred: for their
-sharp renders there is only the variance of the Laplacian, which noise raises too, beside the blurry prediction's PSNR.
+``<r, p> / |r| |p|`` falls where a render has detail that is not the photo's. Training photos are blurred, but some of
+their detail is still finer than a quarter of their size can hold: the blurry prediction should have all of it, and the
+sharp render more, at the same edges. The variance of the sharp render's Laplacian is raised by noise too.
 """
 
 from __future__ import annotations
@@ -74,7 +75,11 @@ def _rows(run: Path, other: Path) -> list[tuple[str, list[float]]]:
         photo = _read(path)
         sharp, predicted = (_read(other / "train_views" / kind / path.name, photo) for kind in ("sharp", "prediction"))
         figures.setdefault("training PSNR of the blurry prediction", []).append(psnr(predicted, photo))
-        figures.setdefault("training Laplacian variance", []).append(laplacian_variance(sharp))
+        for name, picture in (("prediction", predicted), ("sharp render", sharp)):
+            found = detail(picture, photo, FACTORS[0])
+            figures.setdefault(f"training {name}: share 1/{FACTORS[0]}", []).append(found.share)
+            figures.setdefault(f"training {name}: correlation 1/{FACTORS[0]}", []).append(found.correlation)
+        figures.setdefault("training Laplacian variance of the sharp render", []).append(laplacian_variance(sharp))
     return list(figures.items())
 
 
