@@ -224,6 +224,9 @@ class GaussianSettings:
         sh_degree: largest degree of the spherical harmonics, 0 to 3.
         start_opacity: opacity of every Gaussian at the start.
         filter_variance: variance of the 3D smoothing filter in units of the finest pixel's size (published: 0.2).
+        absorb_filter: where the training resolution grows, and with it the filter shrinks, let the Gaussians grow by as
+            much, so that they are drawn as before instead of thinning at once (beyond the published method;
+            docs/full_resolution.md).
         kernel_size: variance of the 2D Mip filter in pixels squared (published: 0.1).
         max_count: no more Gaussians than this; densification takes the largest gradients first.
         random_points: points to start from where a scene has none.
@@ -234,6 +237,7 @@ class GaussianSettings:
     sh_degree: int = 3
     start_opacity: float = 0.1
     filter_variance: float = 0.2
+    absorb_filter: bool = False
     kernel_size: float = 0.1
     max_count: int = 1_000_000
     random_points: int = 100_000

@@ -15,7 +15,7 @@ class Filter3D(StepCallback):
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """At the first step of every resolution (step 1 included)."""
         if pl_module.schedule.changes_scale(step):
-            self._update(trainer, pl_module, step)
+            self._update(trainer, pl_module, step, pl_module.settings.model.gaussians.absorb_filter and step > 1)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
         """After this step's edits."""
@@ -23,6 +23,6 @@ class Filter3D(StepCallback):
         if pl_module.schedule.refilters(pl_module.output.phase.step):
             self._update(trainer, pl_module, pl_module.output.phase.step)
 
-    def _update(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
+    def _update(self, trainer: Trainer, pl_module: BagsModule, step: int, absorb: bool = False) -> None:
         cameras = trainer.datamodule.cameras(pl_module.schedule.at(step).scale)  # type: ignore[attr-defined]
-        pl_module.gaussians.update_filter(cameras)
+        (pl_module.gaussians.absorb_filter if absorb else pl_module.gaussians.update_filter)(cameras)

@@ -105,6 +105,24 @@ class Gaussians(nn.Module):
         """Recompute the 3D filter for ``cameras`` (all training cameras at the current training resolution)."""
         self.filter_sigma = filter_sigma(self.means.detach(), cameras, self.settings.filter_variance)
 
+    @torch.no_grad()
+    def absorb_filter(self, cameras: Sequence[Camera]) -> None:
+        """As ``update_filter``, but what the filter loses in width the Gaussians gain: they are drawn as before.
+
+        ``s'^2 = s^2 + sigma^2 - sigma'^2`` keeps the filtered scales, and as the denominators of the opacity's
+        coefficient then are the same too, ``o' = o sqrt(prod s^2 / prod s'^2)`` keeps the filtered opacity. Where the
+        filter grows, the Gaussians stay as they are.
+        """
+        before, square = self.filter_sigma, self.scales.square()
+        self.update_filter(cameras)
+        gained = (before.square() - self.filter_sigma.square()).clamp_min(0)
+        wider = square + gained[:, None]
+        opacities = self.opacities * (square / wider).prod(dim=1).sqrt()
+        grows = gained > 0
+        self.log_scales.copy_(torch.where(grows[:, None], wider.log() / 2, self.log_scales))
+        logits = opacities.clamp(1e-6, 1 - 1e-6).logit()  # finite whatever is rounded away
+        self.opacity_logits.copy_(torch.where(grows, logits, self.opacity_logits))
+
     def get_extra_state(self) -> dict[str, Any]:
         """What a checkpoint holds beside the tensors."""
         return {"extent": self.extent, "sh_degree": self.sh_degree}

@@ -1,21 +1,24 @@
-"""The blur proposal carried over within a run: at the first step of each scale, once, and exact on resume."""
+"""What goes over from scale to scale: at the first step of each, once, and exact on resume."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from bags.callbacks import Filter3D
 from bags.callbacks import carry_over as callback
+from bags.tasks.setup import build
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
 # Scales begin at steps 12 and 24. At the second the taps' distance in the photo halves, at the third it stays.
 CARRIED = (
     "model.bpn.carry_over=true", "model.bpn.kernels=[3,5,5]", "model.bpn.strides=[1,1,2]",
     "model.bpn.fit_to_width=null", "schedule.scale_starts=[1,9000,18000]", "schedule.ms_steps=24000",
-    "schedule.sharp_steps=0", "output.checkpoint_steps=[23,24]",
+    "schedule.sharp_steps=0", "model.gaussians.absorb_filter=true", "output.checkpoint_steps=[23,24]",
 )  # fmt: skip
 
 
@@ -48,3 +51,14 @@ def test_as_published_every_head_starts_from_random_weights(tmp_path: Path) -> N
     run(published)
     layer = state_of(published, "step_24.ckpt")["state_dict"]["bpn.scales.layers.2.weight"]
     assert (layer - torch.eye(len(layer))).abs().max() > 0.5
+
+
+@pytest.mark.parametrize("absorbs", [True, False])
+def test_gaussians_are_drawn_as_before_when_the_resolution_grows(absorbs: bool, tmp_path: Path) -> None:
+    datamodule, module = build(settings_of(tmp_path, *CARRIED, f"model.gaussians.absorb_filter={absorbs}"))
+    trainer, gaussians = SimpleNamespace(datamodule=datamodule), module.gaussians
+    Filter3D().before_step(trainer, module, 1)  # type: ignore[arg-type]
+    before, sigma = gaussians.splats().scales, gaussians.filter_sigma
+    Filter3D().before_step(trainer, module, 12)  # type: ignore[arg-type]
+    torch.testing.assert_close(gaussians.filter_sigma, sigma / 2, rtol=1e-4, atol=0)
+    assert torch.allclose(gaussians.splats().scales, before, rtol=1e-5, atol=0) == absorbs

@@ -80,6 +80,24 @@ def test_splats_apply_the_filter() -> None:
     torch.testing.assert_close(splats.opacities, gaussians.opacities * coefficient)
 
 
+def test_a_shrinking_filter_is_absorbed_a_growing_one_is_not() -> None:
+    gaussians = Gaussians(cloud(200), GaussianSettings(start_opacity=0.6), 1.0)
+    gaussians.log_scales.data += torch.randn(200, 3, generator=torch.Generator().manual_seed(1)) - 3
+    gaussians.opacity_logits.data[:3] = 40  # opacity 1 in float32
+    gaussians.update_filter([camera(-8.0, focal=50)])
+    before = gaussians.splats()
+    gaussians.absorb_filter([camera(-8.0, focal=200)])
+    after = gaussians.splats()
+    assert gaussians.opacity_logits.isfinite().all()
+    torch.testing.assert_close(after.scales, before.scales, rtol=1e-5, atol=0)  # worst seen 3e-7
+    torch.testing.assert_close(after.opacities, before.opacities, rtol=0, atol=2e-6)  # worst seen 1e-7
+    gaussians.update_filter([camera(-8.0, focal=50)])
+    assert (gaussians.splats().scales - before.scales).abs().max() > 1e-3  # the wide filter on top would show
+    scales, logits = gaussians.log_scales.clone(), gaussians.opacity_logits.clone()
+    gaussians.absorb_filter([camera(-8.0, focal=25)])
+    assert torch.equal(gaussians.log_scales, scales) and torch.equal(gaussians.opacity_logits, logits)
+
+
 def test_state_of_another_size_loads() -> None:
     big, small = Gaussians(cloud(30), GaussianSettings(), 3.0), Gaussians(cloud(7, seed=1), GaussianSettings(), 1.0)
     big.sh_degree = 2
