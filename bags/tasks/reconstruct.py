@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Prepare ``source``, choose settings for it, train, draw every photo sharp, export, and list the files.
+    """Prepare ``source``, choose settings, train, draw every photo sharp, film, export, and list the files.
 
     What the command line says is kept; with ``experiment=`` nothing is chosen. With ``ckpt_path`` a stopped training
     goes on, on the scene that was prepared for it.
@@ -41,8 +41,10 @@ def run(settings: Settings) -> None:
     train.run(settings)
     if not (settings.folder / "metrics.json").is_file():
         return  # stopped by hand; train has said how to go on
-    finished = replace(settings, ckpt_path=None, render=replace(settings.render, split="both"))
-    render.run(finished)
+    finished = replace(settings, ckpt_path=None)
+    path = settings.render.path or "train"
+    for drawn in (replace(settings.render, split="both", path=None), replace(settings.render, path=path)):
+        render.run(replace(finished, render=drawn))
     export.run(finished)
     list_files(settings.folder)
 

@@ -41,7 +41,7 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys
         "task=reconstruct", "scene=photos", f"source={photos}", "name=trip", "schedule.steps=3",
         "prepare.features=1000", "prepare.threads=2", "prepare.test_views=2", "metrics.lpips=false",
         "trainer.progress=false", "output.train_views=1", f"output_root={tmp_path}/outputs", f"paths.data={tmp_path}",
-        "output.images_every=null", "dataset.factor=96", "model.bpn.hidden=8",
+        "output.images_every=null", "dataset.factor=96", "model.bpn.hidden=8", "render.frames=4",
     )  # fmt: skip
     reconstruct.run(settings)
     said = capsys.readouterr().out
@@ -54,7 +54,9 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys
     assert metrics["steps"] == 3 and len(metrics["per_view"]) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"outputs", photos.name}
     drawn = {path.name for path in (tmp_path / "outputs/trip/renders/step_3/train").iterdir()}
-    assert len(drawn) == 12 and (tmp_path / "outputs/trip/export/step_3/point_cloud.ply").is_file()
+    assert len(drawn) == 12 and (tmp_path / "outputs/trip/report.html").is_file()
+    assert (tmp_path / "outputs/trip/renders/step_3/train.mp4").stat().st_size > 0
+    assert (tmp_path / "outputs/trip/export/step_3/point_cloud.ply").is_file()
 
 
 def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
