@@ -1,6 +1,6 @@
 """A scale's head begins where that of the scale before stands, instead of from random weights.
 
-Beyond the published method (``model.bpn.carry_over``; docs/full_resolution.md has why and what it gains).
+Beyond the published method (``model.bpn.carry_over``; docs/full_resolution.md has why, and what is known of its use).
 """
 
 from __future__ import annotations
