@@ -1,10 +1,12 @@
-# Two commands on a fresh machine with Python and make: `make demo` and `make test`. Each sets up .venv by itself.
+# On a fresh machine with Python and make: `make setup`, `make demo`, `make test`. Each sets up .venv by itself.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint benchmark gpu-check slurm-check clean
+.PHONY: setup demo test lint faults benchmark gpu-check slurm-check clean
+
+setup: $(READY)
 
 demo: $(READY)
 	$(BIN)/python run.py
@@ -14,6 +16,10 @@ test: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# Kills, signals, full disks, damaged files and numbers that are none, by the hundred: docs/reliability.md.
+faults: $(READY)
+	$(BIN)/python -m tests.faults
 
 benchmark: $(READY)
 	$(BIN)/python run.py task=benchmark name=benchmark

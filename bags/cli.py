@@ -78,9 +78,10 @@ def _settings(cfg: DictConfig) -> Settings:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
         if not saved.is_file():
             raise BagsError(f"no run in {saved.parent}: train it first, or say which one with name= or output_root=")
-        checkpoint = cfg.ckpt_path  # what the training went on from is nothing to draw from
+        # Not the saved ones: the folder may have been moved; what the training went on from is nothing to draw from.
+        own = {key: cfg[key] for key in ("name", "output_root", "ckpt_path")}
         cfg = on_top_of_saved(cfg, saved, overrides)
-        cfg.ckpt_path = checkpoint
+        cfg.update(own)
     return to_settings(cfg)
 
 

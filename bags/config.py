@@ -15,7 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bags.errors import SettingError
+from bags.errors import DataError, SettingError
+from bags.io.documents import read_yaml
 from bags.settings import Settings
 
 
@@ -56,9 +57,14 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
         cfg: composed from the command line.
         saved: the run's ``config.yaml``.
         overrides: ``key=value`` of the command line; a key may be a value's or a group's (the whole section is taken).
+
+    Raises:
+        DataError: ``saved`` is not what a run leaves there.
     """
-    merged = OmegaConf.create(OmegaConf.to_container(OmegaConf.load(saved)))
-    assert isinstance(merged, DictConfig)
+    try:
+        merged = OmegaConf.create(read_yaml(saved))
+    except (OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise DataError(f"{saved}: is no run's configuration ({error})") from error
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
         value = OmegaConf.select(cfg, key)

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import reprlib
+
+LONGEST = 800  # characters of a message
+
+_shown = reprlib.Repr()
+_shown.maxstring = _shown.maxother = _shown.maxlong = 120
+_shown.maxlist = _shown.maxtuple = _shown.maxdict = 12
+
 
 class BagsError(Exception):
-    """Anything a user can mend; the command line prints it without a traceback and exits with 1."""
+    """Anything a user can mend; the command line prints it without a traceback and exits with 1.
+
+    Its message is one line of printable characters, whatever a file's name or a library's words hold.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message, LONGEST))
 
 
 class SettingError(BagsError, ValueError):
     """A setting that cannot be: names the key, the value it got and what is allowed."""
 
     def __init__(self, key: str, value: object, remedy: str) -> None:
-        super().__init__(f"{key} = {value!r}: {remedy}")
+        super().__init__(f"{one_line(key, 120)} = {shown(value)}: {remedy}")
 
 
 class DataError(BagsError):
     """A scene, photo or other file that cannot be used as it is."""
+
+
+def one_line(text: str, longest: int) -> str:
+    """``text`` with the middle left out where it is too long, and what would not print as it stands escaped."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def shown(value: object) -> str:
+    """``value`` as Python writes it, cut short where it is long or deep."""
+    return _shown.repr(value)
+
+
+def _escaped(letter: str) -> str:
+    return " " if letter.isspace() else letter.encode("unicode_escape").decode("ascii")

@@ -27,6 +27,7 @@ from bags.types import ViewBatch
 
 OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
 STREAK = 3.0  # pixels of motion below which its direction is not judged
+PIXEL = (1 / 6) ** 0.5  # root mean square spread of a pixel itself, in pixels
 
 
 def stem(name: str) -> str:
@@ -143,13 +144,18 @@ def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
 
     Returns:
         ``blur_rank_correlation``: Spearman's, of ``spread`` with the true amount, where that is not all the same;
-        ``blur_kind_share``: of the views whose kind is right; ``blur_direction_error``: median in degrees over the
-        views whose streak is longer than ``STREAK`` pixels, where there are any.
+        ``blur_kind_share``: of the views whose kind is right, where a true blur narrower than a pixel itself
+        (``PIXEL``) may be called sharp; ``blur_direction_error``: median in degrees over the views whose streak is
+        longer than ``STREAK`` pixels, where there are any.
     """
     if not described or not all("true_blur" in entry and "spread" in entry for entry in described):
         return {}
     pairs = [(entry, entry["true_blur"]) for entry in described]
-    found = {"blur_kind_share": sum(entry["kind"] == truth["kind"] for entry, truth in pairs) / len(pairs)}
+    right = [
+        entry["kind"] == truth["kind"] or (entry["kind"] == "sharp" and truth["amount"] < PIXEL)
+        for entry, truth in pairs
+    ]
+    found = {"blur_kind_share": sum(right) / len(right)}
     if len({truth["amount"] for _, truth in pairs}) > 1:
         spreads, amounts = zip(*((entry["spread"], truth["amount"]) for entry, truth in pairs), strict=True)
         found["blur_rank_correlation"] = float(spearmanr(amounts, spreads).statistic)

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any
 
 import yaml
 
-from bags.errors import BagsError
-from bags.io.atomic import replacing
+from bags.errors import BagsError, DataError
+from bags.io.atomic import explained, replacing, sweep
+from bags.io.documents import read_json, read_yaml
 from bags.settings import Settings
 
 
@@ -34,16 +35,23 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``rows`` as CSV, atomically: a column for every key of the first row, in its order; None is left empty."""
+    """Write ``rows`` as CSV, atomically: a column for every key of the first row, in its order; None is left empty.
+
+    Text that a spreadsheet would take for a formula, as a photo may be called, gets an apostrophe before it.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
 
 
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
 def begin(settings: Settings) -> Path | None:
-    """Make the folder of a training run and store its resolved configuration as ``config.yaml``.
+    """Make the folder of a training run, tidied of what a killed one left half written, with its ``config.yaml``.
 
     An earlier run of the same name is not overwritten: unless this one goes on from a checkpoint, or from where an
     unfinished run of the same configuration was left (``ckpt_path=auto``), its folder is renamed first.
@@ -55,7 +63,7 @@ def begin(settings: Settings) -> Path | None:
         BagsError: the folder cannot be written.
     """
     folder, aside = settings.folder, None
-    try:
+    with explained(folder):
         anew = settings.ckpt_path is None or (settings.ckpt_path == "auto" and not same_run(settings))
         if anew and (folder / "config.yaml").exists():
             made = datetime.fromtimestamp((folder / "config.yaml").stat().st_mtime, tz=timezone.utc)
@@ -63,10 +71,7 @@ def begin(settings: Settings) -> Path | None:
             os.rename(folder, aside)
         (folder / "metrics.json").unlink(missing_ok=True)  # written last: what is there is finished
         write_text(folder / "config.yaml", yaml.safe_dump(plain(asdict(settings)), sort_keys=False))
-    except OSError as error:
-        raise BagsError(
-            f"cannot write to {folder}: {error.strerror}; choose another place with output_root="
-        ) from error
+        sweep(folder)
     return aside
 
 
@@ -76,8 +81,8 @@ def same_run(settings: Settings) -> bool:
     Settings that say how and where to run, not what, may differ: ``HOW`` and ``HOW_TO_TRAIN``.
     """
     try:
-        stored = yaml.safe_load((settings.folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        stored = read_yaml(settings.folder / "config.yaml")
+    except DataError:
         return False
     return _what(stored) == _what(plain(asdict(settings)))
 
@@ -101,8 +106,8 @@ def finished(settings: Settings) -> bool:
 def psnr(settings: Settings) -> float:
     """The mean PSNR in the run's ``metrics.json``; NaN where there is none."""
     try:
-        return float(json.loads((settings.folder / "metrics.json").read_text(encoding="utf-8"))["psnr"])
-    except FileNotFoundError:
+        return float(read_json(settings.folder / "metrics.json")["psnr"])
+    except (DataError, KeyError, TypeError, ValueError, OverflowError):  # no file; null without test views
         return float("nan")
 
 
@@ -114,16 +119,19 @@ def owned(settings: Settings) -> Iterator[None]:
         BagsError: one does already; names it.
     """
     path = settings.folder.with_name(f".{settings.folder.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise BagsError(f"{settings.folder} is being trained by {file.read()}: wait for it, or end it") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    with ExitStack() as stack:
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: a full disk is told by the write below, not once more when the file is closed.
+            file = stack.enter_context(open(path, "a+b", buffering=0))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                owner = file.read().decode(errors="replace")
+                raise BagsError(f"{settings.folder} is being trained by {owner}: wait for it, or end it") from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
 
 
@@ -132,32 +140,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def checkpoint(settings: Settings, default: str | None = None) -> Path | None:
-    """The checkpoint that ``ckpt_path`` names: a path, ``last``, or the number of a saved step.
-
-    ``auto`` is the last one of a run of this very configuration, and none where there is no such run.
-
-    Args:
-        settings: the run's.
-        default: used where ``ckpt_path`` is null; None: no checkpoint.
-
-    Raises:
-        BagsError: there is no such file; names those that there are.
-    """
-    name = settings.ckpt_path or default
-    if name == "auto" and default is not None:
-        name = default
-    if name is None:
-        return None
-    folder = settings.folder / "checkpoints"
-    if name == "auto":
-        last = folder / "last.ckpt"
-        return last if last.is_file() and same_run(settings) else None
-    file = {"last": "last.ckpt"}.get(name, f"step_{name}.ckpt" if name.isdigit() else None)
-    path = folder / file if file else Path(name)
-    if not path.is_file():
-        there = ", ".join(sorted(p.name for p in folder.glob("*.ckpt"))) or "none"
-        raise BagsError(f"ckpt_path = {name!r}: no checkpoint at {path} (in {folder}: {there})")
-    return path

@@ -25,6 +25,11 @@ def _at_least(low: float, **values: float) -> None:
         _need(value >= low, key.replace("__", "."), value, f"must be at least {low:g}")
 
 
+def _at_most(high: float, **values: float) -> None:
+    for key, value in values.items():
+        _need(value <= high, key.replace("__", "."), value, f"must be at most {high:,.0f}")
+
+
 def _odd(key: str, value: int) -> None:
     _need(value >= 1 and value % 2 == 1, key, value, "a kernel side must be an odd number, 1 or more")
 
@@ -64,6 +69,12 @@ class SyntheticSettings:
         _at_least(16, dataset__synthetic__width=self.width, dataset__synthetic__height=self.height)
         _at_least(2, dataset__synthetic__train_views=self.train_views)
         _at_least(0, dataset__synthetic__test_views=self.test_views)
+        _at_most(20_000, dataset__synthetic__width=self.width, dataset__synthetic__height=self.height)
+        _at_most(
+            10_000, dataset__synthetic__train_views=self.train_views, dataset__synthetic__test_views=self.test_views
+        )
+        _at_most(10_000_000, dataset__synthetic__points=self.points)
+        _at_most(10_000, dataset__synthetic__samples=self.samples)
         _need(0 <= self.strength <= 4, "dataset.synthetic.strength", self.strength, "must lie in [0, 4]")
         _at_least(4, dataset__synthetic__points=self.points, dataset__synthetic__samples=self.samples)
         _at_least(0, dataset__synthetic__point_noise=self.point_noise, dataset__synthetic__seed=self.seed)
@@ -151,6 +162,8 @@ class BPNSettings:
         strides: pixels from one tap of the kernel to the next, for each scale; the kernel reaches
             ``stride * (side - 1) / 2`` pixels, over an image smoothed to that stride (docs/full_resolution.md); null:
             1 everywhere, as published.
+        freeze_strided: while the taps lie several pixels apart only the Gaussians learn; kernels and masks stay what
+            the coarser scale made of them (beyond the published method; docs/full_resolution.md).
         fit_to_width: training width in pixels that ``kernels`` and ``strides`` were chosen for; narrower photos get
             smaller ones, in proportion: strides down to 1 first, then kernels, never below the first; null keeps both.
         single_kernel: kernel side in the single-scale phase; null: that of the last scale.
@@ -172,6 +185,7 @@ class BPNSettings:
 
     kernels: tuple[int, ...] = (5, 9, 17)
     strides: tuple[int, ...] | None = None
+    freeze_strided: bool = False
     fit_to_width: int | None = None
     single_kernel: int | None = None
     second_network: bool | None = None
@@ -208,6 +222,14 @@ class BPNSettings:
             model__bpn__rgbd_channels=self.rgbd_channels,
             model__bpn__hidden=self.hidden,
         )
+        _at_most(
+            4096,
+            model__bpn__embedding=self.embedding,
+            model__bpn__rgbd_channels=self.rgbd_channels,
+            model__bpn__hidden=self.hidden,
+            model__bpn__position_channels=self.position_channels,
+            model__bpn__kernels=max(self.kernels),
+        )
         _need(
             self.position_channels > 0 and self.position_channels % 4 == 0,
             "model.bpn.position_channels",
@@ -228,7 +250,8 @@ class GaussianSettings:
             much, so that they are drawn as before instead of thinning at once (beyond the published method;
             docs/full_resolution.md).
         kernel_size: variance of the 2D Mip filter in pixels squared (published: 0.1).
-        max_count: no more Gaussians than this; densification takes the largest gradients first.
+        max_count: no more Gaussians than this; densification takes the largest gradients first; null: as many as the
+            memory holds.
         random_points: points to start from where a scene has none.
         neighbours: what finds the start scales' nearest points: ``scipy`` (CPU), ``simple_knn`` (Inria's CUDA
             extension, built by hand), or ``auto`` for simple_knn on CUDA where it is installed.
@@ -239,7 +262,7 @@ class GaussianSettings:
     filter_variance: float = 0.2
     absorb_filter: bool = False
     kernel_size: float = 0.1
-    max_count: int = 1_000_000
+    max_count: int | None = 1_000_000
     random_points: int = 100_000
     neighbours: str = "auto"
 
@@ -253,7 +276,10 @@ class GaussianSettings:
         )
         _at_least(0, model__gaussians__filter_variance=self.filter_variance)
         _at_least(0, model__gaussians__kernel_size=self.kernel_size)
-        _at_least(1, model__gaussians__max_count=self.max_count, model__gaussians__random_points=self.random_points)
+        _at_least(1, model__gaussians__random_points=self.random_points)
+        _at_most(100_000_000, model__gaussians__random_points=self.random_points)
+        if self.max_count is not None:
+            _at_least(1, model__gaussians__max_count=self.max_count)
         _one_of("model.gaussians.neighbours", self.neighbours, ("auto", "scipy", "simple_knn"))
 
 
@@ -375,6 +401,7 @@ class OptimSettings:
         position, position_final: at the clock's start and after ``schedule.position_lr_steps`` (log-linear between).
         sh_dc, sh_rest, opacity, scale, rotation, bpn: constant rates.
         eps: Adam's epsilon, for all parameters.
+        most_skipped: steps with NaN or infinity in the loss or its gradient are left out; so many in a row end the run.
     """
 
     position: float = 1.6e-4
@@ -386,10 +413,12 @@ class OptimSettings:
     rotation: float = 1e-3
     bpn: float = 5e-4
     eps: float = 1e-15
+    most_skipped: int = 5
 
     def __post_init__(self) -> None:
         for key in ("sh_dc", "sh_rest", "opacity", "scale", "rotation", "bpn"):
             _at_least(0, **{f"optim__{key}": getattr(self, key)})
+        _at_least(1, optim__most_skipped=self.most_skipped)
         for key in ("position", "position_final", "eps"):
             _need(getattr(self, key) > 0, f"optim.{key}", getattr(self, key), "must be positive")
 

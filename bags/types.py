@@ -108,6 +108,25 @@ class Camera:
             photo=self.photo_size,
         )
 
+    def reduced(self, factor: int) -> Camera:
+        """The whole photo in pixels ``factor`` times as wide and high.
+
+        Its pixel in row i and column j covers the rows and columns ``factor * i`` and ``factor * j`` to the next one's;
+        where the photo's size is no multiple, the last ones reach beyond it.
+        """
+        width, height = (-(-size // factor) for size in self.photo_size)
+        x, y = ((c + begin + 0.5) / factor - 0.5 for c, begin in zip((self.cx, self.cy), self.corner, strict=True))
+        return replace(
+            self,
+            fx=self.fx / factor,
+            fy=self.fy / factor,
+            width=width,
+            height=height,
+            offset=(x - (width - 1) / 2, y - (height - 1) / 2),
+            corner=(0, 0),
+            photo=None,
+        )
+
     def shifted(self, x: float, y: float) -> Camera:
         """The same camera with its pixel grid's principal point moved by ``x``, ``y`` more pixels."""
         return replace(self, offset=(self.offset[0] + x, self.offset[1] + y))

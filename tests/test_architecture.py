@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "bags"
-BASE = {"errors", "settings", "types", "schedule"}
+BASE = {"errors", "settings", "stopping", "types", "schedule"}
 ALLOWED = {
     "errors": set(),
     "settings": {"errors"},
     "types": {"errors"},
     "schedule": {"settings"},
+    "stopping": set(),
     "ops": BASE,
     "io": BASE | {"ops"},
     "rendering": BASE | {"ops"},
@@ -26,16 +27,17 @@ ALLOWED = {
     "pictures": BASE | {"ops", "modules"},
     "evaluation": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "run_folder": BASE | {"io"},
-    "report": {"io", "evaluation", "run_folder"},
+    "report": {"errors", "io", "evaluation", "run_folder"},
     "dashboards": BASE | {"io", "run_folder"},
-    "summary": BASE,
+    "console": set(),
+    "summary": BASE | {"io"},
     "viewer": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "callbacks": BASE
     | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"}
-    | {"viewer"},
+    | {"viewer", "console"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
-    "config": BASE,
-    "sweeps": BASE | {"config", "run_folder", "tasks"},
+    "config": BASE | {"io"},
+    "sweeps": BASE | {"config", "ops", "run_folder", "tasks"},
     "tasks": None,  # anything but the command line
     "cli": None,
 }

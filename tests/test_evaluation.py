@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bags import evaluation
-from bags.evaluation import describe_training_views, spread_out
+from bags.evaluation import PIXEL, agreement, describe_training_views, spread_out
 from bags.io.images import image_size
 from bags.tasks.setup import build
 from tests.integration.test_training import settings_of
@@ -38,3 +39,22 @@ def test_no_more_views_are_looked_at_than_asked_for(tmp_path: Path, monkeypatch:
     none = tmp_path / "none" / "train_views"
     assert describe_training_views(module, datamodule, none, limit=0) == {"train_views": []}
     assert not none.parent.exists()
+
+
+def described(kind: str, true_kind: str, amount: float, direction: float = 0.0) -> dict[str, Any]:
+    truth = {"kind": true_kind, "amount": amount, "length": 12 * amount, "direction": 10.0}
+    return {"kind": kind, "spread": amount, "direction": direction, "true_blur": truth}
+
+
+def test_agreement_with_the_true_blur() -> None:
+    views = [
+        described("sharp", "motion", PIXEL - 0.01),  # narrower than a pixel: sharp is right
+        described("sharp", "motion", PIXEL + 0.01, direction=175.0),
+        described("defocus", "motion", PIXEL - 0.02),  # but another blur is not
+        described("motion", "motion", 2.0, direction=15.0),
+    ]
+    found = agreement(views)
+    assert found["blur_kind_share"] == 0.5
+    assert found["blur_rank_correlation"] == pytest.approx(1)
+    assert found["blur_direction_error"] == pytest.approx(10)  # of 10, 15, 10 and 5 degrees
+    assert agreement([]) == {} and agreement([{"kind": "sharp", "spread": 1.0}]) == {}

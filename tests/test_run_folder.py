@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,11 @@ from typing import Any
 import pytest
 
 from bags.errors import BagsError
-from bags.run_folder import begin, checkpoint, finished, owned, psnr, same_run, write_json
+from bags.io.atomic import WriteError
+from bags.run_folder import begin, finished, owned, psnr, same_run, write_json, write_table
 from bags.settings import LossSettings, Settings, TrainerSettings, ViewerSettings
+from bags.tasks.checkpoint_io import AtomicCheckpointIO
+from bags.tasks.checkpoints import checkpoint
 
 
 @pytest.fixture
@@ -19,8 +24,9 @@ def settings(tmp_path: Path) -> Settings:
     settings = Settings(output_root=str(tmp_path), ckpt_path="auto")
     assert checkpoint(settings) is None and not same_run(settings)
     begin(settings)
-    (settings.folder / "checkpoints").mkdir()
-    (settings.folder / "checkpoints/last.ckpt").touch()
+    AtomicCheckpointIO().save_checkpoint(
+        {"state_dict": {}, "global_step": 1}, settings.folder / "checkpoints/last.ckpt"
+    )
     return settings
 
 
@@ -64,3 +70,31 @@ def test_a_folder_has_one_owner(settings: Settings) -> None:
             pass
     with owned(settings):
         pass
+
+
+@pytest.mark.parametrize(
+    "text", ['{"psnr": null}', "{}", "[1]", '{"psnr": "x"}', '{"psnr": 1', '{"psnr": ' + "9" * 400 + "}"]
+)
+def test_figures_that_are_none(text: str, settings: Settings) -> None:
+    """A run without test views has null; the command line asks at the end of every run."""
+    assert math.isnan(psnr(settings))
+    (settings.folder / "metrics.json").write_text(text)
+    assert math.isnan(psnr(settings))
+
+
+def test_names_of_photos_are_no_formulas_in_a_table(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", [{"name": name, "x": -1.5} for name in ("=1+1", "@a", "-b", "+c", "d=1", None)])
+    assert (tmp_path / "a.csv").read_text().split() == [
+        "name,x",
+        *(f"{n},-1.5" for n in ("'=1+1", "'@a", "'-b", "'+c", "d=1", "")),
+    ]
+
+
+def test_a_full_disk_is_told_in_one_line(settings: Settings) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))  # no file can grow
+    try:
+        with pytest.raises(WriteError, match=r"cannot write .*\.lock: File too large"), owned(settings):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)

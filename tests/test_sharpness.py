@@ -41,8 +41,17 @@ def test_table_of_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
             "train_views/prediction",
         ):
             write_png(tmp_path / name / kind / "a.png", size)
-    sharpness.main(str(tmp_path / "full"), str(tmp_path / "quarter"))
+        write_png(tmp_path / name / "train_views" / "photo" / "b.png", size)
+        write_png(tmp_path / name / "train_views" / "sharp" / "b.png", size)
+        write_png(tmp_path / name / "train_views" / "prediction" / "b.png", 1 - size)  # not looked at: b is sharp
+    sharpness.main(str(tmp_path / "full"), str(tmp_path / "quarter"), "b")
     lines = capsys.readouterr().out.splitlines()
-    for name in ("share 1/4", "prediction: share 1/4", "render: correlation 1/4"):
+    for name in (
+        "held out: share 1/4",
+        "sharp training: correlation 1/4",
+        "blurred training: share 1/4",
+    ):
         figure = next(line for line in lines if name in line).split("│")
         assert float(figure[2]) == pytest.approx(1, abs=0.01) and float(figure[3]) < 0.3
+        assert figure[4].strip() == "1 of 1"
+    assert "2 of 2" in next(line for line in lines if "Laplacian" in line)

@@ -1,17 +1,21 @@
-"""Is a run sharper than one at a lower resolution? ``python -m bags.benchmark.sharpness RUN LOWER``.
+"""Is a run sharper than one at a lower resolution? ``python -m bags.benchmark.sharpness RUN LOWER [PHOTO ...]``.
 
 Both are finished runs' folders of the same scene; pictures of ``LOWER`` are brought to ``RUN``'s size by bicubic
 interpolation. Noise is not sharpness: what counts is how much of the *photo's* fine detail a render has. Fine detail
-is what a picture loses when it is shrunk by a factor and enlarged again. Of a sharp test photo's detail p and the
-render's r, the share ``<r, p> / <p, p>`` is 1 for the photo itself and 0 for noise; the correlation
-``<r, p> / |r| |p|`` falls where a render has detail that is not the photo's. Training photos are blurred, but some of
-their detail is still finer than a quarter of their size can hold: the blurry prediction should have all of it, and the
-sharp render more, at the same edges. The variance of the sharp render's Laplacian is raised by noise too.
+is what a picture loses when it is shrunk by a factor and enlarged again. Of a sharp photo's detail p and the render's
+r, the share ``<r, p> / <p, p>`` is 1 for the photo itself and 0 for noise; the correlation ``<r, p> / |r| |p|`` falls
+where a render has detail that is not the photo's.
+
+The training photos ``PHOTO ...`` (their names without suffix) are sharp: their sharp renders are judged by them, as
+those of test photos are. Of the others, which are blurred, some detail is still finer than a quarter of their size can
+hold, and the blurry prediction should have it. The variance of the sharp render's Laplacian, the custom's measure of
+sharpness, is raised by noise too.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,35 +63,48 @@ def _read(path: Path, like: Tensor | None = None) -> Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
 
 
-def _rows(run: Path, other: Path) -> list[tuple[str, list[float]]]:
-    """A column per figure: means over the pictures that ``other`` and ``run`` both have."""
-    truths = sorted((run / "test" / "ground_truth").glob("*.png"))
-    figures: dict[str, list[float]] = {}
-    for path in truths:
+Figures = dict[str, list[float]]
+
+
+def _judge(figures: Figures, kind: str, render: Tensor, photo: Tensor, factors: Sequence[int] = FACTORS) -> None:
+    """PSNR and, for each of ``factors``, share and correlation of the detail, appended to ``figures``."""
+    figures.setdefault(f"{kind}: PSNR", []).append(psnr(render, photo))
+    for factor in factors:
+        found = detail(render, photo, factor)
+        figures.setdefault(f"{kind}: share 1/{factor}", []).append(found.share)
+        figures.setdefault(f"{kind}: correlation 1/{factor}", []).append(found.correlation)
+
+
+def judged(run: Path, other: Path, sharp_photos: Collection[str] = ()) -> Figures:
+    """One number a picture for each figure of ``other``'s pictures, enlarged to the size of ``run``'s photos.
+
+    Args:
+        run: folder of the run whose photos are the truth.
+        other: folder of the run that is judged.
+        sharp_photos: training photos that are sharp, without suffix.
+    """
+    figures: Figures = {}
+    for path in sorted((run / "test" / "ground_truth").glob("*.png")):
         photo = _read(path)
-        render = _read(other / "test" / "render" / path.name, photo)
-        figures.setdefault("test PSNR", []).append(psnr(render, photo))
-        for factor in FACTORS:
-            found = detail(render, photo, factor)
-            figures.setdefault(f"share 1/{factor}", []).append(found.share)
-            figures.setdefault(f"correlation 1/{factor}", []).append(found.correlation)
+        _judge(figures, "held out", _read(other / "test" / "render" / path.name, photo), photo)
     for path in sorted((run / "train_views" / "photo").glob("*.png")):
         photo = _read(path)
         sharp, predicted = (_read(other / "train_views" / kind / path.name, photo) for kind in ("sharp", "prediction"))
-        figures.setdefault("training PSNR of the blurry prediction", []).append(psnr(predicted, photo))
-        for name, picture in (("prediction", predicted), ("sharp render", sharp)):
-            found = detail(picture, photo, FACTORS[0])
-            figures.setdefault(f"training {name}: share 1/{FACTORS[0]}", []).append(found.share)
-            figures.setdefault(f"training {name}: correlation 1/{FACTORS[0]}", []).append(found.correlation)
-        figures.setdefault("training Laplacian variance of the sharp render", []).append(laplacian_variance(sharp))
-    return list(figures.items())
+        if path.stem in sharp_photos:
+            _judge(figures, "sharp training", sharp, photo)
+        else:
+            _judge(figures, "blurred training", predicted, photo, FACTORS[:1])
+        figures.setdefault("training: Laplacian variance", []).append(laplacian_variance(sharp))
+    return figures
 
 
-def main(run: str, lower: str) -> None:
-    """Print the table."""
-    table = Table("", Path(run).name, f"{Path(lower).name}, enlarged")
-    for (name, ours), (_, theirs) in zip(_rows(Path(run), Path(run)), _rows(Path(run), Path(lower)), strict=True):
-        table.add_row(name, *(f"{float(np.mean(values)):.3f}" for values in (ours, theirs)))
+def main(run: str, lower: str, *sharp_photos: str) -> None:
+    """Print the table: means over the pictures, and how many of them are better at the full size."""
+    table = Table("", Path(run).name, f"{Path(lower).name}, enlarged", "better in")
+    ours, theirs = (judged(Path(run), Path(folder), sharp_photos) for folder in (run, lower))
+    for name, values in ours.items():
+        wins = sum(a > b for a, b in zip(values, theirs[name], strict=True))
+        table.add_row(name, *(f"{float(np.mean(v)):.3f}" for v in (values, theirs[name])), f"{wins} of {len(values)}")
     Console().print(table)
 
 

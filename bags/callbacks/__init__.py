@@ -14,6 +14,7 @@ from bags.callbacks.prune import Prune
 from bags.callbacks.scalar_logging import ScalarLogging
 from bags.callbacks.scale_reset import ScaleReset
 from bags.callbacks.sh_growth import SHGrowth
+from bags.callbacks.skip_nonfinite import SkipNonFinite
 from bags.callbacks.stopwatch import Stopwatch
 from bags.callbacks.test_metrics import TestMetrics
 
@@ -32,6 +33,7 @@ __all__ = [
     "SHGrowth",
     "ScalarLogging",
     "ScaleReset",
+    "SkipNonFinite",
     "Stopwatch",
     "TestMetrics",
 ]

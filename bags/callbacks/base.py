@@ -16,9 +16,16 @@ class StepCallback(Callback):
     Attributes:
         first_rank_only: where several processes train together, ``after_step`` is called on the first one only, which
             is the one that writes and shows things.
+        halted: why this callback has ended the run; told when the last step is saved.
     """
 
     first_rank_only = False
+    halted: str | None = None
+
+    def halt(self, trainer: Trainer, why: str) -> None:
+        """End the run after this step, with a checkpoint; on every process, or on none."""
+        self.halted = why
+        trainer.should_stop = True
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Called before the first batch of 1-based ``step``."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from types import FrameType
-from typing import Any
 
 from lightning import Trainer
 
 from bags.callbacks.base import StepCallback
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.ranks import anywhere
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from bags.stopping import heard_by, stop
 
 
 class Checkpoint(StepCallback):
     """Writes ``last.ckpt`` and ``step_N.ckpt`` into the run's ``checkpoints`` folder.
 
-    A first Ctrl-C (or SIGTERM) lets the step finish, writes ``last.ckpt`` and stops; a second Ctrl-C stops at once. A
-    signal to one of several processes stops all of them after the same step.
+    A first Ctrl-C (or SIGTERM, or SIGUSR1) lets the step finish, writes ``last.ckpt`` and stops; a second Ctrl-C stops
+    at once. A signal to one of several processes stops all of them after the same step. So does another callback that
+    sets ``trainer.should_stop``.
 
     Attributes:
         stopped: did a signal end the run early?
@@ -30,37 +30,35 @@ class Checkpoint(StepCallback):
         self.stopped = False
         self.signal = signal.SIGTERM
         self._asked = False
-        self._handlers: dict[int, Any] = {}
+        self._listening = ExitStack()
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
         """Listen to signals."""
-        for number in SIGNALS:
-            try:
-                self._handlers[number] = signal.signal(number, self._ask_to_stop)
-            except ValueError:  # not the main thread: whoever runs us there handles its signals
-                return
+        self._listening.enter_context(heard_by(self._ask_to_stop))
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if not self._asked:  # not ``stopped``: another process may have had the same Ctrl-C a moment earlier
             self._asked = self.stopped = True
             self.signal = signal.Signals(number)
         elif number == signal.SIGINT:  # whereas a SIGTERM may well come twice: a scheduler's, and its launcher's
-            raise KeyboardInterrupt
+            stop(number, frame)
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Write what is due."""
         self.stopped = anywhere(self.stopped)
+        if self.stopped:
+            trainer.should_stop = True
         step, settings = output.phase.step, pl_module.settings
         folder, every = settings.folder / "checkpoints", settings.output.checkpoint_every
         if step in settings.output.checkpoint_steps:
             trainer.save_checkpoint(folder / f"step_{step}.ckpt")
-        if self.stopped or step == pl_module.schedule.total or (every and step % every == 0):
+        if trainer.should_stop or step == pl_module.schedule.total or (every and step % every == 0):
             trainer.save_checkpoint(folder / "last.ckpt")
-        if self.stopped:
-            trainer.should_stop = True
 
-    def teardown(self, trainer: Trainer, pl_module: BagsModule, stage: str) -> None:  # type: ignore[override]
-        """Stop listening."""
-        while self._handlers:
-            number, handler = self._handlers.popitem()
-            signal.signal(number, handler)
+    def on_train_end(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
+        """Stop listening: what follows ends at once when asked to."""
+        self._listening.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: BagsModule, exception: BaseException) -> None:  # type: ignore[override]
+        """The same."""
+        self._listening.close()

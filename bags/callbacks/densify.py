@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
+import torch
 from lightning import Callback, Trainer
 from torch.optim import Optimizer
 
-from bags.densification.strategy import Observation, choose_growth, gather, grown, observe
+from bags.callbacks.skip_nonfinite import left_out
+from bags.densification.strategy import Observation, choose_growth, gather, grown, observe, room
 from bags.densification.surgery import rebuild
 from bags.modules.bags_module import BagsModule
+from bags.ops.memory import free_memory
 from bags.ops.random import normal
 from bags.ops.ranks import max_over_ranks, sum_over_ranks
+
+log = logging.getLogger(__name__)
 
 
 class Densify(Callback):
@@ -46,14 +53,21 @@ class Densify(Callback):
         if self._seen is not None:
             sum_over_ranks(self._seen.gradients)
             max_over_ranks(self._seen.radii)
-            gather(gaussians, self._seen)
+            gather(gaussians, self._seen.unless(left_out(optimizer)))
             self._seen = None
         if not pl_module.schedule.densifies(step):
             return
         densify = settings.densify
         threshold = densify.init_gradient if output.phase.multi_scale else densify.gradient
-        room = settings.model.gaussians.max_count - len(gaussians)
-        growth = choose_growth(gaussians, densify, threshold, room)
+        growth = choose_growth(gaussians, densify, threshold, self._room(pl_module))
         children = densify.split_into * int(growth.split.sum())
         noise = normal((children, 3), settings.seed, step, "split").to(gaussians.means)
         rebuild(gaussians, optimizer, ~growth.split, grown(gaussians, growth, densify, noise))
+
+    def _room(self, pl_module: BagsModule) -> int:
+        """How many Gaussians may be added: the same on every process."""
+        gaussians = pl_module.gaussians
+        most, by_memory = room(gaussians, pl_module.settings.model.gaussians.max_count, free_memory(pl_module.device))
+        if by_memory and most < len(gaussians):  # who doubles them would not find room
+            log.warning("no room in memory for more than %d further Gaussians; there are %d", most, len(gaussians))
+        return -int(max_over_ranks(torch.tensor(-most)))

@@ -39,12 +39,16 @@ class History(StepCallback):
         loss = torch.stack(list(output.losses.values())).sum()
         error = (output.prediction.detach().clamp(0, 1) - output.batch.image).square().mean()
         step = torch.stack([loss, error, torch.ones_like(error)])
+        step = torch.where(step.isfinite().all(), step, 0.0)  # a step that was left out tells nothing
         self._sums = step if self._sums is None else self._sums + step
         phase, total = output.phase, pl_module.schedule.total
         if phase.step % row_every(total) and phase.step != total:
             return
-        means = (self._sums[:2] / self._sums[2]).tolist()
+        *sums, steps = self._sums.tolist()
         self._sums = None
+        if not steps:
+            return
+        means = [value / steps for value in sums]
         self.rows.append(
             {
                 "step": phase.step,

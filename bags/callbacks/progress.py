@@ -10,13 +10,17 @@ from lightning import Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from bags.callbacks.base import StepCallback
+from bags.console import terminal
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.psnr import psnr
 
 SMOOTHING = 0.95  # of the running means shown
 REFRESH_STEPS = 10  # reading a number off the device waits for it: not at every step
+LONGEST_NAME = 16
+SPEED_SECONDS = 120.0  # the time left is judged by the last so many; ten steps may take half a minute
 QUIET_SECONDS = 20.0  # without a terminal: one line this often
 
 
@@ -26,7 +30,7 @@ class Progress(StepCallback):
     first_rank_only = True
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = terminal(stderr=True)
         self._bar: Bar | None = None
         self._task: Any = None
         self._loss = self._psnr = float("nan")
@@ -38,15 +42,11 @@ class Progress(StepCallback):
             return
         self._spoke = time.monotonic()
         if sys.stderr.isatty():
-            self._bar = Bar(
-                TextColumn("[bold]{task.fields[name]}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-                TextColumn("{task.fields[numbers]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=self._console,
-            )  # fmt: skip
+            self._bar = bar(self._console, pl_module.settings.name, pl_module.schedule.total)
             self._task = self._bar.add_task(
-                "",
+                shortened(pl_module.settings.name),
                 total=pl_module.schedule.total,
                 completed=trainer.global_step,
-                name=pl_module.settings.name,
                 numbers="",
             )
             self._bar.start()
@@ -68,13 +68,37 @@ class Progress(StepCallback):
             self._bar.update(self._task, completed=step, numbers=numbers)
         elif time.monotonic() - self._spoke > QUIET_SECONDS or step == total:
             self._spoke = time.monotonic()
-            self._console.print(f"{pl_module.settings.name}  step {step}/{total}  {numbers}", highlight=False)
+            self._console.print(f"{pl_module.settings.name}  step {step}/{total}  {numbers}")
 
     def teardown(self, trainer: Trainer, pl_module: BagsModule, stage: str) -> None:  # type: ignore[override]
         """Leave the terminal tidy, also after an error."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def bar(console: Console, name: str, total: int) -> Bar:
+    """Columns of the bar: in a narrow window name, steps and times stay whole, and the numbers at the end are cut."""
+
+    def whole(width: int) -> Column:
+        return Column(min_width=width, no_wrap=True)
+
+    return Bar(
+        TextColumn("{task.description}", style="bold", markup=False, table_column=whole(len(shortened(name)))),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(table_column=whole(2 * len(str(total)) + 1)),
+        TimeElapsedColumn(table_column=whole(len("0:00:00"))),
+        TextColumn("left", table_column=whole(len("left"))),
+        TimeRemainingColumn(table_column=whole(len("0:00:00"))),
+        TextColumn("{task.fields[numbers]}"),
+        console=console,
+        speed_estimate_period=SPEED_SECONDS,
+    )
+
+
+def shortened(name: str) -> str:
+    """``name``, or its beginning where it is long."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def smoothed(mean: float, value: float) -> float:

@@ -11,6 +11,11 @@ from bags.modules.gaussians import Gaussians
 from bags.ops.geometry import quaternion_to_rotation
 from bags.settings import DensifySettings
 
+# Of a Gaussian's parameters, in memory at the same time: value, gradient and Adam's two moments; what is drawn from
+# them and its gradient; and, while some are added, the old and the new of what is being copied.
+COPIES = 10
+PART = 0.5  # of the free memory that densification may take at once: others want some, too
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -34,6 +39,13 @@ class Observation:
 
     def __add__(self, other: Observation) -> Observation:
         return Observation(self.gradients + other.gradients, torch.maximum(self.radii, other.radii))
+
+    def unless(self, spoiled: Tensor | None) -> Observation:
+        """This observation, or nothing seen at all where the scalar ``spoiled`` is not 0."""
+        if spoiled is None:
+            return self
+        good = spoiled == 0
+        return Observation(*(torch.where(good, values, 0.0) for values in (self.gradients, self.radii)))
 
 
 @torch.no_grad()
@@ -59,6 +71,24 @@ def gather(gaussians: Gaussians, seen: Observation) -> None:
     gaussians.gradient_sum += seen.gradients[0]
     gaussians.gradient_count += seen.gradients[1]
     gaussians.max_radius = torch.maximum(gaussians.max_radius, seen.radii)
+
+
+def floats_each(gaussians: Gaussians) -> int:
+    """Learned numbers of a Gaussian."""
+    return sum(getattr(gaussians, name)[:1].numel() for name in gaussians.PARAMETERS)
+
+
+def room(gaussians: Gaussians, most: int | None, free: int) -> tuple[int, bool]:
+    """How many Gaussians may be added, and whether it is the memory that says so.
+
+    Args:
+        gaussians: those that there are.
+        most: there may be; None: no limit of its own.
+        free: bytes of memory that are free.
+    """
+    held = int(free * PART) // (4 * COPIES * floats_each(gaussians))
+    left = held if most is None else max(0, most - len(gaussians))
+    return min(held, left), held <= left
 
 
 @torch.no_grad()

@@ -2,32 +2,117 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bags.errors import BagsError
+
+MARK = ".part-"  # in the name of every file that is being written
+# What the disk, not the program, is to blame for: no room, no more quota, too large, broken; read-only or not ours; a
+# file where a folder should be.
+TROUBLE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
+    errno.EEXIST, errno.ENAMETOOLONG,
+)  # fmt: skip
+
+
+class WriteError(BagsError):
+    """A file that the disk did not take."""
+
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool = False) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends well.
 
-    A reader never sees half a file, and an interrupted writer leaves the old one. Missing folders are made.
+    A reader never sees half a file, and an interrupted writer leaves the old one. Missing folders are made. The
+    temporary file is locked while its writer lives, so that ``sweep`` can tell those that a killed writer left.
 
     Args:
         path: the file to write; the temporary one has the same suffix.
+        earlier: the file that was at ``path`` is kept under this name, in the same file system. Killed between the two
+            renames, ``path`` is missing and ``earlier`` there.
+        durable: the file, then the folder with its name, have reached the disk when this returns: a power cut leaves
+            the old file or the new one, never an empty one.
+
+    Raises:
+        WriteError: no room, or no permission.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}{MARK}", suffix=path.suffix)
+        temporary = Path(name)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield temporary
+            umask = os.umask(0)  # mkstemp makes private files; others are made as the umask says
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            if durable:
+                _flush(temporary)
+            if earlier is not None and path.exists():
+                os.replace(path, earlier)
+            os.replace(temporary, path)
+            if durable:
+                _flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(handle)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns the disk's refusals in the block, also those that a library has wrapped, into one line that names ``path``.
+
+    Raises:
+        WriteError: ``path`` or something beside it could not be written.
+    """
     try:
-        yield temporary
-        umask = os.umask(0)  # mkstemp makes private files; others are made as the umask says
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        yield
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None or isinstance(error, BagsError):
+            raise
+        raise WriteError(
+            f"cannot write {path}: {refusal.strerror}; make room or choose another place with output_root="
+        ) from error
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove what killed writers left in ``folder`` and below; what a living process writes stays.
+
+    Returns:
+        The files removed.
+    """
+    gone = []
+    for path in folder.rglob(f".*{MARK}*"):
+        with open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            path.unlink(missing_ok=True)
+            gone.append(path)
+    return gone
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """The disk's refusal in a chain of errors: torch, for one, tells of its own surprise instead."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in TROUBLE:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)

@@ -11,9 +11,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from bags.errors import DataError
+from bags.errors import BagsError, DataError
 from bags.io.atomic import replacing
 
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # Pillow knows many more, and runs programs for some
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 LABEL_HEIGHT = 14  # pixels above each picture of a contact sheet
 
@@ -24,12 +25,25 @@ _DEPTH_COLOURS = torch.tensor(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture of one of ``FORMATS`` (or HEIC, where that is installed), whatever its file is called.
+
+    Pillow reads the pixels when asked for them.
+
+    Raises:
+        DataError: it cannot be read, now or in the block.
+    """
     try:
-        with Image.open(path) as image:
+        if not path.is_file():  # nor a pipe, which would be waited for
+            raise FileNotFoundError("no such file")
+        with Image.open(path, formats=(*FORMATS, *({"HEIF"} & Image.OPEN.keys()))) as image:
             yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read as a picture ({error}); replace the file") from error
+    except BagsError:
+        raise
+    except Exception as error:  # decoders of damaged files raise whatever they stumble over
+        raise DataError(
+            f"{path}: cannot be read as a picture ({str(error) or type(error).__name__}); replace it"
+        ) from error
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -38,7 +52,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         DataError: not a picture.
     """
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         return image.size
 
 
@@ -49,7 +63,7 @@ def read_image(path: str | Path) -> Image.Image:
         DataError: unreadable, cut short, or of more than 8 bits a channel.
     """
     path = Path(path)
-    with _opened(path) as image:
+    with opened(path) as image:
         image.load()
         if image.mode.startswith(("I", "F")):
             raise DataError(f"{path}: pixels of mode {image.mode!r}; convert the photo to 8 bits a channel")

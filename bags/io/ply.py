@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from plyfile import PlyData, PlyElement, PlyParseError
+from plyfile import PlyData, PlyElement
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -108,13 +108,17 @@ def read_ply(path: str | Path) -> PlyGaussians:
     """Read what ``write_ply`` or another 3DGS tool wrote; normals and unknown columns are ignored.
 
     Raises:
-        DataError: no such file, not a PLY file, cut short, or columns missing.
+        DataError: no such file, not a PLY file, cut short, columns missing, or numbers that are not finite.
     """
     path = Path(path)
     try:
+        if not path.is_file():  # nor a pipe, which would be waited for
+            raise FileNotFoundError("no such file")
         vertices = PlyData.read(str(path), mmap=False)["vertex"].data
-    except (OSError, PlyParseError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a PLY file of Gaussians ({error})") from error
+    except Exception as error:  # of a damaged file anything may come
+        raise DataError(
+            f"{path}: cannot be read as a PLY file of Gaussians ({str(error) or type(error).__name__})"
+        ) from error
     present = vertices.dtype.names or ()
     rest, odd = divmod(sum(name.startswith("f_rest_") for name in present), 3)
     missing = [name for name in _columns(rest) if name not in present and name not in ("nx", "ny", "nz")]
@@ -122,10 +126,22 @@ def read_ply(path: str | Path) -> PlyGaussians:
         problem = f"columns {', '.join(missing)} are missing" if missing else f"{3 * rest + odd} f_rest columns"
         raise DataError(f"{path}: {problem}; not a PLY file of Gaussians in the 3DGS layout")
 
-    def take(*names: str) -> Tensor:
-        return torch.from_numpy(np.stack([vertices[name].astype(np.float32) for name in names], axis=1))
-
     count = len(vertices)
+
+    def take(*names: str) -> Tensor:
+        columns = [vertices[name] for name in names]
+        if any(column.dtype.kind not in "fiu" for column in columns):
+            raise DataError(
+                f"{path}: {', '.join(names)} are no numbers; not a PLY file of Gaussians in the 3DGS layout"
+            )
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+            table = np.stack([column.astype(np.float32) for column in columns], axis=1)
+        if bad := int((~np.isfinite(table)).any(axis=1).sum()):
+            raise DataError(
+                f"{path}: {bad} of {count} Gaussians have {names[0]}, ... that are not finite; leave them out"
+            )
+        return torch.from_numpy(table)
+
     harmonics = [f"f_rest_{i}" for i in range(3 * rest)]
     sh_rest = take(*harmonics).reshape(count, 3, rest).transpose(1, 2) if rest else torch.zeros(count, 0, 3)
     return PlyGaussians(

@@ -85,7 +85,7 @@ class BagsModule(LightningModule):
         self.gaussians = Gaussians(points, settings.model.gaussians, extent)
         self.kernels = KernelSizes.fitted(settings.model.bpn, width)
         self.bpn = (
-            BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn, self.kernels.strides)
+            BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn)
             if settings.model.blur
             else None
         )
@@ -122,11 +122,28 @@ class BagsModule(LightningModule):
         sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
         proposal, prediction = None, sharp
         if blurs:
-            assert self.bpn is not None
-            proposal = self.bpn(batch.index, head, sharp, depth, batch.camera)
+            proposal = self.propose(batch, head, sharp, depth)
             padded = render.rgb if margin else pad(render.rgb, (around,) * 4)
             prediction = proposal.blur(padded)
         return TrainingOutput(batch, sharp, depth, alpha, prediction, proposal, phase, render, margin, {})
+
+    def propose(self, batch: ViewBatch, head: int | str, sharp: Tensor, depth: Tensor) -> Proposal:
+        """The blur of the view, from its render ``sharp`` and ``depth``.
+
+        Where the taps lie several pixels apart, the network looks at the whole view at so much lower a resolution
+        instead, and its proposal is enlarged: what it learned at a coarser scale holds, whatever the window. With
+        ``model.bpn.freeze_strided`` it does not learn from such steps.
+        """
+        assert self.bpn is not None
+        stride = self.kernels.stride(head)
+        if stride == 1:
+            return self.bpn(batch.index, head, sharp, depth, batch.camera)
+        with torch.no_grad():
+            seen = self.render(batch.camera.reduced(stride))
+        learns = torch.is_grad_enabled() and not self.settings.model.bpn.freeze_strided
+        with torch.set_grad_enabled(learns):
+            proposal = self.bpn(batch.index, head, seen.rgb, seen.depth).enlarged(stride, batch.camera)
+        return proposal if learns else proposal.detached()
 
     @torch.no_grad()
     def explain_whole(self, batch: ViewBatch, phase: Phase) -> Explanation:
@@ -171,6 +188,11 @@ class BagsModule(LightningModule):
             **{**output.__dict__, "losses": {name: term.detach() for name, term in terms.items()}}
         )
         return torch.stack(list(terms.values())).sum()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let a finished run go on where its schedule has grown longer, although Lightning saw the last batch then."""
+        if checkpoint["global_step"] < self.schedule.total:
+            checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam; the ``ScaleReset`` callback sets the rates of every step from each group's ``rate``."""

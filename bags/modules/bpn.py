@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, pad
 
 from bags.ops.depth import normalised
+from bags.ops.enlarging import enlarged
 from bags.ops.per_pixel_conv import inside, per_pixel_conv
 from bags.ops.positional import positional_code_1d
 from bags.ops.smoothing import reach, smoothed
+from bags.ops.windows import Window
 from bags.settings import BPNSettings
 from bags.types import Camera
 
@@ -54,6 +56,22 @@ class Proposal:
         """
         image, sharp = smoothed(padded_image, self.stride), inside(padded_image, self.mask.shape)
         return per_pixel_conv(image, self.features, self.head, self.mask, self.bfloat16, self.stride, sharp)
+
+    def detached(self) -> Proposal:
+        """The same proposal, from which nothing is learned."""
+        return replace(self, **{name: getattr(self, name).detach() for name in ("features", "head", "mask")})
+
+    def enlarged(self, factor: int, camera: Camera) -> Proposal:
+        """The same blur for pixels ``factor`` times as fine: taps that much further apart, features and mask between.
+
+        Args:
+            factor: how much finer.
+            camera: whose pixels are wanted, a part of the photo or the whole; this proposal is of the whole photo, at
+                ``camera.reduced(factor)``.
+        """
+        part = Window(*camera.corner, camera.width, camera.height)
+        features, mask = (enlarged(layer, factor, part) for layer in (self.features, self.mask[None]))
+        return replace(self, features=features, mask=mask[0], stride=self.stride * factor)
 
 
 class RenderFeatures(nn.Module):
@@ -145,7 +163,6 @@ class BPN(nn.Module):
         kernels: kernel side per scale, coarse to fine.
         single_kernel: kernel side of the second network; None: there is none.
         settings: channels and switches; its own kernel sides and strides are not read here.
-        strides: pixels between the taps, per scale; the second network takes the last; None: 1.
     """
 
     def __init__(
@@ -154,11 +171,9 @@ class BPN(nn.Module):
         kernels: tuple[int, ...],
         single_kernel: int | None,
         settings: BPNSettings,
-        strides: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
-        self.strides = tuple(strides or (1,) * len(kernels))
         self.embedding = nn.Embedding(num_views, settings.embedding)
         self.render_features = (
             RenderFeatures(settings.hidden, settings.rgbd_channels, settings.bfloat16) if settings.use_rgbd else None
@@ -196,8 +211,7 @@ class BPN(nn.Module):
                 hidden = (_weight(layer) @ hidden).relu_()
             mask = self._mask(network, level, hidden).to(depth.dtype).reshape(depth.shape)
         head = _weight(network.kernel_heads[str(level)])
-        stride = self.strides[-1 if isinstance(scale, str) else scale]
-        return Proposal(hidden.unflatten(1, depth.shape), head, mask, self.settings.bfloat16, stride)
+        return Proposal(hidden.unflatten(1, depth.shape), head, mask, self.settings.bfloat16)
 
     def _mask(self, network: HiddenLayers, level: int, hidden: Tensor) -> Tensor:
         """(1, H*W) how much of each pixel is blurred; all of it where there is no mask head."""

@@ -128,17 +128,26 @@ class Gaussians(nn.Module):
         return {"extent": self.extent, "sh_degree": self.sh_degree}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take it from a checkpoint."""
-        self.extent, self.sh_degree = float(state["extent"]), int(state["sh_degree"])
+        """Take it from a checkpoint.
+
+        Raises:
+            ValueError: no extent that is a positive float32, or a degree for which there are no harmonics.
+        """
+        extent, degree = float(state["extent"]), int(state["sh_degree"])
+        if not 0 < extent < torch.finfo(torch.float32).max or not 0 <= degree <= self.settings.sh_degree:
+            raise ValueError(f"extent {extent}, harmonics of degree {degree}")
+        self.extent, self.sh_degree = extent, degree
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Resize to the checkpoint's number of Gaussians first; serves fit, test and plain ``load_state_dict``."""
-        for name in self.PARAMETERS:
-            saved, own = state_dict.get(prefix + name), getattr(self, name)
-            if saved is not None and saved.shape != own.shape:
-                setattr(self, name, nn.Parameter(own.data.new_empty(saved.shape)))
-        for name in self.BUFFERS:
-            saved, own = state_dict.get(prefix + name), getattr(self, name)
-            if saved is not None and saved.shape != own.shape:
-                setattr(self, name, own.new_empty(saved.shape))
+        """Resize to the checkpoint's number of Gaussians first; serves fit, test and plain ``load_state_dict``.
+
+        Other shapes stay as they are, so that torch refuses those of the checkpoint that do not fit.
+        """
+        means = state_dict.get(prefix + "means")
+        count = len(means) if isinstance(means, Tensor) and means.dim() == 2 and len(means) else len(self)
+        for name in (*self.PARAMETERS, *self.BUFFERS):
+            own = getattr(self, name)
+            if len(own) != count:
+                resized = own.data.new_empty(count, *own.shape[1:])
+                setattr(self, name, nn.Parameter(resized) if name in self.PARAMETERS else resized)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -20,7 +20,8 @@ Images = NDArray[np.float32]
 TAPS = window().numpy().astype(np.float32)
 _C1, _C2 = np.float32(C1), np.float32(C2)
 _ONE, _TWO = np.float32(1), np.float32(2)
-_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True}
+_FAST = {"reassoc", "contract", "arcp", "nsz"}  # all of fast maths but its word that NaN and infinity never come
+_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": _FAST, "nogil": True, "error_model": "numpy"}
 
 
 @njit(inline="always", **_OPTIONS)

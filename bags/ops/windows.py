@@ -25,6 +25,10 @@ class Window(NamedTuple):
         """That part of a (..., H, W) image, as a view."""
         return image[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
+    def moved(self, right: int, down: int) -> Window:
+        """A window of the same size elsewhere."""
+        return self._replace(left=self.left + right, top=self.top + down)
+
 
 def draw_window(width: int, height: int, side: int, seed: int, step: int, slot: int = 0) -> Window:
     """The window that ``step`` sees of a ``width`` x ``height`` photo: a function of seed, step and slot alone.

@@ -8,7 +8,7 @@ from typing import Any
 
 SHARP = 0.7  # from this sharpness on, a photo counts as sharp (bags.preparation.sharpness)
 LONG_SIDE = {"cpu": 640, "cuda": 1600}  # pixels at which training is bearable
-STEPS = {"cpu": 3000, "cuda": None}  # null: the published number
+STEPS = {"cpu": 2000, "cuda": None}  # null: the published number
 MOST_GAUSSIANS = {"cpu": 60_000, "cuda": 1_000_000}
 GAUSSIANS_PER_PIXEL = {"cpu": 0.25, "cuda": 1.0}  # of one training photo
 

@@ -15,13 +15,15 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base
 
 from bags.errors import DataError
-from bags.io.images import IMAGE_SUFFIXES, read_image
+from bags.io.atomic import replacing
+from bags.io.images import IMAGE_SUFFIXES, opened, read_image
 from bags.preparation.sharpness import sharpness
 
 HEIC_SUFFIXES = (".heic", ".heif")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".mpg", ".mpeg", ".3gp")
 RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
 SMALLEST = 64  # pixels of the shorter side
+LONGEST = 50  # characters of a photo's name; four bytes each at most
 JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 
 Report = Callable[[str, int, int], None]
@@ -93,8 +95,11 @@ def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list
 
 
 def safe_name(name: str, suffix: str, stems: set[str]) -> str:
-    """``name`` of letters, digits, ``.``, ``-`` and ``_`` only, unlike all of ``stems``, to which its stem is added."""
-    stem = plain = re.sub(r"[^\w.-]+", "_", name).strip(".") or "photo"
+    """``name`` of letters, digits, ``.``, ``-`` and ``_`` only, unlike all of ``stems``, to which its stem is added.
+
+    It keeps at most ``LONGEST`` characters: file systems have their limits, and pictures of the photo longer names.
+    """
+    stem = plain = re.sub(r"[^\w.-]+", "_", name).strip(".")[:LONGEST] or "photo"
     number = 1
     while stem in stems:
         number += 1
@@ -128,20 +133,35 @@ def _refused(path: Path) -> str | None:
 
 def _take(path: Path, relative: Path, into: Path, stems: set[str]) -> Photo:
     photo = read_image(path)
-    exif = photo.getexif()
+    exif = _exif(photo)
     turned = exif.get(Base.Orientation, 1) != 1
     upright = ImageOps.exif_transpose(photo) if turned else photo
     if min(upright.size) < SMALLEST:
         raise DataError(f"{upright.width} x {upright.height} pixels; at least {SMALLEST} are needed")
-    with Image.open(path) as header:
+    with opened(path) as header:
         kind, mode = header.format, header.mode
     lossy = kind in ("JPEG", "MPO", "HEIF")
     name = safe_name("_".join(relative.with_suffix("").parts), ".jpg" if lossy else ".png", stems)
-    if kind in ("JPEG", "MPO") and mode == "RGB" and not turned:
-        shutil.copyfile(path, into / name)
-    else:
-        upright.convert("RGB").save(into / name, exif=upright.getexif(), **(JPEG if lossy else {}))
-    return Photo(name, str(relative), upright.width, upright.height, _camera(upright, exif), sharpness(upright))
+    taken = Photo(name, str(relative), upright.width, upright.height, _camera(upright, exif), sharpness(upright))
+    plain = kind in ("JPEG", "MPO") and mode == "RGB" and not turned
+    with replacing(into / name) as temporary:
+        if plain and path.stat().st_size <= 3 * photo.width * photo.height:  # else something else hangs on to the photo
+            shutil.copyfile(path, temporary)
+        else:
+            exif.pop(Base.Orientation, None)
+            upright.convert("RGB").save(temporary, exif=exif, **(JPEG if lossy else {}))
+    return taken
+
+
+def _exif(photo: Image.Image) -> Image.Exif:
+    """The photo's EXIF data; none where they are damaged."""
+    try:
+        exif = photo.getexif()
+        exif.get_ifd(IFD.Exif)
+        exif.tobytes()  # can they be written again?
+    except Exception:  # whatever the decoder stumbles over
+        return Image.Exif()
+    return exif
 
 
 def _camera(photo: Image.Image, exif: Image.Exif) -> str:

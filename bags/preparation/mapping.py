@@ -79,7 +79,7 @@ def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: 
 def why_not(found: dict[str, Any]) -> str:
     """Why a photo was not placed, in words; ``found`` is its entry of the child's result."""
     if found["elsewhere"]:
-        return "belongs to another group of photos, which nothing joins to the largest one"
+        return "belongs to another group of photos"
     if found["details"] < FEW_DETAILS:
         return f"too few details ({found['details']}): blurred, dark or plain"
     if found["partners"] == 0:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bags.errors import DataError, SettingError
+from bags.io.documents import read_json
 from bags.preparation import mapping, video
 from bags.preparation.intake import VIDEO_SUFFIXES, Dropped, Photo, Report, take_in
 from bags.settings import PrepareSettings
@@ -68,6 +69,16 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
         (scene / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         _replace(scene, root, work)
     return Prepared(root, record)
+
+
+def left_out(root: str | None) -> list[dict[str, str]]:
+    """``file`` and ``reason`` of every photo that is not in the scene ``root``; none where no record tells of it."""
+    try:
+        record = read_json(Path(root or "") / RECORD)
+        unplaced = [{"file": row["source"], "reason": row["reason"]} for row in record["photos"] if not row["placed"]]
+        return unplaced + [{"file": row["file"], "reason": row["reason"]} for row in record["not_used"]]
+    except (DataError, LookupError, TypeError):
+        return []
 
 
 def held_out(photos: Sequence[Photo], count: int | None) -> list[str]:

@@ -104,6 +104,8 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
     import av
 
     try:
+        if not video.is_file():  # nor a pipe, which would be waited for
+            raise FileNotFoundError("no such file")
         with av.open(str(video)) as container:
             if not container.streams.video:
                 raise DataError(f"{video}: no video in this file")

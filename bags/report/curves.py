@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from bags.errors import DataError
+from bags.io.documents import read_text
+
+log = logging.getLogger(__name__)
+
 WIDTH, HEIGHT = 600, 180  # of a drawing, in its own units
+COLUMNS = ("step", "loss", "psnr", "gaussians", "divisor")
+LARGEST = 1e12  # a number that can be drawn
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,30 @@ class Curve:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Rows of ``history.csv`` (``bags.callbacks.History``); none where a run has no such file."""
+    """Rows of ``history.csv`` (``bags.callbacks.History``), steps ascending; none where a run has no such file.
+
+    Rows that are not whole are left out: a report is worth more than its curves.
+    """
     if not path.is_file():
         return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    rows: list[dict[str, float]] = []
+    try:
+        for cells in csv.DictReader(io.StringIO(read_text(path))):
+            row = _numbers(cells)
+            if row and (not rows or row["step"] > rows[-1]["step"]):
+                rows.append(row)
+    except (DataError, csv.Error) as error:
+        log.warning("%s: the report shows no more of it: %s", path, error)
+    return rows
+
+
+def _numbers(cells: Mapping[str, str]) -> dict[str, float] | None:
+    """The cells of ``COLUMNS`` as finite numbers; None where they are not."""
+    try:
+        row = {key: float(cells[key]) for key in COLUMNS}
+    except (KeyError, TypeError, ValueError):
+        return None
+    return row if all(abs(value) < LARGEST for value in row.values()) else None
 
 
 def curves(history: Sequence[dict[str, float]]) -> list[Curve]:

@@ -16,7 +16,7 @@ from bags import __version__
 from bags.evaluation import spread_out, stem
 from bags.report.curves import HEIGHT, WIDTH, curves, read_history
 from bags.report.jpegs import Jpeg, Layer, jpeg, marked, plain
-from bags.report.words import in_words
+from bags.report.words import in_short, in_words
 from bags.run_folder import write_text
 
 PICTURE_BYTES = 10_000_000  # of all pictures together; base64 and the rest of the page make it less than 15 MB
@@ -68,6 +68,7 @@ def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) 
         title=str(settings["name"]),
         tests=[{**view, **_pair(folder / "test", view["name"], limit)} for view in tests],
         ranked=ranked,
+        in_short=in_short(ranked),
         shown={view["number"] for view in trains},
         trains=trains,
         curves=curves(read_history(folder / "history.csv")),

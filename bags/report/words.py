@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+_KINDS = {"sharp": "sharp", "motion": "shaken", "defocus": "out of focus", "low_resolution": "soft all over"}
 _DIRECTIONS = ("sideways", "down to the right", "up and down", "up to the right")
 
 
@@ -20,8 +22,16 @@ def in_words(view: Mapping[str, Any]) -> str:
     if kind == "defocus":
         return f"out of focus, discs {pixels(2 * view['radius'])} across"
     if kind == "low_resolution":
-        return f"low resolution, soft by {pixels(view['spread'])} everywhere"
+        return f"soft all over by {pixels(view['spread'])}: low resolution, or shake with no one direction"
     return "sharp" if kind == "sharp" else "blur not modelled"
+
+
+def in_short(views: Sequence[Mapping[str, Any]]) -> str | None:
+    """How many training views are of which kind; None where blur was not modelled."""
+    kinds = Counter(view.get("kind") for view in views)
+    if not kinds or None in kinds:
+        return None
+    return ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
 
 
 def pixels(length: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from bags.errors import BagsError
+from bags.io.documents import read_json, read_yaml
 
 METRICS = ("psnr", "ssim", "lpips")
 COSTS = ("train_seconds", "peak_memory_mb", "gpu_memory_mb", "num_gaussians")
@@ -68,7 +68,7 @@ def find_runs(root: Path, patterns: Sequence[str], columns: Sequence[str]) -> tu
             seen.add(folder)
             try:
                 runs.append(read_run(file.parent, columns))
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+            except (BagsError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
                 problems.append(f"{file.parent} is left out, its files are not a finished run's: {reason}")
     return sorted(runs, key=lambda run: run.folder), problems
@@ -78,11 +78,11 @@ def read_run(folder: Path, columns: Sequence[str]) -> Run:
     """The run in ``folder``.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError: it is none.
+        DataError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError: it is none.
     """
     file = folder / "metrics.json"
-    metrics = json.loads(file.read_text(encoding="utf-8"))
-    config = flat(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+    metrics = read_json(file)
+    config = flat(read_yaml(folder / "config.yaml"))
     # Runs of before both protocols were stored have one.
     protocols = metrics["protocols"] if "protocols" in metrics else {metrics["protocol"]: metrics}
     figures = {str(name): {key: number(found, key) for key in METRICS} for name, found in protocols.items()}

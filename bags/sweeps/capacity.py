@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import torch
 
+from bags.ops.memory import free_memory
 from bags.settings import Settings
 from bags.tasks.device import choose_device
 
@@ -48,9 +48,5 @@ def available_cores() -> int:
 
 
 def available_memory_gb() -> float:
-    """Memory that is free now; where the system does not say, all of it."""
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) / 1e6
-    except (OSError, KeyError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    """Main memory that is free now."""
+    return free_memory() / 1e9

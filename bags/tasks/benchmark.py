@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bags.benchmark.rows import convolution_memory_row, convolution_row, projection_row, rasterizer_row
 from bags.benchmark.step import step_row
+from bags.console import terminal
 from bags.run_folder import write_json
 from bags.settings import BenchmarkSettings, Settings
 from bags.tasks.setup import device_name, prepare_process, versions
@@ -41,15 +42,15 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
 def run(settings: Settings) -> None:
     """Measure every case, write ``benchmark.json`` and print the table."""
     prepare_process(settings)
-    console = Console()
+    console = terminal()
     rows = []
     for case in cases(settings.benchmark):
         rows.append(case())
         gain = "{ratio} times" if rows[-1]["ratio"] is not None else "memory {memory_ratio} times"
-        console.print(f"{{name}}: {gain}".format(**rows[-1]), highlight=False)
+        console.print(f"{{name}}: {gain}".format(**rows[-1]))
     write_json(settings.folder / "benchmark.json", {"machine": device_name(), "versions": versions(), "rows": rows})
     show(console, rows)
-    console.print(f"results in {settings.folder / 'benchmark.json'}", highlight=False)
+    console.print(f"results in {settings.folder / 'benchmark.json'}")
 
 
 def show(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -64,4 +65,4 @@ def show(console: Console, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if "parts_ms" in row:
             parts = ", ".join(f"{name} {ms}" for name, ms in row["parts_ms"].items())
-            console.print(f"{row['name']}, ms: {parts}", highlight=False)
+            console.print(f"{row['name']}, ms: {parts}")

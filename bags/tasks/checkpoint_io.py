@@ -1,23 +1,103 @@
-"""Checkpoint files that are whole or not there, and that run no code when loaded."""
+"""Checkpoint files: proved whole, read without running anything in them, and written so that one always is there.
+
+A checkpoint is the ZIP archive that ``torch.save`` makes: every record carries its CRC-32, so that a file tells by
+itself whether it is whole, wherever it was copied to. torch writes these sums but does not compare them: we do.
+
+``last.ckpt`` is written in this order, and each step leaves a whole checkpoint behind whenever the process is killed:
+the new file is written under a temporary name and flushed to the disk; ``last.ckpt`` is renamed ``previous.ckpt``; the
+new file is renamed ``last.ckpt``; the folder is flushed. Until the first rename both old files are there; between the
+two there is no ``last.ckpt``, and ``previous.ckpt`` is taken; after the second, both are new. The temporary file that
+is left over is removed when a training next begins in the folder.
+"""
 
 from __future__ import annotations
 
-import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
 
+from bags.errors import BagsError, DataError, shown
 from bags.io.atomic import replacing
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint file holds, checked; nothing in it is executed.
+
+    Returns:
+        ``state_dict`` (finite tensors and plain values), ``global_step`` and what else the training wrote.
+
+    Raises:
+        DataError: no file that ``torch.save`` wrote, damaged (every record's checksum is compared, as torch does not),
+            packed (a small file could unpack to gigabytes), or no state of a model.
+    """
+    if not path.is_file():  # nor a device, which zipfile would read for ever
+        raise DataError(f"{path}: no such checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+                raise DataError(f"{path}: no checkpoint: its records are packed, and those of a checkpoint never are")
+            if broken := archive.testzip():
+                raise DataError(f"{path}: damaged, in its record {broken}; take an earlier checkpoint")
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        state, step = saved["state_dict"], saved["global_step"]
+    except BagsError:
+        raise
+    except Exception as error:  # of a damaged file anything may come
+        reason = f"{type(error).__name__}: {str(error).split('. ')[0]}"
+        raise DataError(f"{path}: not a checkpoint, or damaged ({reason}); take another one") from error
+    if type(step) is not int or not 0 <= step < 10**9 or not isinstance(state, dict):
+        raise DataError(f"{path}: not a checkpoint: its step is {shown(step)}, its state a {type(state).__name__}")
+    for name, value in state.items():
+        if isinstance(value, Tensor) and not _is_sound(value):
+            raise DataError(f"{path}: {name} holds numbers that are not finite, or is no plain tensor")
+    return dict(saved)
+
+
+def _is_sound(tensor: Tensor) -> bool:
+    """Finite, and as large as it says: a few bytes can claim to be a terabyte of the same number."""
+    if tensor.layout != torch.strided or tensor.is_complex():
+        return False
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return False
+    return bool(torch.isfinite(tensor).all())
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to disk and renames: a killed process leaves the old file intact."""
+    """Lightning's way to a checkpoint file, both ways."""
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        """What ``read_checkpoint`` says, on the CPU: Lightning brings it to where it belongs."""
+        return read_checkpoint(Path(path))
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write ``checkpoint`` to ``path``."""
-        with replacing(path) as temporary, open(temporary, "wb") as file:
+        """Write ``checkpoint`` to ``path``; the ``last.ckpt`` before it stays as ``previous.ckpt``.
+
+        Raises:
+            BagsError: the state holds NaN or infinity, or the disk did not take it; earlier files stay.
+        """
+        path = Path(path)
+        if bad := not_finite(checkpoint):
+            raise BagsError(
+                f"{path} is not written: there is NaN or infinity in {', '.join(bad[:4])}; earlier ones stay"
+            )
+        earlier = path.with_name(PREVIOUS) if path.name == LAST else None
+        with replacing(path, earlier, durable=True) as temporary, open(temporary, "wb") as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
+
+
+def not_finite(state: Any, name: str = "") -> list[str]:
+    """Names of the tensors in nested containers that hold NaN or infinity."""
+    if isinstance(state, Tensor):
+        return [] if not state.is_floating_point() or bool(state.isfinite().all()) else [name]
+    if isinstance(state, Mapping):
+        parts = list(state.items())
+    else:
+        parts = list(enumerate(state)) if isinstance(state, (list, tuple)) else []
+    return [bad for key, part in parts for bad in not_finite(part, f"{name}.{key}" if name else str(key))]

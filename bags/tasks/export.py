@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
+from bags.console import terminal
 from bags.io.colmap import write_colmap
 from bags.io.ply import write_ply
 from bags.io.splat_files import write_splats
 from bags.modules.export import unfiltered
-from bags.run_folder import checkpoint
 from bags.settings import Settings
+from bags.tasks.checkpoints import checkpoint
 from bags.tasks.setup import build, load_weights
 
 
@@ -24,18 +24,18 @@ def run(settings: Settings) -> None:
     datamodule, module = build(settings)
     step = int(load_weights(module, path)["global_step"])
     folder, splats = settings.folder / "export" / f"step_{step}", module.gaussians.splats()
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     for kind in settings.export.formats:
         if kind == "ply_with_filter":
             file = folder / "point_cloud_with_filter.ply"
             write_ply(file, unfiltered(module.gaussians))
         else:
             file = write_splats(folder / "point_cloud", splats, kind)
-        console.print(f"{file}  {size(file)}", highlight=False, soft_wrap=True)
+        console.print(f"{file}  {size(file)}", soft_wrap=True)
     if settings.export.cameras:
         cameras = {view.name: view.camera for view in datamodule.scene.train}
         files = write_colmap(folder / "sparse" / "0", cameras, datamodule.scene.points)
-        console.print(f"{files[0].parent}/  {len(cameras)} cameras", highlight=False, soft_wrap=True)
+        console.print(f"{files[0].parent}/  {len(cameras)} cameras", soft_wrap=True)
 
 
 def size(file: Path) -> str:

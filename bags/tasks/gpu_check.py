@@ -8,10 +8,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from rich.console import Console
-
 from bags.benchmark import gpu_checks
 from bags.benchmark.gpu_checks import Check
+from bags.console import terminal
 from bags.errors import BagsError
 from bags.run_folder import write_json, write_text
 from bags.settings import OutputSettings, Settings
@@ -34,14 +33,14 @@ def run(settings: Settings) -> None:
     device = choose_device(settings).type
     if device == "cpu" and settings.trainer.accelerator != "cpu":
         raise BagsError("task=gpu_check: no CUDA device is used here; trainer.accelerator=cpu tries the checks, small")
-    small, console, checks = device == "cpu", Console(), []
+    small, console, checks = device == "cpu", terminal(), []
     for name, part in parts(settings, device, small).items():
         begin = time.perf_counter()
         found = guarded(name, part)
         checks += found
         for check in found:
-            console.print(line(check), highlight=False)
-        console.print(f"  {name}: {time.perf_counter() - begin:.0f} s", highlight=False)
+            console.print(line(check))
+        console.print(f"  {name}: {time.perf_counter() - begin:.0f} s")
     machine, found_versions = device_name(device), versions()
     result = {"machine": machine, "versions": found_versions, "checks": [asdict(check) for check in checks]}
     write_json(settings.folder / "gpu_check.json", result)
@@ -49,7 +48,7 @@ def run(settings: Settings) -> None:
     failed = [check.name for check in checks if check.passed is False]
     if failed:
         raise BagsError(f"failed: {', '.join(failed)}; see {settings.folder / 'gpu_check.json'}")
-    console.print(f"all checks passed; results in {settings.folder}/", highlight=False)
+    console.print(f"all checks passed; results in {settings.folder}/")
 
 
 def parts(settings: Settings, device: str, small: bool) -> dict[str, Callable[[], list[Check]]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bags.errors import SettingError
+from bags.console import terminal
+from bags.errors import SettingError, one_line
 from bags.preparation.scene import Prepared, prepare
 from bags.settings import Settings
 from bags.tasks.setup import quiet_logs
@@ -20,7 +24,7 @@ UNCERTAIN = 100  # points; with fewer a photo is said to be placed uncertainly
 def run(settings: Settings) -> None:
     """Prepare ``source``, show the report and say how to go on."""
     root = prepared(settings).root
-    Console().print(f"train on it: python run.py scene=own dataset.root={root}", highlight=False, soft_wrap=True)
+    terminal().print(f"train on it: python run.py scene=own dataset.root={root}", soft_wrap=True)
 
 
 def prepared(settings: Settings) -> Prepared:
@@ -35,10 +39,20 @@ def prepared(settings: Settings) -> Prepared:
     if not settings.dataset.root:
         raise SettingError("dataset.root", settings.dataset.root, "say where the scene goes")
     quiet_logs()
-    with Bars(hidden=not settings.trainer.progress) as bars:
+    with tidied_when_told_to_end(), Bars(hidden=not settings.trainer.progress) as bars:
         scene = prepare(Path(settings.source), Path(settings.dataset.root), settings.prepare, settings.seed, bars.show)
     report(scene)
     return scene
+
+
+@contextmanager
+def tidied_when_told_to_end() -> Iterator[None]:
+    """SIGTERM, too, unwinds the stack, as Ctrl-C does: no half-made scene and no child process is left behind."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Bars:
@@ -46,7 +60,7 @@ class Bars:
 
     def __init__(self, hidden: bool) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        self.progress = Progress(*columns, console=Console(stderr=True), disable=hidden)
+        self.progress = Progress(*columns, console=terminal(stderr=True), disable=hidden)
         self.tasks: list[tuple[str, TaskID]] = []
 
     def __enter__(self) -> Bars:
@@ -74,7 +88,7 @@ class Bars:
 
 def report(scene: Prepared) -> None:
     """Print what became of every photo, and the scene's figures."""
-    record, console = scene.record, Console()
+    record, console = scene.record, terminal()
     table = Table(title=f"{scene.root}", title_justify="left")
     table.add_column("photo")
     table.add_column("sharpness", justify="right")
@@ -84,11 +98,16 @@ def report(scene: Prepared) -> None:
         said = "test view" if row["name"] in record["test_views"] else row.get("reason", "")
         if row["placed"] and row["points"] < UNCERTAIN:
             said = "few points: its place is uncertain"
-        table.add_row(row["source"], f"{row['sharpness']:.2f}", str(row["points"]) if row["placed"] else "-", said)
+        table.add_row(
+            one_line(row["source"], 200), f"{row['sharpness']:.2f}", str(row["points"]) if row["placed"] else "-", said
+        )
     for item in record["not_used"]:
-        table.add_row(item["file"], "-", "-", f"not used: {item['reason']}")
+        table.add_row(one_line(item["file"], 200), "-", "-", f"not used: {item['reason']}")
     console.print(table)
-    console.print(summary(record), highlight=False, soft_wrap=True)
+    console.print(summary(record), soft_wrap=True)
+    if unplaced := len(record["photos"]) - record["placed"]:
+        what = f"{unplaced} photo(s) could not be placed and are left out; what helps: docs/your_photos.md"
+        console.print(what, soft_wrap=True)
 
 
 def summary(record: dict[str, Any]) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from bags.config import said
+from bags.console import terminal
 from bags.errors import DataError
+from bags.io.documents import read_json
 from bags.preparation.choices import choose
 from bags.preparation.scene import RECORD
 from bags.settings import Settings
@@ -53,14 +52,25 @@ def prepared_before(settings: Settings) -> dict[str, Any]:
     """What ``prepare.json`` of the scene ``dataset.root`` says.
 
     Raises:
-        DataError: there is no such file, or it is not whole.
+        DataError: there is no such file, it is not whole, or it lists no photo that was placed.
     """
     path = Path(settings.dataset.root or "") / RECORD
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no scene was prepared there ({error}); leave ckpt_path out to begin anew") from error
+        record = read_json(path)
+    except DataError as error:
+        raise DataError(f"no scene was prepared there ({error}); leave ckpt_path out to begin anew") from error
+    photos = record.get("photos")
+    if not isinstance(photos, list) or not all(map(_is_row, photos)) or not any(row["placed"] for row in photos):
+        raise DataError(f"{path}: lists no photo that was placed, or not well; leave ckpt_path out to begin anew")
     return record
+
+
+def _is_row(value: Any) -> bool:
+    """Does a row of ``photos`` hold what settings are chosen by?"""
+    if not isinstance(value, dict) or not isinstance(value.get("placed"), bool):
+        return False
+    sized = all(type(value.get(key)) is int and 0 < value[key] < 1_000_000 for key in ("width", "height"))
+    return sized and isinstance(value.get("sharpness"), (int, float)) and 0 <= value["sharpness"] <= 1
 
 
 def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
@@ -74,10 +84,10 @@ def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
 
 def list_files(folder: Path) -> None:
     """Print what a run has left: files with their size, folders with their number of files."""
-    console = Console()
+    console = terminal()
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             size = f"{sum(file.is_file() for file in path.rglob('*'))} files"
         else:
             size = f"{path.stat().st_size / 1e6:.1f} MB"
-        console.print(f"{path}{'/' if path.is_dir() else ''}  {size}", highlight=False, soft_wrap=True)
+        console.print(f"{path}{'/' if path.is_dir() else ''}  {size}", soft_wrap=True)

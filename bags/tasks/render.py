@@ -7,22 +7,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import track
 
+from bags.console import terminal
 from bags.datamodules.resolution import training_size
 from bags.evaluation import stem
 from bags.io.images import depth_ends, depth_picture, write_png
 from bags.io.video import writing_video
 from bags.modules.bags_module import BagsModule
 from bags.ops.trajectories import ellipse, spiral, training_path
-from bags.run_folder import checkpoint
 from bags.settings import Settings
+from bags.tasks.checkpoints import checkpoint
 from bags.tasks.device import choose_device
 from bags.tasks.setup import build, load_weights
 from bags.types import Camera, View
 
-CONSOLE = Console(stderr=True)
+CONSOLE = terminal(stderr=True)
 SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
 PROBES = 8  # frames of a video whose depths set the scale of its colours
 
@@ -106,4 +106,4 @@ def shared_ends(module: BagsModule, cameras: Sequence[Camera]) -> tuple[float, f
 
 def tell(what: str) -> None:
     """One line on the terminal, not broken where it is narrow."""
-    CONSOLE.print(what, highlight=False, soft_wrap=True)
+    CONSOLE.print(what, soft_wrap=True)

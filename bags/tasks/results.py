@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
-from rich.console import Console
 from rich.table import Table
 
-from bags.callbacks import Stopwatch
+from bags.console import terminal
 from bags.dashboards import log_results
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.evaluation import describe_training_views, judge_test_views, quality_table
 from bags.modules.bags_module import BagsModule
-from bags.report import write_report
+from bags.preparation.scene import left_out
+from bags.report import in_short, write_report
 from bags.run_folder import plain, write_json, write_table
 from bags.settings import Settings
 from bags.tasks.device import choose_device
@@ -25,16 +25,20 @@ from bags.tasks.setup import device_name, versions
 
 def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:
     """Judge a trained run, write everything into its folder and print the table."""
-    watch = next((c for c in trainer.callbacks if isinstance(c, Stopwatch)), None)  # type: ignore[attr-defined]
-    facts = run_facts(settings, module, trainer.global_step, watch.seconds if watch else None)
+    states = {type(callback).__name__: callback.state_dict() for callback in trainer.callbacks}  # type: ignore[attr-defined]
+    seconds, skipped = states.get("Stopwatch", {}).get("seconds"), states.get("SkipNonFinite", {}).get("skipped")
+    facts = run_facts(settings, module, trainer.global_step, seconds, skipped)
     metrics = judge(settings, datamodule, module, facts)
     log_results(trainer.loggers, metrics, trainer.global_step)
 
 
-def run_facts(settings: Settings, module: BagsModule, steps: int, seconds: float | None) -> dict[str, Any]:
+def run_facts(
+    settings: Settings, module: BagsModule, steps: int, seconds: float | None, skipped: float | None
+) -> dict[str, Any]:
     """What belongs into a metrics file beside the metrics."""
     return {
         "steps": steps,
+        "steps_skipped": skipped,
         "train_seconds": None if seconds is None else round(seconds, 2),
         "num_gaussians": len(module.gaussians),
         "peak_memory_mb": round(peak_memory_mb(), 1),
@@ -42,6 +46,7 @@ def run_facts(settings: Settings, module: BagsModule, steps: int, seconds: float
         "scene": settings.scene,
         "seed": settings.seed,
         "model": settings.model.name,
+        "left_out": left_out(settings.dataset.root),
         "device": device_name(module.device),
         "versions": versions(),
     }
@@ -70,21 +75,36 @@ def judge(
     test = judge_test_views(module, datamodule.test_dataloader(), settings.metrics, settings.folder / "test")
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}
-    write_json(settings.folder / name, metrics)
     beside = Path(name).stem.replace("metrics", "{}")
     write_table(settings.folder / f"{beside.format('views')}.csv", quality_table(metrics["train_views"]))
     if settings.output.report:
         write_report(settings.folder, metrics, plain(asdict(settings)), f"{beside.format('report')}.html")
+    write_json(settings.folder / name, metrics)  # last: where it is, the run is finished
     show(settings, metrics)
     return metrics
 
 
 def show(settings: Settings, metrics: dict[str, Any]) -> None:
-    """Print the table of one run."""
+    """Print one run's figures, a table of them where there are test views."""
+    console = terminal()
+    if metrics["per_view"]:
+        console.print(table_of_tests(settings, metrics))
+    if kinds := in_short(metrics["train_views"]):
+        console.print(f"training photos: {kinds}")
+    console.print(
+        f"{metrics['steps']} steps in {number(metrics['train_seconds'], 0)} s, {metrics['num_gaussians']:,} Gaussians, "
+        f"{metrics['peak_memory_mb']:.0f} MB, seed {metrics['seed']}",
+    )
+    if "blur_rank_correlation" in metrics:
+        console.print(
+            f"rank correlation between the photos' true blur and the network's: {metrics['blur_rank_correlation']:.2f},"
+            f" right kind of blur: {metrics['blur_kind_share']:.0%} of the photos",
+        )
+    console.print(f"results in {settings.folder}/")
 
-    def number(value: float | None, digits: int) -> str:
-        return "-" if value is None else f"{value:.{digits}f}"
 
+def table_of_tests(settings: Settings, metrics: dict[str, Any]) -> Table:
+    """Every test view's figures, and their means."""
     table = Table(
         title=f"{settings.name} ({settings.model.name}, {metrics['protocol']} protocol)", title_justify="left"
     )
@@ -94,18 +114,9 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
         if row["name"] == "mean":
             table.add_section()
         table.add_row(row["name"], number(row["psnr"], 2), number(row["ssim"], 4), number(row["lpips"], 4))
-    console = Console()
-    console.print(table)
-    seconds = metrics["train_seconds"]
-    console.print(
-        f"{metrics['steps']} steps in {number(seconds, 0)} s, {metrics['num_gaussians']:,} Gaussians, "
-        f"{metrics['peak_memory_mb']:.0f} MB, seed {metrics['seed']}",
-        highlight=False,
-    )
-    if "blur_rank_correlation" in metrics:
-        console.print(
-            f"rank correlation between the photos' true blur and the network's: {metrics['blur_rank_correlation']:.2f},"
-            f" right kind of blur: {metrics['blur_kind_share']:.0%} of the photos",
-            highlight=False,
-        )
-    console.print(f"results in {settings.folder}/", highlight=False)
+    return table
+
+
+def number(value: float | None, digits: int) -> str:
+    """``value`` with so many decimals; a dash for None."""
+    return "-" if value is None else f"{value:.{digits}f}"

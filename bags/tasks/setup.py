@@ -16,12 +16,13 @@ from rich.logging import RichHandler
 
 from bags import __version__
 from bags.datamodules.scene_datamodule import SceneDataModule
-from bags.errors import BagsError
+from bags.errors import DataError
 from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import random_points
 from bags.rendering.base import make_rasterizer
 from bags.schedule import ScaleSchedule
 from bags.settings import Settings
+from bags.tasks.checkpoint_io import read_checkpoint
 from bags.tasks.device import choose_device, idle_cuda
 from bags.tasks.memory import reset_peaks
 from bags.types import PointCloud
@@ -79,19 +80,19 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
 
 
 def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
-    """Load a checkpoint into ``module``; nothing in the file is executed.
+    """Load a checkpoint into ``module``.
 
     Returns:
         The whole checkpoint.
 
     Raises:
-        BagsError: the file is no checkpoint of such a model.
+        DataError: the file is no checkpoint (``read_checkpoint``), or not of such a model.
     """
+    saved = read_checkpoint(path)
     try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(saved["state_dict"])
-    except Exception as error:
-        raise BagsError(f"{path} is not a checkpoint of this run's model: {error}") from error
+    except Exception as error:  # torch lists all that does not fit, each in its own way
+        raise DataError(f"{path} is not a checkpoint of this run's model: {error}") from error
     return saved
 
 

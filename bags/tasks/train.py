@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,17 +14,23 @@ from lightning import Trainer
 from lightning.fabric.plugins.environments import LightningEnvironment
 
 from bags.callbacks import Checkpoint, LiveViewer
+from bags.callbacks.base import StepCallback
 from bags.config import instantiate
 from bags.dashboards import close, log_settings
 from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.errors import BagsError
+from bags.io.atomic import WriteError, explained
 from bags.modules.bags_module import BagsModule
-from bags.run_folder import begin, checkpoint, finished, owned
+from bags.run_folder import begin, finished, owned
 from bags.settings import Settings, TrainerSettings
+from bags.stopping import Stopped, heard_by, stop
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
+from bags.tasks.checkpoints import checkpoint, take_place
 from bags.tasks.device import choose_device
 from bags.tasks.distributed import SceneDDP
+from bags.tasks.forecast import check
 from bags.tasks.results import finish
-from bags.tasks.setup import build, is_first_process
+from bags.tasks.setup import build, is_first_process, load_weights
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +39,41 @@ def run(settings: Settings) -> None:
     """Train ``settings``; at the end write metrics and pictures and print the table.
 
     Raises:
-        SystemExit: a signal stopped the training; with 128 + its number, as shells have it.
+        Stopped: by a signal, at any moment; a ``SystemExit`` with 128 + its number, as shells have it.
+        BagsError: the disk did not take a file; what was saved before is there.
     """
     if settings.ckpt_path == "auto" and finished(settings):
         print(f"{settings.name} is finished", file=sys.stderr)
         return
-    resumed = checkpoint(settings)
-    datamodule, module = build(settings)
-    if not is_first_process():
-        learn(settings, datamodule, module, resumed)
-        return
-    with owned(settings):
-        if aside := begin(settings):
-            log.info("the earlier run of this name is now %s", aside)
-        if resumed:
-            log.info("going on from %s", resumed)
-        learn(settings, datamodule, module, resumed)
+    with heard_by(stop):
+        with telling("nothing was written; the same command begins again"):
+            resumed = checkpoint(settings)
+            datamodule, module = build(settings)
+            if resumed:
+                load_weights(module, resumed)  # what does not fit is told before anything is touched
+        if not is_first_process():
+            learn(settings, datamodule, module, resumed)
+            return
+        with owned(settings), telling("go on with the same command and ckpt_path=auto"), explained(settings.folder):
+            if aside := begin(settings):
+                log.info("the earlier run of this name is now %s", aside)
+            if resumed and settings.ckpt_path in ("auto", "last"):
+                resumed = take_place(resumed)
+            check(settings, datamodule, module, choose_device(settings))
+            if resumed:
+                log.info("going on from %s", resumed)
+            learn(settings, datamodule, module, resumed)
+
+
+@contextmanager
+def telling(what_to_do: str) -> Iterator[None]:
+    """Says ``what_to_do`` when a signal or a full disk ends the block."""
+    try:
+        yield
+    except (Stopped, WriteError) as reason:
+        why = reason.signal.name if isinstance(reason, Stopped) else "the disk"
+        print(f"stopped by {why}: {what_to_do}", file=sys.stderr)
+        raise
 
 
 def learn(settings: Settings, datamodule: SceneDataModule, module: BagsModule, resumed: Path | None) -> None:
@@ -59,9 +86,12 @@ def learn(settings: Settings, datamodule: SceneDataModule, module: BagsModule, r
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
             trainer.fit(module, datamodule=datamodule, ckpt_path=str(resumed) if resumed else None, weights_only=True)
+        why = next((c.halted for c in trainer.callbacks if isinstance(c, StepCallback) and c.halted), None)  # type: ignore[attr-defined]
         stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]
         if stopper is not None and stopper.stopped:
-            log.info("stopped at step %d; go on with the same command and ckpt_path=last", trainer.global_step)
+            log.info("stopped at step %d", trainer.global_step)
+        elif why:
+            raise BagsError(f"stopped at step {trainer.global_step}: {why}; ckpt_path=auto goes on from there")
         elif trainer.is_global_zero:
             finish(settings, datamodule, module, trainer)
         status = "success"
@@ -71,7 +101,7 @@ def learn(settings: Settings, datamodule: SceneDataModule, module: BagsModule, r
             whole = status == "success" and trainer.global_step == module.schedule.total
             viewer.end(stay=whole and settings.viewer.keep)
     if stopper is not None and stopper.stopped:
-        sys.exit(128 + stopper.signal)
+        raise Stopped(stopper.signal)
 
 
 def make_trainer(settings: Settings) -> Trainer:

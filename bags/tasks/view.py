@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from bags.run_folder import checkpoint
 from bags.settings import Settings
+from bags.tasks.checkpoints import checkpoint
 from bags.tasks.device import choose_device
 from bags.tasks.setup import build, load_weights
 from bags.viewer.server import Viewer, need_viser

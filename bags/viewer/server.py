@@ -22,6 +22,7 @@ import numpy as np
 from bags.errors import BagsError, SettingError
 from bags.modules.bags_module import BagsModule
 from bags.settings import ViewerSettings
+from bags.stopping import Stopped
 from bags.viewer.guest import SETTLE, Guest
 from bags.viewer.pace import Pace
 from bags.viewer.painter import Painter, Stop
@@ -128,7 +129,7 @@ class Viewer:
 
     def serve(self) -> None:
         """Draw until Ctrl-C."""
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt, Stopped):
             while True:
                 if not self.draw_one():
                     self._wake.wait(timeout=SETTLE / 4)  # somebody may have come to a stand

@@ -109,6 +109,11 @@ def test_every_key_of_every_section_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("override", "needle"),
     [
+        ("dataset.synthetic.width=2000000000", "dataset.synthetic.width = 2000000000: must be at most 20,000"),
+        ("dataset.synthetic.points=100000000000", "dataset.synthetic.points"),
+        ("model.gaussians.random_points=1000000000000", "model.gaussians.random_points"),
+        ("model.bpn.hidden=1000000000", "model.bpn.hidden"),
+        ("model.bpn.kernels=[3,5,1000000001]", "model.bpn.kernels"),
         ("model.bpn.kernels=[4,9,17]", "model.bpn.kernels"),
         ("schedule.ms_steps=60000", "schedule.ms_steps"),
         ("optim.bpn=-0.001", "optim.bpn"),

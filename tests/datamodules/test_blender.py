@@ -3,15 +3,16 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 
 import numpy as np
 import pytest
 
-from bags.datamodules.parsers import json_file
 from bags.datamodules.parsers.blender import parse_blender
 from bags.datamodules.parsers.multiscale_blender import parse_multiscale_blender
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.errors import DataError
+from bags.io import documents
 from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings, ScheduleSettings
 from tests.standins import pose, write_blender, write_multiscale
@@ -67,6 +68,7 @@ def test_views_of_several_sizes_go_through_pyramid_and_loader(tmp_path):
 TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what the message must name
     "no angle": (("camera_angle_x",), None, r"camera_angle_x is missing"),
     "zero focal": (("camera_angle_x",), math.pi, r"camera_angle_x is 3\.14.*below pi"),
+    "angle tiny": (("camera_angle_x",), 5e-324, r"camera_angle_x is 5e-324: needs .* above 2e-05"),
     "no angle at all": (("camera_angle_x",), 0, r"camera_angle_x is 0: needs a finite number above 0"),
     "angle true": (("camera_angle_x",), True, r"camera_angle_x is True"),
     "angle text": (("camera_angle_x",), "0.8", r"camera_angle_x is '0\.8'"),
@@ -90,6 +92,11 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "pose of texts": (("frames", 1, "transform_matrix", 2, 1), "x", r"frames\[1\]\.transform_matrix.*4 x 4"),
     "pose nan": (("frames", 1, "transform_matrix", 0, 3), math.nan, r"frames\[1\]\.transform_matrix.*finite"),
     "pose infinite": (("frames", 1, "transform_matrix", 0, 3), math.inf, r"frames\[1\]\.transform_matrix.*finite"),
+    "pose far away": (("frames", 1, "transform_matrix", 0, 3), 1e300, r"frames\[1\]\.transform_matrix.*rotation"),
+    "turn of 1e308": (("frames", 1, "transform_matrix", 0, 0), 1e308, r"frames\[1\]\.transform_matrix.*rotation"),
+    "angle wide": (("camera_angle_x",), math.pi - 1e-9, r"frames\[0\]: focal lengths .* cannot be"),
+    "name half a letter": (("frames", 1, "file_path"), "train/\ud800", r"no file should be called so"),
+    "name of two lines": (("frames", 1, "file_path"), "train/r\n1", r"no file should be called so"),
     "pose scaled": (("frames", 1, "transform_matrix", 0, 0), 5.0, r"frames\[1\]\.transform_matrix.*rotation"),
     "last row": (("frames", 1, "transform_matrix", 3, 3), 2.0, r"frames\[1\]\.transform_matrix.*last row"),
     "other camera": (("frames", 1, "fl_x"), 50.0, r"frames\[1\]\.fl_x is 50\.0.*dataset=colmap"),
@@ -152,8 +159,8 @@ def test_spoilt_metadata(tmp_path, case):
         ("[" * 100_000, "cannot be read as JSON"),
         ('{"a": ' + "1" * 5000 + "}", "cannot be read as JSON|camera_angle_x|frames"),
         ('{"frames": [1], "frames": [2]}', "'frames' is given twice"),
-        ("[1, 2]", "needs an object"),
-        ("\udcff", "cannot be read as JSON"),
+        ("[1, 2]", "holds a list where keys"),
+        ("\udcff", "cannot be read as text"),
     ],
 )
 def test_files_that_are_no_json(tmp_path, text, message):
@@ -163,10 +170,11 @@ def test_files_that_are_no_json(tmp_path, text, message):
         blender(tmp_path)
 
 
-def test_file_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_file, "LARGEST", 100)
-    with pytest.raises(DataError, match=r"transforms_train\.json: larger than"):
-        blender(write_blender(tmp_path))
+def test_file_too_large(tmp_path):
+    root = write_blender(tmp_path)
+    os.truncate(root / "transforms_train.json", documents.LARGEST + 1)
+    with pytest.raises(DataError, match=r"transforms_train\.json: more than 20,000,000 bytes"):
+        blender(root)
 
 
 def test_missing_files_are_named(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -216,6 +217,15 @@ def test_text_file_damaged(colmap_scene, name, line):
         parse_colmap(settings(root))
 
 
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
+def test_text_file_with_room_that_was_never_filled(colmap_scene, name):
+    root = colmap_scene(text=True)
+    path = root / f"sparse/0/{name}.txt"
+    os.truncate(path, path.stat().st_size + 5000)
+    with pytest.raises(DataError, match=rf"{name}\.txt: ends in zero bytes"):
+        parse_colmap(settings(root))
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../outside.png", "sub/../../outside.png"])
 def test_names_that_lead_outside_are_refused(colmap_scene, name):
     root = colmap_scene(text=True)
@@ -353,3 +363,41 @@ def test_a_reduced_photo_that_is_none_is_named(colmap_scene):
     (root / "images_4/c.jpg").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"images_4/c\.jpg: cannot be read"):
         parse_colmap(settings(root, factor=4))
+
+
+@pytest.mark.parametrize("name", ["a\x1bb.png", "a\x7f.png", "a\x85b.png"])
+def test_names_with_control_characters_are_refused(colmap_scene, name):
+    with pytest.raises(DataError, match="no file should be called so"):
+        parse_colmap(settings(colmap_scene(names=("b.png", name))))
+
+
+def test_a_name_too_long_for_the_pictures_called_after_it(colmap_scene):
+    with pytest.raises(DataError, match="has a name of more than 200 bytes; rename"):
+        parse_colmap(settings(colmap_scene(names=("b.png", f"{'d' * 120}/{'e' * 120}.png"))))
+
+
+@pytest.mark.parametrize(
+    ("params", "size"),
+    [((1e-9, 1e-9, 24, 16), (48, 32)), ((1e30, 50, 24, 16), (48, 32)), ((50, 52, 1e20, 16), (48, 32)),
+     ((50, 52, 24, -1e4), (48, 32)), ((5e17, 5e17, -1e19, 16), (48 * 10**16, 32 * 10**16))],
+)  # fmt: skip
+def test_lenses_that_cannot_be(colmap_scene, params, size):
+    with pytest.raises(DataError, match=r"a\.png: COLMAP's camera: focal lengths .* cannot be|impossible camera"):
+        parse_colmap(settings(colmap_scene(names=("a.png",), params=params, size=size, photo_size=(48, 32))))
+
+
+def test_a_camera_beyond_float32_and_points_there(colmap_scene):
+    root = colmap_scene(names=("a.png", "b.png"), text=True, points=5)
+    path = root / "sparse/0/points3D.txt"
+    lines = path.read_text().splitlines()
+    lines[-1] = " ".join([lines[-1].split()[0], "1e300", "0", "0", *lines[-1].split()[4:]])
+    path.write_text("\n".join(lines) + "\n")
+    assert len(parse_colmap(settings(root, hold=None)).points.xyz) == 4
+    path = root / "sparse/0/images.txt"
+    lines = path.read_text().splitlines()
+    place = next(i for i, line in enumerate(lines) if line.endswith("a.png"))
+    words = lines[place].split()
+    lines[place] = " ".join([*words[:5], "1e39", *words[6:]])
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"a\.png: COLMAP's camera: the camera stands more than 1e\+09 units"):
+        parse_colmap(settings(root, hold=None))

@@ -20,7 +20,7 @@ from bags.settings import Settings
 from bags.tasks import summarize
 from tests.integration.test_cli import RUN
 from tests.integration.test_training import TINY, run, settings_of
-from tests.integration.wandb_records import items, records
+from tests.integration.wandb_records import items, settled
 
 TRIO = (
     "logger=[csv,tensorboard,wandb]", "group=trio", "schedule.steps=30", "output.images_every=15",
@@ -93,7 +93,7 @@ def test_wandb_offline(resumed: Settings) -> None:
 
     assert wandb.run is None, "the run must be finished: the next job of a sweep shares the process"
     folders = sorted((resumed.folder / "wandb").glob("offline-run-*"))
-    sittings = [list(records(next(folder.glob("*.wandb")))) for folder in folders]
+    sittings = [settled(next(folder.glob("*.wandb"))) for folder in folders]
     runs = [next(r.run for r in sitting if r.WhichOneof("record_type") == "run") for sitting in sittings]
     assert len(runs) == 2 and runs[0].run_id == runs[1].run_id, "resumed into the same run"
     assert (runs[1].display_name, runs[1].run_group, runs[1].project) == ("demo", "trio", "bags")
@@ -132,7 +132,7 @@ def test_tables_of_many_runs(resumed: Settings) -> None:
         for tag in events.Tags()["tensors"]
         if "mip_splatting" in tag
     )
-    found = list(records(next(settings.folder.rglob("*.wandb"))))
+    found = settled(next(settings.folder.rglob("*.wandb")))
     history = [items(r.history.item) for r in found if r.WhichOneof("record_type") == "history"]
     path = next(entry[f"{name}.path"] for entry in history if f"{name}.path" in entry)
     written = json.loads(next(settings.folder.glob(f"wandb/offline-run-*/files/{path}")).read_text())
@@ -144,7 +144,7 @@ def test_a_failed_run_is_marked_as_failed(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="out of luck"):
         patch.setattr("bags.tasks.train.finish", lambda *_: (_ for _ in ()).throw(RuntimeError("out of luck")))
         run(settings)
-    found = list(records(next(settings.folder.rglob("*.wandb"))))
+    found = settled(next(settings.folder.rglob("*.wandb")))
     assert [r.exit.exit_code for r in found if r.WhichOneof("record_type") == "exit"] == [1]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from bags.datamodules.parsers.colmap_files import read_model
 from bags.errors import BagsError
 from bags.io.images import image_size, read_image
 from bags.io.ply import read_ply
-from bags.run_folder import checkpoint
 from bags.settings import Settings
-from bags.tasks import evaluate, export, render, train
+from bags.tasks import evaluate, export, render, results, train
+from bags.tasks.checkpoints import checkpoint
 
 TINY = (
     "dataset.synthetic.width=48", "dataset.synthetic.height=32", "dataset.synthetic.train_views=6",
@@ -101,6 +102,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )  # fmt: skip
     run(settings)
     return settings
+
+
+def test_a_finished_run_goes_on_where_the_schedule_has_grown_longer(tmp_path: Path) -> None:
+    """As if it had been meant to be that long from the start, where nothing counts from the end."""
+    schedule = (
+        "schedule.steps=null", "schedule.cooldown=0", "schedule.restart=false", "schedule.densify_from=5",
+        "schedule.densify_every=4", "schedule.densify_until=15", "schedule.opacity_reset_every=9",
+        "schedule.scale_starts=[1,6,18]", "schedule.ms_steps=20", "schedule.sharp_steps=2",
+    )  # fmt: skip
+    whole, grown = (settings_of(tmp_path, *schedule, f"name={name}", "schedule.iterations=30") for name in "ab")
+    run(whole)
+    run(settings_of(tmp_path, *schedule, "name=b", "schedule.iterations=22"))
+    assert state_of(grown)["global_step"] == 22
+    run(settings_of(tmp_path, *schedule, "name=b", "schedule.iterations=30", "ckpt_path=last"))
+    assert state_of(grown)["global_step"] == 30
+    for key in ("state_dict", "optimizer_states"):
+        assert_same(state_of(grown)[key], state_of(whole)[key])
 
 
 def test_everything_promised_is_there(finished: Settings) -> None:
@@ -340,6 +358,16 @@ def test_no_held_out_views_gives_null_metrics(tmp_path: Path) -> None:
     run(settings)
     metrics = json.loads((settings.folder / "metrics.json").read_text())
     assert metrics["psnr"] is None and metrics["per_view"] == []
+
+
+def test_a_run_stopped_before_its_report_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path, "schedule.steps=3", "ckpt_path=auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_report", lambda *_: sys.exit(9))  # as a kill at this moment
+        with pytest.raises(SystemExit):
+            run(settings)
+    run(settings)
+    assert (settings.folder / "report.html").is_file() and (settings.folder / "metrics.json").is_file()
 
 
 def test_an_earlier_run_is_set_aside_not_overwritten(tmp_path: Path) -> None:

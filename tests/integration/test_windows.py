@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 
 from bags.callbacks import Densify
 from bags.modules.bags_module import BagsModule
+from bags.modules.carry_over import carry_over
 from bags.tasks.setup import build
 from bags.types import ViewBatch
 from tests.integration.test_training import assert_same, run, settings_of, state_of
@@ -50,6 +52,31 @@ def test_whole_views_are_shown_window_by_window(tmp_path: Path) -> None:
     assert shown.prediction.shape == batch.image.shape == (3, 64, 96)
 
 
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_window_proposes_what_the_whole_view_does_where_the_taps_lie_apart(bfloat16: bool, tmp_path: Path) -> None:
+    """The network looks at the whole view then; at its resolution the head before proposes the very same."""
+    scales = ("model.bpn.kernels=[3,5,5]", "model.bpn.strides=[1,1,2]", "model.bpn.fit_to_width=null")
+    module, batch = made(tmp_path, *scales, f"model.bpn.bfloat16={bfloat16}")
+    assert module.bpn is not None
+    carry_over(module.bpn, 1, 2, 1.0, module.configure_optimizers())
+    phase = module.schedule.at(40)
+    assert module.kernels.stride(module.head(phase)) == 2
+    shown = module.explain_whole(batch, phase)
+    with torch.no_grad():
+        whole, part = module.explain(batch, phase), module.explain(batch.cropped(16, 16, 33, 40), phase)
+        small = batch.camera.resized(48, 32)
+        render = module.render(small)
+        before = module.bpn(batch.index, 1, render.rgb, render.depth)
+    assert shown.proposal is not None and whole.proposal is not None and part.proposal is not None
+    finer, rows_columns = before.enlarged(2, batch.camera), (..., slice(16, 56), slice(16, 49))
+    near = {"rtol": 1e-2 if bfloat16 else 1e-5, "atol": 1e-6}  # interpolation rounds as vectors happen to begin
+    for ours, theirs in ((shown.proposal, whole.proposal), (whole.proposal, finer)):
+        torch.testing.assert_close(ours.mask, theirs.mask, **near)
+        torch.testing.assert_close(ours.features, theirs.features, **near)
+    torch.testing.assert_close(part.proposal.features, whole.proposal.features[rows_columns], **near)
+    torch.testing.assert_close(part.proposal.mask, whole.proposal.mask[rows_columns], **near)
+
+
 def test_a_windows_statistics_are_in_the_whole_photos_units(tmp_path: Path) -> None:
     """A Gaussian well inside a window gets from it, within a photo of zero loss elsewhere, what the whole gives."""
     module, batch = made(tmp_path, "model.blur=false", "loss.ssim=0.0")
@@ -71,3 +98,19 @@ def test_a_windows_statistics_are_in_the_whole_photos_units(tmp_path: Path) -> N
     inside = (output.render.radii > 0) & (x - reach > 32) & (x + reach < 80) & (y - reach > 16) & (y + reach < 64)
     assert inside.sum() >= 3 and (whole[inside] > 0).sum() >= 3
     torch.testing.assert_close(window[inside], whole[inside], rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("freezes", [False, True])
+@pytest.mark.parametrize("step", [6, 40])
+def test_a_frozen_proposal_leaves_learning_to_the_gaussians_where_taps_lie_apart(
+    step: int, freezes: bool, tmp_path: Path
+) -> None:
+    scales = ("model.bpn.kernels=[3,5,5]", "model.bpn.strides=[1,1,2]", "model.bpn.fit_to_width=null")
+    module, batch = made(tmp_path, *scales, f"model.bpn.freeze_strided={freezes}")
+    assert module.bpn is not None
+    module.training_step(replace(batch, step=step), 0).backward()
+    strided = module.kernels.stride(module.head(module.schedule.at(step))) > 1
+    assert strided == (step == 40)
+    assert all(weight.grad is None for weight in module.bpn.parameters()) == (freezes and strided)
+    assert module.gaussians.sh_dc.grad is not None and module.gaussians.sh_dc.grad.abs().sum() > 0
+    assert module.output is not None and module.output.proposal is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,16 @@ def records(path: Path) -> Iterator[Record]:
             record.ParseFromString(parts)
             parts = b""
             yield record
+
+
+def settled(path: Path) -> list[Record]:
+    """All records of a finished run; its last ones reach the file a moment after the run has ended."""
+    for _ in range(300):
+        found = list(records(path))
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{path} has no end")
 
 
 def items(parts: Any) -> dict[str, Any]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -93,3 +95,38 @@ def test_tile():
     assert not labelled[:, :, 120:].any()
     with pytest.raises(ValueError, match="2 labels for 1"):
         tile([torch.zeros(4, 4)], 1, ["a", "b"])
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PPM", "ICO", "TGA", "EPS"])
+def test_only_formats_of_photos_are_opened_whatever_the_file_is_called(tmp_path, kind):
+    """Pillow knows many more; for EPS it runs a program."""
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (16, 16)).save(path, kind)
+    for read in (image_size, read_image):
+        with pytest.raises(DataError, match=r"a\.jpg: cannot be read as a picture"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
+def test_any_of_them_under_any_name(tmp_path, suffix):
+    Image.new("RGB", (16, 8)).save(tmp_path / f"a.{suffix}")
+    (tmp_path / f"a.{suffix}").rename(tmp_path / "b.png")
+    assert image_size(tmp_path / "b.png") == read_image(tmp_path / "b.png").size == (16, 8)
+
+
+def test_a_picture_that_claims_too_many_pixels_is_refused_unread(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (16, 16)).save(path)
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 60_000, 60_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    for read in (image_size, read_image):
+        with pytest.raises(DataError, match=r"a\.png: cannot be read as a picture .*pixels"):
+            read(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"pipe: cannot be read .*no such file"):
+        image_size(tmp_path / "pipe")

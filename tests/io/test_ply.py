@@ -160,3 +160,35 @@ def test_bad_files(tmp_path):
     path.write_bytes(data.replace(b"property float f_rest_44", b"property float f_test_44"))
     with pytest.raises(DataError, match=r"44 f_rest columns"):
         read_ply(path)
+
+
+@pytest.mark.parametrize("count", [b"99999999999999", b"-1", b"7", b"x", b"1e3"])
+def test_counts_that_the_file_cannot_hold(tmp_path, count):
+    path = tmp_path / "g.ply"
+    write_ply(path, gaussians(3))
+    path.write_bytes(path.read_bytes().replace(b"element vertex 3", b"element vertex " + count))
+    with pytest.raises(DataError, match=r"g\.ply: cannot be read"):
+        read_ply(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite(tmp_path, value):
+    made = gaussians(3)
+    made.means[1, 2] = value
+    write_ply(tmp_path / "g.ply", made)
+    with pytest.raises(DataError, match=r"g\.ply: 1 of 3 Gaussians have x, \.\.\. that are not finite"):
+        read_ply(tmp_path / "g.ply")
+
+
+def test_columns_that_are_lists(tmp_path):
+    path = tmp_path / "g.ply"
+    write_ply(path, gaussians(3))
+    path.write_bytes(path.read_bytes().replace(b"property float opacity", b"property list uchar float opacity"))
+    with pytest.raises(DataError, match=r"g\.ply: (cannot be read|opacity are no numbers)"):
+        read_ply(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"pipe: cannot be read .*no such file"):
+        read_ply(tmp_path / "pipe")

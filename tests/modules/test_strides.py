@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from bags.errors import SettingError
 from bags.modules import blur_estimate
-from bags.modules.bpn import BPN, Proposal
+from bags.modules.bpn import Proposal
 from bags.modules.kernel_sizes import KernelSizes
+from bags.ops.enlarging import enlarged
 from bags.ops.kernel_moments import kernel_moments
 from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.ops.smoothing import smoothed
+from bags.ops.windows import Window
 from bags.settings import BPNSettings
+from bags.types import Camera
 
 
 @pytest.mark.parametrize(
@@ -39,15 +43,12 @@ def test_strides_default_to_one_and_are_checked() -> None:
             BPNSettings(strides=bad)
 
 
-@pytest.mark.parametrize("scale", [0, 1, "single"])
-def test_the_blurred_part_is_smoothed_and_the_rest_is_not(scale: int | str) -> None:
-    torch.manual_seed(0)
-    bpn = BPN(2, (3, 5), 3, BPNSettings(kernels=(3, 5)), strides=(1, 2))
-    rgb = torch.rand(3, 12, 15)
-    proposal = bpn(1, scale, rgb, torch.rand(12, 15))  # type: ignore[arg-type]
-    assert proposal.stride == (1 if scale == 0 else 2)
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_the_blurred_part_is_smoothed_and_the_rest_is_not(stride: int) -> None:
+    torch.manual_seed(stride)
+    proposal = Proposal(torch.randn(4, 12, 15), torch.randn(9, 4), torch.rand(12, 15), stride=stride)
     around = proposal.reach
-    assert around == {0: 1, 1: 5, "single": 3}[scale]
+    assert around == {1: 1, 2: 3, 3: 4}[stride]
     image = torch.rand(3, 12 + 2 * around, 15 + 2 * around)
     inside = image[:, around : around + 12, around : around + 15]
     wide = smoothed(image.double(), proposal.stride)
@@ -62,6 +63,25 @@ def test_the_blurred_part_is_smoothed_and_the_rest_is_not(scale: int | str) -> N
     torch.testing.assert_close(proposal.blur(image).double(), expected, rtol=0, atol=1e-5)  # worst seen 4e-7
     shut = Proposal(proposal.features, proposal.head, torch.zeros(12, 15), stride=proposal.stride)
     torch.testing.assert_close(shut.blur(image), inside)
+
+
+def test_an_enlarged_proposal_is_the_same_blur_of_a_finer_image() -> None:
+    """Blurring a smooth image at three times the resolution is blurring it, then enlarging; inside, to rounding."""
+    torch.manual_seed(0)
+    features = torch.randn(4, 1, 1).expand(-1, 10, 12).contiguous()
+    coarse = Proposal(features, torch.randn(9, 4), torch.full((10, 12), 0.6))
+    camera = Camera(torch.eye(3), torch.zeros(3), 30.0, 30.0, 36, 30).cropped(6, 3, 18, 21)
+    fine = coarse.enlarged(3, camera)
+    assert (fine.mask.shape, fine.stride, fine.kernel_size) == ((21, 18), 3, 3)
+
+    def plane(columns: Tensor, rows: Tensor) -> Tensor:
+        return (0.02 * columns + 0.01 * rows[:, None]).expand(3, -1, -1)
+
+    around = fine.reach
+    whole = fine.blur(plane(torch.arange(6 - around, 24 + around) * 1.0, torch.arange(3 - around, 24 + around) * 1.0))
+    centres = [(torch.arange(-1, size + 1) + 0.5) * 3 - 0.5 for size in (12, 10)]
+    expected = enlarged(coarse.blur(plane(*centres)), 3, Window(6, 3, 18, 21))
+    torch.testing.assert_close(whole, expected, rtol=0, atol=1e-5)  # worst seen 2e-7
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

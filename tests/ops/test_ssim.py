@@ -56,6 +56,18 @@ def test_fast_against_reference(shape, flat, seed):
     assert error < (2e-4 if flat else 1e-5)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_goes_through(value):
+    """As in any sum; whoever guards a training looks at the loss."""
+    image, photo = pair((3, 40, 57), 0, dtype=torch.float32)
+    image[1, 20, 30] = value
+    image.requires_grad_()
+    result = ssim(image, photo)
+    result.backward()
+    assert not torch.isfinite(result)
+    assert not torch.isfinite(image.grad[1, 20, 30]) and torch.isfinite(image.grad[0]).all()
+
+
 def test_reference_gradient_by_differences():
     image, photo = pair((1, 6, 7), 0)
     assert torch.autograd.gradcheck(lambda x: ssim_reference(x, photo), (image.requires_grad_(),))

@@ -22,7 +22,7 @@ def test_resolution_and_gaussians(size, device, factor, gaussians) -> None:
     chosen = choose([size] * 3, [0.5] * 3, device)
     assert chosen["dataset.factor"] == factor
     assert chosen["model.gaussians.max_count"] == gaussians
-    assert chosen["schedule.steps"] == {"cpu": 3000, "cuda": None}[device]
+    assert chosen["schedule.steps"] == {"cpu": 2000, "cuda": None}[device]
     assert "model.bpn.kernels" not in chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import av
@@ -99,3 +100,9 @@ def test_videos_that_are_none(frames, tmp_path) -> None:
             prepare(tmp_path / name, tmp_path / "scene", PrepareSettings(), 0, silent)
     (tmp_path / "into").mkdir()
     assert 1 <= len(take_frames(tmp_path / "cut.avi", tmp_path / "into", 60, silent)) <= 5
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(DataError, match=r"pipe\.mp4: cannot be read as a video .*no such file"):
+        take_frames(tmp_path / "pipe.mp4", tmp_path, 3, silent)

@@ -143,3 +143,40 @@ def test_names_are_safe_and_unlike(source, tmp_path) -> None:
     assert len({Path(name).stem for name in names}) == 6
     assert photos["day 2/a.jpg"].name == "day_2_a.jpg" and photos["day_2_a.jpg"].name == "day_2_a_2.jpg"
     assert safe_name("..", ".jpg", set()) == "photo.jpg" and safe_name("a/../b", ".jpg", set()) == "a_.._b.jpg"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_photo_whose_exif_data_are_damaged_is_a_photo_without(source, tmp_path, seed) -> None:
+    data = bytearray(exif_of(orientation=1, make="Acme", film=28).tobytes())
+    rng = np.random.default_rng(seed)
+    data[6:] = bytes(rng.integers(0, 256, len(data) - 6, dtype=np.uint8)) if seed % 2 else b"\xff" * (len(data) - 6)
+    for name in ("a.jpg", "b.png", "c.webp"):
+        picture().save(source / name, exif=bytes(data))
+    photos, dropped, _ = taken(source, tmp_path)
+    assert set(photos) == {"a.jpg", "b.png", "c.webp"} and not dropped
+
+
+def test_what_hangs_on_to_a_photo_is_not_copied(source, tmp_path) -> None:
+    picture().save(source / "a.jpg")
+    with (source / "a.jpg").open("ab") as file:
+        file.truncate(50_000_000)
+    photos, _, into = taken(source, tmp_path)
+    assert set(photos) == {"a.jpg"} and (into / "a.jpg").stat().st_size < 20_000
+
+
+def test_long_and_strange_names(source, tmp_path) -> None:
+    names = [
+        "x" * 250 + ".jpg",
+        "x" * 240 + "yy.jpg",
+        "[red].jpg",
+        "=1+1.jpg",
+        ".a.jpg",
+        "<b>.jpg",
+        "a\nb.jpg",
+        "-rf.jpg",
+    ]
+    for name in names:
+        picture().save(source / name)
+    photos, dropped, into = taken(source, tmp_path)
+    assert set(photos) == set(names) - {".a.jpg"} and not dropped  # a hidden file is not seen
+    assert all(len(path.name) < 60 and path.name.isprintable() for path in into.iterdir())

@@ -17,7 +17,7 @@ from bags.errors import DataError, SettingError
 from bags.preparation import mapping
 from bags.preparation.intake import Photo
 from bags.preparation.mapping import why_not
-from bags.preparation.scene import Prepared, held_out, prepare
+from bags.preparation.scene import RECORD, Prepared, held_out, left_out, prepare
 from bags.settings import DatasetSettings, PrepareSettings
 from bags.types import Scene
 from tests.preparation.conftest import SMALL, silent
@@ -53,6 +53,17 @@ def test_the_record_tells_what_became_of_every_file(scene: Prepared) -> None:
     assert all(row["placed"] and 0.4 < row["sharpness"] < 1 for row in record["photos"])
     assert sorted(path.name for path in scene.root.iterdir()) == ["images", "prepare.json", "sparse", "test.txt"]
     assert [path.name for path in scene.root.parent.iterdir()] == [scene.root.name]
+
+
+def test_what_is_left_out_is_told_from_the_record(scene: Prepared, tmp_path: Path) -> None:
+    assert left_out(str(scene.root)) == scene.record["not_used"]
+    unplaced = {"source": "a.jpg", "placed": False, "reason": "too few details"}
+    (tmp_path / RECORD).write_text(json.dumps({"photos": [unplaced], "not_used": []}))
+    assert left_out(str(tmp_path)) == [{"file": "a.jpg", "reason": "too few details"}]
+    for unusable in ("", "[]", '{"photos": 3}'):
+        (tmp_path / RECORD).write_text(unusable)
+        assert left_out(str(tmp_path)) == []
+    assert left_out(None) == left_out(str(tmp_path / "nowhere")) == []
 
 
 def few(photos: Path, into: Path, count: int) -> Path:

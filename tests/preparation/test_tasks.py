@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from bags.cli import config_folder
 from bags.config import register, to_settings
 from bags.errors import DataError, SettingError
+from bags.preparation.scene import Prepared
 from bags.settings import PrepareSettings, Settings
 from bags.tasks import prepare, reconstruct
 
@@ -68,7 +72,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
     for run in (prepare.run, reconstruct.run):
         with pytest.raises(DataError, match="photos: an empty folder"):
             run(settings)
-    with pytest.raises(DataError, match=r"prepare\.json: no scene was prepared there.*leave ckpt_path out"):
+    with pytest.raises(DataError, match=r"no scene was prepared there .*no such file.*leave ckpt_path out"):
         reconstruct.run(replace(settings, ckpt_path="last"))
     with pytest.raises(SettingError, match=r"dataset\.root"):
         prepare.run(settings_of(f"source={tmp_path}/photos"))
@@ -90,3 +94,72 @@ def test_bars_count_every_thing_once() -> None:
         ("a", 3, 3),
         ("b", 2, 2),
     ]
+
+
+def row(**changes: object) -> dict[str, object]:
+    made = {
+        "name": "a.jpg",
+        "source": "a.jpg",
+        "width": 96,
+        "height": 64,
+        "sharpness": 0.5,
+        "placed": True,
+        "points": 9,
+    }
+    return made | changes
+
+
+@pytest.mark.parametrize(
+    "photos",
+    [
+        None, [], {}, [3], [{}], [row(placed=False)], [row(placed=1)], [row(width=0)], [row(height="64")],
+        [row(width=1e9)],
+        [row(sharpness=float("nan"))], [row(sharpness="x")], [row(sharpness=2)], [row(), row(width=True)],
+    ],
+)  # fmt: skip
+def test_a_record_that_tells_nothing_of_photos(photos: object, tmp_path: Path) -> None:
+    settings = replace(Settings(), dataset=replace(Settings().dataset, root=str(tmp_path)))
+    (tmp_path / "prepare.json").write_text(json.dumps({"photos": [row()]}))
+    assert reconstruct.prepared_before(settings)["photos"] == [row()]
+    (tmp_path / "prepare.json").write_text(json.dumps({"photos": photos}))
+    with pytest.raises(DataError, match=r"prepare\.json: lists no photo that was placed"):
+        reconstruct.prepared_before(settings)
+
+
+def test_files_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets were taken for markup, and a closing one that nobody had opened ended the program."""
+    record = {
+        "photos": [row(source="[/red]:smile:\x1b[2J.jpg")],
+        "not_used": [{"file": "[bold]x.txt", "reason": "[/] not a photo"}],
+        "test_views": [], "attempt": "careful", "placed": 1, "points": 9, "reprojection_error_px": 0.5, "cameras": [],
+        "seconds": 1.0,
+    }  # fmt: skip
+    prepare.report(Prepared(tmp_path / "[/scene]", record))
+    said = "".join(capsys.readouterr().out.split())
+    assert "[/red]:smile:\\x1b[2J.jpg" in said and "[bold]x.txt" in said and "[/scene]" in said and "\x1b" not in said
+
+
+def at_work_in(folder: Path) -> int:
+    """How many processes have their working directory there."""
+    found = 0
+    for process in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += process.readlink() == folder
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_told_to_end_nothing_half_made_is_left(photos: Path, tmp_path: Path) -> None:
+    """SIGTERM while pycolmap works: its process and the hidden folder go with ours."""
+    command = [*RUN, "task=prepare", f"source={photos}", "dataset.root=scenes/trip", "prepare.threads=1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if at_work_in(tmp_path) == 2:
+                break
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+    assert list((tmp_path / "scenes").iterdir()) == [] and at_work_in(tmp_path) == 0

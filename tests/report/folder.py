@@ -40,6 +40,6 @@ def made_up(folder: Path, names: list[str], size: tuple[int, int] = (24, 36)) ->
     metrics = {
         "psnr": 30.0, "ssim": 0.9, "lpips": None, "protocol": "deblur_nerf", "per_view": per_view, "steps": 50,
         "train_seconds": 12.0, "num_gaussians": 500, "peak_memory_mb": 800.0, "gpu_memory_mb": None, "scene": "demo",
-        "seed": 0, "model": "bags", "device": "cpu", "versions": {"bags": "0"}, "train_views": views,
+        "seed": 0, "model": "bags", "left_out": [], "device": "cpu", "versions": {"bags": "0"}, "train_views": views,
     }  # fmt: skip
     return metrics, {"name": "holiday", "trainer": {"threads": None}, "callbacks": {}, "list": [1, 2]}

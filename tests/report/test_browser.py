@@ -56,6 +56,8 @@ def test_nothing_sticks_out_and_nothing_is_wrong(width: int, browser: Any, repor
         "return performance.getEntriesByType('resource').every(e => e.name.startsWith('data:'))"
     )
     assert browser.get_log("browser") == []  # no error, nothing that the page's policy had to block
+    words = "return document.querySelector('.scroll tbody td:nth-child(3)').getBoundingClientRect().right <= innerWidth"
+    assert browser.execute_script(words)
     table = "const t = document.querySelector('.scroll tbody'); return t.rows[2].offsetHeight"
     assert browser.execute_script(table) < 80
 

@@ -18,7 +18,7 @@ from bags.report import page as page_module
 from bags.report.curves import HEIGHT, WIDTH, curves, read_history
 from bags.report.jpegs import LARGEST, jpeg, marked
 from bags.report.page import flat, page, write_report
-from bags.report.words import along, in_words
+from bags.report.words import along, in_short, in_words
 from tests.report.folder import HOSTILE, made_up
 
 
@@ -43,13 +43,22 @@ class Tags(HTMLParser):
         ({"kind": "motion", "length": 9.2, "direction": 135.0}, "camera shake, about 9 px, up to the right"),
         ({"kind": "motion", "length": 0.6, "direction": 92.0}, "camera shake, less than 1 px, up and down"),
         ({"kind": "defocus", "radius": 3.1}, "out of focus, discs about 6 px across"),
-        ({"kind": "low_resolution", "spread": 1.6}, "low resolution, soft by about 2 px everywhere"),
+        (
+            {"kind": "low_resolution", "spread": 1.6},
+            "soft all over by about 2 px: low resolution, or shake with no one direction",
+        ),
         ({"kind": "sharp"}, "sharp"),
         ({}, "blur not modelled"),
     ],
 )
 def test_words(view: dict[str, object], words: str) -> None:
     assert in_words(view) == words
+
+
+def test_views_are_counted_by_kind() -> None:
+    kinds = ["motion", "sharp", "motion", "low_resolution"]
+    assert in_short([{"kind": kind} for kind in kinds]) == "1 sharp, 2 shaken, 1 soft all over"
+    assert in_short([{"kind": "sharp"}, {"name": "a.png"}]) is None and in_short([]) is None
 
 
 def test_directions_have_no_front() -> None:
@@ -61,7 +70,7 @@ def test_directions_have_no_front() -> None:
 def test_names_are_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
     metrics, settings = made_up(tmp_path, [HOSTILE, "b.png", "c.png"])
     settings |= {"name": "</title><script>alert(2)</script>", "scene": "</script><script>alert(3)</script>"}
-    metrics |= {"device": "<b>", "scene": "<i>"}
+    metrics |= {"device": "<b>", "scene": "<i>", "left_out": [{"file": HOSTILE, "reason": "<i>not a photo</i>"}]}
     text = page(tmp_path, metrics, settings)
     tags = Tags(text)
     assert len(tags.all("script")) == 1 and not tags.all("b") and not tags.all("i") and not tags.all("link")
@@ -94,6 +103,16 @@ def test_views_without_pictures_blur_or_history_are_still_told(tmp_path: Path) -
     text = page(tmp_path, metrics, settings)
     assert "unseen.png" in text and "blur not modelled" in text and 'href="#view-2"' not in text
     assert "No photo was held out" in text and "kept no history" in text
+    assert "PSNR, SSIM" not in text and "Training photos:" not in text  # no figures, no kinds: no places for them
+
+
+def test_photos_left_out_are_told(tmp_path: Path) -> None:
+    metrics, settings = made_up(tmp_path, ["a.png", "b.png"])
+    assert 'id="left-out"' not in page(tmp_path, metrics, settings)
+    metrics["left_out"] = [{"file": "trip/dark.jpg", "reason": "too few details"}]
+    text = page(tmp_path, metrics, settings)
+    assert "trip/dark.jpg</th><td>too few details</td>" in text
+    assert "Training photos: 1 sharp, 1 shaken." in text and 'href="#left-out">Left out: 1</a>' in text
 
 
 def test_page_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,3 +169,18 @@ def test_curves_run_from_end_to_end(tmp_path: Path) -> None:
 
 def test_settings_are_opened_up() -> None:
     assert flat({"a": {"b": None, "c": {"d": (1, 2)}}, "e": {}}) == [("a.b", "null"), ("a.c.d", "(1, 2)"), ("e", "{}")]
+
+
+@pytest.mark.parametrize("damage", ["x", "nan", "1e400", "", "1,2,3,4,5,6,7", "1", "\0", '"', "y" * 200_000])
+def test_a_damaged_history_costs_its_rows_and_not_the_report(damage: str, tmp_path: Path) -> None:
+    made_up(tmp_path, ["a.png"])
+    path = tmp_path / "history.csv"
+    whole = read_history(path)
+    assert len(whole) == 5
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:4], damage + lines[4][lines[4].index(",") :], *lines[5:]]) + "\n")
+    found = read_history(path)
+    assert [row for row in found if row in whole] == found and 3 <= len(found) < 5
+    assert len(curves(found)) == 3
+    path.write_bytes(b"\xff" * 100)
+    assert read_history(path) == []

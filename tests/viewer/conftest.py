@@ -17,7 +17,7 @@ from bags.viewer.stops import stops
 from tests.integration.test_training import settings_of
 
 if importlib.util.find_spec("viser") is None:  # an extra: pip install 'bags[viewer]'
-    collect_ignore = ["test_viewer.py", "test_live.py", "test_browser.py"]
+    collect_ignore = ["test_viewer.py", "test_clients.py", "test_live.py", "test_browser.py"]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bags.datamodules.parsers.cameras import FAR, FIELD, check_camera
 from bags.datamodules.parsers.json_file import JsonObject, read_json
 from bags.datamodules.parsers.photos import check_names, find_photo, scene_folder
 from bags.io.images import IMAGE_SUFFIXES, image_size, read_image
@@ -46,8 +47,8 @@ def _views(root: Path, name: str) -> tuple[View, ...]:
     file = read_json(root / name, "a Blender scene has transforms_train.json and transforms_test.json in dataset.root")
     frames = file.parts("frames")
     angle = file.positive("camera_angle_x")
-    if angle >= math.pi:
-        raise file.fail("camera_angle_x", "needs an angle in radians, below pi")
+    if not 2 * FIELD[0] < angle < math.pi:
+        raise file.fail("camera_angle_x", f"needs an angle in radians, above {2 * FIELD[0]:g} and below pi")
     for part in (file, *frames):
         if found := [key for key in OTHER_CAMERAS if key in part.values]:
             raise part.fail(found[0], "Blender's scenes have no such key, and it would be ignored; use dataset=colmap")
@@ -83,14 +84,14 @@ def opengl_camera(part: JsonObject, key: str, focal: float, width: int, height: 
         height: in pixels.
 
     Raises:
-        DataError: no rigid motion.
+        DataError: no rigid motion, or no camera (``check_camera``).
     """
     matrix = part.matrix(key)
-    rotation = nearest_rotation(matrix[:3, :3])
+    rotation = nearest_rotation(matrix[:3, :3]) if np.abs(matrix).max() < FAR else None
     if rotation is None or np.abs(matrix[3] - [0, 0, 0, 1]).max() > 1e-6:
         raise part.fail(key, "needs a rotation (no scale, no mirror image) and a translation, last row 0 0 0 1")
     to_camera = (rotation * [1, -1, -1]).T  # columns are the camera's axes in the world: y and z turn round
-    return Camera(
+    camera = Camera(
         rotation=torch.from_numpy(to_camera).float(),
         translation=torch.from_numpy(-to_camera @ matrix[:3, 3]).float(),
         fx=focal,
@@ -98,6 +99,7 @@ def opengl_camera(part: JsonObject, key: str, focal: float, width: int, height: 
         width=width,
         height=height,
     )
+    return check_camera(camera, f"{part.path}: {part.where}")
 
 
 def nearest_rotation(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:

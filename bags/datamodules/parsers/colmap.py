@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bags.datamodules.parsers.cameras import FAR, check_camera
 from bags.datamodules.parsers.colmap_files import ColmapCamera, ColmapImage, ColmapModel, read_model
 from bags.datamodules.parsers.photos import check_names, find_photo, reduced, scene_folder
 from bags.datamodules.parsers.split import split
@@ -57,7 +58,7 @@ def _sparse_folder(root: Path) -> Path:
 
 
 def _points(model: ColmapModel, root: Path) -> PointCloud:
-    good = np.isfinite(model.xyz).all(axis=1)
+    good = (np.abs(model.xyz) < FAR).all(axis=1)
     if not good.any():
         raise DataError(
             f"{root}: the COLMAP model has no points to start from; rerun the mapper (or point_triangulator)"
@@ -111,7 +112,7 @@ def _camera(image: ColmapImage, camera: ColmapCamera, path: Path) -> Camera:
         raise DataError(f"{path}: COLMAP gives this photo an impossible camera ({camera}, {image}); rerun the mapper")
     width, height = image_size(path)
     _check_shape(camera, path, width, height)
-    return Camera(
+    found = Camera(
         rotation=quaternion_to_rotation(torch.tensor(image.quaternion, dtype=torch.float64)).float(),
         translation=torch.tensor(image.translation, dtype=torch.float32),
         fx=fx,
@@ -120,6 +121,7 @@ def _camera(image: ColmapImage, camera: ColmapCamera, path: Path) -> Camera:
         height=camera.height,
         offset=(cx - camera.width / 2, cy - camera.height / 2),
     ).resized(width, height)
+    return check_camera(found, f"{path}: COLMAP's camera")
 
 
 def _check_shape(camera: ColmapCamera, path: Path, width: int, height: int) -> None:

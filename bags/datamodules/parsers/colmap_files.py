@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,6 +60,8 @@ def read_model(folder: Path) -> ColmapModel:
         DataError: a file is missing, cut short or not what it should be.
     """
     suffix = _suffix(folder)
+    if suffix == ".txt":
+        _need_text(folder)
     with tempfile.TemporaryDirectory(prefix="bags-colmap-") as out:
         failure = _run_child(folder, suffix, out)
         if failure:
@@ -84,6 +87,19 @@ def _suffix(folder: Path) -> str:
     raise DataError(
         f"{folder}: no {missing} (nor all three as .txt); run COLMAP's mapper, or copy the whole sparse model"
     )
+
+
+def _need_text(folder: Path) -> None:
+    """Refuse what a broken copy leaves: room for the file, zeros at its end; to read gigabytes of them takes long.
+
+    Raises:
+        DataError: names the file.
+    """
+    for path in (folder / f"{name}.txt" for name in FILES):
+        with open(path, "rb") as file:
+            file.seek(-min(1, path.stat().st_size), os.SEEK_END)
+            if file.read(1) == b"\0":
+                raise DataError(f"{path}: ends in zero bytes, so it is no whole text file; copy it again")
 
 
 def _run_child(folder: Path, suffix: str, out: str) -> str:

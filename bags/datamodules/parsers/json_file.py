@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bags.errors import DataError
-
-LARGEST = 100_000_000  # bytes; a full multi-scale Blender scene needs about 2 million
+from bags.errors import DataError, shown
+from bags.io import documents
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class JsonObject:
     def fail(self, key: str, expected: str) -> DataError:
         """What to raise where ``key`` is not as ``expected``."""
         place = f"{self.where}.{key}" if self.where else key
-        got = "missing" if key not in self.values else f"{_short(self.values[key])}"
+        got = "missing" if key not in self.values else shown(self.values[key])
         return DataError(f"{self.path}: {place} is {got}: {expected}; mend the file or export it again")
 
     def unknown(self, known: Sequence[str]) -> list[str]:
@@ -74,7 +72,7 @@ class JsonObject:
         values = self.items(key)
         for index, value in enumerate(values):
             if not isinstance(value, dict):
-                raise DataError(f"{self.path}: {key}[{index}] is {_short(value)}: needs an object in braces")
+                raise DataError(f"{self.path}: {key}[{index}] is {shown(value)}: needs an object in braces")
         return [JsonObject(self.path, f"{key}[{index}]", value) for index, value in enumerate(values)]
 
     def matrix(self, key: str) -> NDArray[np.float64]:
@@ -95,27 +93,11 @@ def read_json(path: Path, remedy: str) -> JsonObject:
         remedy: what to do where it is missing.
 
     Raises:
-        DataError: missing, larger than 100 MB, no JSON, no object, or a key given twice.
+        DataError: missing, or as ``bags.io.documents.read_json``.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; {remedy}")
-    if path.stat().st_size > LARGEST:
-        raise DataError(f"{path}: larger than {LARGEST / 1e6:.0f} MB; that is no list of photos")
-    try:
-        value = json.loads(path.read_bytes(), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); copy it again or export it again") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: holds {_short(value)}: needs an object in braces; export it again")
-    return JsonObject(path, "", value)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is given twice")
-    return values
+    return JsonObject(path, "", documents.read_json(path))
 
 
 def _is_number(value: Any) -> bool:
@@ -124,8 +106,3 @@ def _is_number(value: Any) -> bool:
 
 def _is_row(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
-
-
-def _short(value: Any) -> str:
-    text = repr(value) if not isinstance(value, (list, dict)) or len(str(value)) < 60 else type(value).__name__
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,12 +11,15 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from bags.datamodules.resolution import DIVISORS, training_size
-from bags.errors import DataError
+from bags.errors import DataError, shown
 from bags.io.images import IMAGE_SUFFIXES, image_size, read_image
 from bags.settings import DatasetSettings
 from bags.types import View
 
 log = logging.getLogger(__name__)
+
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")  # in names: control and half characters, backslashes
+LONGEST = 200  # bytes of a view's name; its pictures are called so, with a little more
 
 
 def scene_folder(settings: DatasetSettings) -> Path:
@@ -42,11 +46,14 @@ def find_photo(folder: Path, name: str, source: str, remedy: str) -> Path:
         remedy: what to do where it is missing.
 
     Raises:
-        DataError: the name leads outside ``folder``, or there is no such file, or several.
+        DataError: the name leads outside ``folder`` or holds control characters or backslashes; there is no such file,
+            or several.
     """
     relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name or not relative.name:
-        raise DataError(f"{folder}: {source} names a photo {name!r}, outside the folder of photos; refused")
+    if relative.is_absolute() or ".." in relative.parts or not relative.name:
+        raise DataError(f"{folder}: {source} names a photo {shown(name)}, outside the folder of photos; refused")
+    if FORBIDDEN.search(name):
+        raise DataError(f"{folder}: {source} names a photo {shown(name)}: no file should be called so; refused")
     path = folder / relative
     try:
         if path.is_file():
@@ -54,7 +61,7 @@ def find_photo(folder: Path, name: str, source: str, remedy: str) -> Path:
         stem = path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
         others = sorted(p for p in path.parent.glob("*") if p.stem == stem and p.suffix.lower() in IMAGE_SUFFIXES)
     except OSError as error:
-        raise DataError(f"{folder}: {source} names a photo {name[:80]!r}...: {error.strerror}; rename it") from error
+        raise DataError(f"{folder}: {source} names a photo {shown(name)}: {error.strerror}; rename it") from error
     if len(others) == 1:
         return others[0]
     found = f"but {' and '.join(p.name for p in others)}: remove one" if others else remedy
@@ -62,11 +69,13 @@ def find_photo(folder: Path, name: str, source: str, remedy: str) -> Path:
 
 
 def check_names(views: Sequence[View], where: Path) -> None:
-    """See that all names differ, and not only in their extension: a view's pictures are called as its photo.
+    """See that a view's pictures can be called as its photo: all names differ not only in extension, and are not long.
 
     Raises:
-        DataError: names those that do not.
+        DataError: names those that do not, or are.
     """
+    if long := [view.name for view in views if len(view.name.encode()) > LONGEST]:
+        raise DataError(f"{where}: photo {shown(long[0])} has a name of more than {LONGEST} bytes; rename it")
     stems = Counter(PurePosixPath(view.name).stem for view in views)
     twice = sorted({view.name for view in views if stems[PurePosixPath(view.name).stem] > 1})
     if twice:

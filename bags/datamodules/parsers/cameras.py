@@ -1,0 +1,36 @@
+"""Cameras that something can be drawn with."""
+
+from __future__ import annotations
+
+import torch
+
+from bags.errors import DataError
+from bags.types import Camera
+
+FAR = 1e9  # scene units from the origin; beyond, float32 cannot tell places apart that are 100 units apart
+FIELD = 1e-5, 1e3  # tangents of half the field of view, across and down
+ASIDE = 10  # times the picture's width that its principal point may be off the centre, and as much for its height
+SQUARE = 1e-3  # by which rotation @ rotation.T may differ from the identity
+REMEDY = "mend the file, or make it again"
+
+
+def check_camera(camera: Camera, where: str) -> Camera:
+    """``camera``, if it is one.
+
+    Args:
+        camera: of a photo, as a file describes it.
+        where: the file, and the place in it.
+
+    Raises:
+        DataError: not finite, too far away, no rotation, or a lens that cannot be.
+    """
+    turn = camera.rotation.double()
+    off = abs(camera.offset[0]) / camera.width, abs(camera.offset[1]) / camera.height
+    if not bool((camera.translation.abs() < FAR).all() and (camera.center.abs() < FAR).all()):
+        raise DataError(f"{where}: the camera stands more than {FAR:g} units from the origin, or nowhere; {REMEDY}")
+    if not bool(((turn @ turn.T - torch.eye(3)).abs() < SQUARE).all() and turn.det() > 0):
+        raise DataError(f"{where}: the camera's rotation is none; {REMEDY}")
+    if not all(FIELD[0] < half < FIELD[1] for half in camera.half_field) or not max(off) < ASIDE:
+        lens = f"focal lengths {camera.fx:g}, {camera.fy:g}, principal point {camera.cx:g}, {camera.cy:g}"
+        raise DataError(f"{where}: {lens} pixels cannot be, of {camera.width} x {camera.height}; {REMEDY}")
+    return camera

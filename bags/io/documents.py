@@ -1,0 +1,76 @@
+"""JSON and YAML files, read with suspicion: whoever wrote them, reading costs little and runs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bags.errors import DataError
+
+LARGEST = 20_000_000  # bytes; the JSON of a full multi-scale Blender scene has about 2 million
+LARGEST_YAML = 200_000  # bytes; a run's configuration has 8 thousand, and reading YAML is slow
+
+
+def read_text(path: Path, largest: int = LARGEST) -> str:
+    """The text of a file.
+
+    Raises:
+        DataError: no such file (a pipe or a device is none), more than ``largest`` bytes, or not UTF-8.
+    """
+    try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
+        if path.stat().st_size > largest:
+            raise DataError(f"{path}: more than {largest:,} bytes, which it should never have")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        DataError: as ``read_text``; no JSON, a key given twice, or no object.
+    """
+    try:
+        return _object(path, json.loads(read_text(path), object_pairs_hook=_without_duplicates))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error}); copy it again or make it again") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The section that a YAML file of plain values holds.
+
+    Raises:
+        DataError: as ``read_text``; no YAML, no section, or with aliases (a few lines can stand for gigabytes).
+    """
+    try:
+        return _object(path, yaml.load(read_text(path, LARGEST_YAML), _Loader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as YAML ({error})") from error
+
+
+def _object(path: Path, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise DataError(f"{path}: holds a {type(value).__name__} where keys with values are needed; make it again")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{twice!r} is given twice")
+    return values
+
+
+class _Loader(yaml.SafeLoader):
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"an alias, line {self.peek_event().start_mark.line + 1}: write the value out")
+        return super().compose_node(parent, index)

@@ -1,0 +1,107 @@
+"""What a run will need, told before it begins: memory, and room on the disk for its checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+
+import torch
+
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.densification.strategy import COPIES, floats_each
+from bags.errors import BagsError
+from bags.modules.bags_module import BagsModule
+from bags.ops.memory import free_memory
+from bags.ops.smoothing import reach
+from bags.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FLOAT = 4  # bytes
+# Planes of H x W floats that a step holds beside the network's: renders, their gradients, SSIM's, the convolution's.
+PLANES = 60
+# Of the network, in times its hidden channels: two convolutions, their normalisation, and gradients on the way.
+NETWORK = 7
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a run takes beyond what the process holds when it begins.
+
+    Attributes:
+        gaussians: with gradients, Adam's moments, and copies while some are added.
+        photos: that are still to be copied to where training looks at them.
+        step: images and network of a step at the full training resolution.
+    """
+
+    gaussians: int
+    photos: int
+    step: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.gaussians + self.photos + self.step
+
+
+def memory_needed(
+    settings: Settings, datamodule: SceneDataModule, module: BagsModule, count: int, device: torch.device
+) -> Memory:
+    """Memory of the run on ``device`` with ``count`` Gaussians."""
+    camera = max(datamodule.cameras(datamodule.schedule.finest), key=lambda camera: camera.width * camera.height)
+    finest, window = len(module.kernels.scales) - 1, settings.dataset.window
+    width, height = (min(side, window or side) for side in (camera.width, camera.height))
+    planes = PLANES
+    if module.bpn is not None:
+        bpn = settings.model.bpn
+        margin = 2 * reach(module.kernels.of(finest), module.kernels.stride(finest))
+        width, height = width + margin, height + margin
+        planes += bpn.hidden * (NETWORK + len(bpn.kernels)) + 2 * bpn.rgbd_channels
+    photos = datamodule.train.size if device.type == "cuda" else 0
+    return Memory(count * floats_each(module.gaussians) * COPIES * FLOAT, photos, planes * width * height * FLOAT)
+
+
+def checkpoint_size(module: BagsModule, count: int) -> int:
+    """Bytes of a checkpoint with ``count`` Gaussians: parameters, two moments each, statistics."""
+    network = sum(parameter.numel() for parameter in module.bpn.parameters()) if module.bpn is not None else 0
+    return FLOAT * (3 * network + count * (3 * floats_each(module.gaussians) + len(module.gaussians.BUFFERS)))
+
+
+def check(settings: Settings, datamodule: SceneDataModule, module: BagsModule, device: torch.device) -> None:
+    """Tell what the run will need, warn where that is more than there is.
+
+    Raises:
+        BagsError: not even its beginning fits.
+    """
+    now, most = len(module.gaussians), settings.model.gaussians.max_count
+    count = max(now, most or now)
+    least, need, free = (
+        memory_needed(settings, datamodule, module, now, device),
+        memory_needed(settings, datamodule, module, count, device),
+        free_memory(device),
+    )
+    log.info(
+        "memory: about %s more of %s free (%s Gaussians %s, a step's images and network %s)",
+        size(need.total), size(free), f"{'up to ' if most else 'at first '}{count:,}", size(need.gaussians),
+        size(need.step),
+    )  # fmt: skip
+    smaller = "lower model.gaussians.max_count, raise dataset.factor or set dataset.window"
+    if least.total > 2 * free:  # an estimate may be wrong, but not that wrong
+        raise BagsError(f"this run needs about {size(least.total)} of memory and {size(free)} are free: {smaller}")
+    if need.total > free:
+        log.warning("memory may not suffice: %s", smaller)
+    first, later = (3 * checkpoint_size(module, number) for number in (now, count))  # two kept, one being written
+    room = shutil.disk_usage(settings.folder).free
+    if first > room:
+        raise BagsError(
+            f"{settings.folder}: {size(room)} are free and checkpoints need {size(first)}: "
+            "make room or choose another place with output_root="
+        )
+    if later > room:
+        log.warning("%s: %s are free; checkpoints may grow to %s", settings.folder, size(room), size(later))
+
+
+def size(count: int) -> str:
+    """``count`` bytes in words."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,60 @@
+"""A run's folder from somebody else: its configuration neither runs code nor leads elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from bags.config import on_top_of_saved
+from bags.errors import DataError
+from bags.run_folder import plain
+from bags.settings import Settings
+from tests.integration.test_cli import bags
+
+
+def folder_of(root: Path, **changes: Any) -> Path:
+    folder = root / "outputs" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump({**plain(asdict(Settings())), **changes}, sort_keys=False))
+    return folder
+
+
+def test_the_folder_is_the_one_that_was_named(tmp_path: Path) -> None:
+    """So a run that was moved is found; and nothing is written where its configuration says."""
+    code = {"x": {"_target_": "os.system", "command": f"touch {tmp_path}/ran"}}
+    folder = folder_of(
+        tmp_path, output_root=str(tmp_path / "other"), name="theirs", callbacks=plain(code), logger=plain(code)
+    )
+    (tmp_path / "other/theirs/checkpoints").mkdir(parents=True)
+    (tmp_path / "other/theirs/checkpoints/last.ckpt").touch()
+    done = bags(tmp_path, "task=evaluate", "name=mine")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "no checkpoint at outputs/mine/checkpoints/last.ckpt" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "outputs"]
+    assert [path.name for path in folder.iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- 1",
+        "a: [1",
+        "a: &a [*a]",
+        "x: !!python/object/apply:os.system [true]",
+        "x: 2020-01-01",
+        "x: ${",
+        "\x00",
+        "x: \ud800",
+    ],
+)
+def test_configurations_that_are_none(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(DataError, match=r"config\.yaml: "):
+        on_top_of_saved(OmegaConf.create({}), path, [])

@@ -1,0 +1,100 @@
+"""Files are whole or not there, whatever happens to their writer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bags.io.atomic import WriteError, explained, replacing, sweep
+
+
+def write(path: Path, text: str, **options: Any) -> None:
+    with replacing(path, **options) as temporary:
+        temporary.write_text(text)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_one_whole_file_is_there_between_any_two_renames(
+    calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends at the first rename, between the two, and after both."""
+    last, previous = tmp_path / "last", tmp_path / "previous"
+    for text in ("one", "two"):
+        write(last, text, earlier=previous, durable=True)
+    assert (last.read_text(), previous.read_text()) == ("two", "one")
+    done = []
+
+    def replace(source: Any, target: Any, rename: Any = os.rename) -> None:
+        if len(done) == calls:
+            raise KeyboardInterrupt  # as a kill at this moment
+        done.append(target)
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with suppress(KeyboardInterrupt):
+            write(last, "three", earlier=previous, durable=True)
+    left = [path.read_text() if path.exists() else None for path in (last, previous)]
+    assert left == [["two", "one"], [None, "two"], ["three", "two"]][calls]
+
+
+def test_what_a_killed_writer_left_is_swept_and_a_living_ones_stays(tmp_path: Path) -> None:
+    (tmp_path / ".hidden.txt").write_text("a user's own")
+    code = (
+        "import os, sys, pathlib; from bags.io.atomic import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1]) / 'deep/picture.png') as t:\n  t.write_text('half'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert len(names(tmp_path / "deep")) == 1
+    with replacing(tmp_path / "alive.txt") as temporary:
+        temporary.write_text("whole")
+        assert [path.parent.name for path in sweep(tmp_path)] == ["deep"]
+        assert temporary.exists()
+    assert names(tmp_path) == {".hidden.txt", "alive.txt", "deep"} and names(tmp_path / "deep") == set()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may become longer than 4 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    write(path, "short")
+    with pytest.raises(WriteError, match=r"cannot write .*notes\.txt: File too large; make room"):
+        write(path, "long" * 2000)
+    assert names(tmp_path) == {"notes.txt"} and path.read_text() == "short"
+
+
+def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(WriteError, match="run/notes"):
+        write(tmp_path / "run" / "notes.txt", "")
+
+
+def test_a_library_that_hides_the_disks_refusal(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="No space left"), explained(tmp_path):
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904 - as torch does
+    with pytest.raises(FileNotFoundError), explained(tmp_path):  # not the disk's fault
+        (tmp_path / "nowhere").read_text()

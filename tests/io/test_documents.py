@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bags.errors import DataError
+from bags.io.documents import LARGEST, LARGEST_YAML, read_json, read_text, read_yaml
+
+
+def test_what_is_in_them(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('\ufeff{"a": [1, {"b": null}]}')  # as some programs begin their files
+    (tmp_path / "a.yaml").write_text("a: [1, {b: null}]\n")
+    assert read_json(tmp_path / "a.json") == read_yaml(tmp_path / "a.yaml") == {"a": [1, {"b": None}]}
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latin").write_bytes(b"\xe4")
+    for name in ("pipe", "loop", "endless", "folder", "latin", "missing"):
+        with pytest.raises(DataError, match=f"{name}: (no such file|cannot be read as text)"):
+            read_text(tmp_path / name)
+
+
+@pytest.mark.parametrize(("read", "largest"), [(read_json, LARGEST), (read_yaml, LARGEST_YAML)])
+def test_too_large(read, largest, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.touch()
+    os.truncate(path, largest + 1)
+    with pytest.raises(DataError, match=f"large: more than {largest:,} bytes"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [1]\nb: *a\n",
+        "a: &a [*a]\n",
+        "a: &a {b: 1}\n<<: *a\n",
+        "a: !!python/object/apply:os.system [true]\n",
+        "a: " + "[" * 5000 + "]" * 5000,
+        "a: 2020-99-99\n",
+        "a: 1\n---\nb: 2\n",
+        "- 1\n",
+        "1: 2\n",
+        "",
+    ],
+)
+def test_yaml_that_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"config\.yaml: (cannot be read as YAML|holds a)"):
+        read_yaml(path)
+
+
+def test_a_key_twice_among_many_is_found_at_once(tmp_path: Path) -> None:
+    """Counting each key's occurrences one by one took minutes."""
+    path = tmp_path / "a.json"
+    path.write_text("{" + "".join(f'"{i}": 0, ' for i in range(200_000)) + '"last": 1, "last": 2}')
+    with pytest.raises(DataError, match="'last' is given twice"):
+        read_json(path)

@@ -1,0 +1,139 @@
+"""How a training ends that is not let to its end, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback
+
+from bags.errors import BagsError
+from bags.settings import Settings
+from bags.stopping import Stopped
+from bags.tasks import results, train
+from tests.integration.test_training import assert_same, settings_of, state_of
+
+STEPS = 8
+
+
+class SignalAt(Callback):
+    """Sends a signal in the middle of a step; step 0: before the first one."""
+
+    def __init__(self, number: int, step: int) -> None:
+        self.number, self.step = number, step
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        if self.step == 0:
+            os.kill(os.getpid(), self.number)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        if pl_module.output.phase.step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def short(root: Path, *overrides: str) -> Settings:
+    return settings_of(
+        root, f"schedule.steps={STEPS}", "output.images_every=null", "dataset.synthetic.train_views=3",
+        "ckpt_path=auto", "dataset.synthetic.test_views=1", "output.report=false", "output.checkpoint_every=3",
+        *overrides,
+    )  # fmt: skip
+
+
+def names(settings: Settings) -> set[str]:
+    return {path.name for path in (settings.folder / "checkpoints").glob("*")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = short(tmp_path_factory.mktemp("whole"))
+    train.run(settings)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (signal.SIGINT, 0),
+        (signal.SIGTERM, 0),
+        (signal.SIGUSR1, 5),
+        (signal.SIGTERM, STEPS),
+        (signal.SIGINT, STEPS + 1),
+        (signal.SIGTERM, STEPS + 1),
+    ],
+)
+def test_signals_before_in_and_after_training(
+    number: signal.Signals,
+    step: int,
+    whole: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = short(tmp_path)
+    made = train.instantiate
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            train,
+            "instantiate",
+            lambda section: [*([SignalAt(number, step)] if section is settings.callbacks else []), *made(section)],
+        )
+        if step > STEPS:  # while judging
+            patch.setattr(results, "describe_training_views", lambda *_: os.kill(os.getpid(), number))
+        with pytest.raises(Stopped) as stopped:
+            train.run(settings)
+    assert stopped.value.code == 128 + number
+    assert f"stopped by {number.name}: go on with the same command and ckpt_path=auto" in capsys.readouterr().err
+    if step == 0:
+        assert names(settings) == set()
+    else:
+        assert state_of(settings)["global_step"] == min(step, STEPS)
+        assert not (settings.folder / "metrics.json").exists()
+    train.run(settings)
+    assert (settings.folder / "metrics.json").exists()
+    one, other = state_of(whole), state_of(settings)
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(one[key], other[key], key)
+
+
+def test_a_damaged_last_checkpoint_costs_no_more_than_a_few_steps(whole: Settings, tmp_path: Path) -> None:
+    settings = short(tmp_path)
+    train.run(settings)
+    last = settings.folder / "checkpoints/last.ckpt"
+    (settings.folder / "metrics.json").unlink()
+    last.write_bytes(last.read_bytes()[:-100])
+    leftover = settings.folder / "train_views/.photo.part-12345678.png"
+    leftover.write_text("half")
+    train.run(settings)
+    assert_same(state_of(whole)["state_dict"], state_of(settings)["state_dict"])
+    assert state_of(settings, "previous.ckpt")["global_step"] == 6
+    assert not leftover.exists()
+
+
+@pytest.mark.parametrize("change", ["model.bpn.kernels=[3,5,7]", "dataset.synthetic.train_views=4"])
+def test_a_checkpoint_of_another_model_is_told_and_nothing_is_touched(
+    change: str, whole: Settings, tmp_path: Path
+) -> None:
+    path = whole.folder / "checkpoints/last.ckpt"
+    with pytest.raises(BagsError, match=r"last\.ckpt is not a checkpoint of this run's model: .*size mismatch for bpn"):
+        train.run(short(tmp_path, change, f"ckpt_path={path}"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("first", "then"), [("numba", "reference"), ("reference", "numba")])
+def test_another_rasteriser_goes_on(first: str, then: str, tmp_path: Path) -> None:
+    begun = short(tmp_path / "begun", f"rasterizer={first}")
+    train.run(begun)
+    path = begun.folder / "checkpoints/previous.ckpt"
+    settings = short(tmp_path / "went_on", f"rasterizer={then}", f"ckpt_path={path}")
+    train.run(settings)
+    one, other = (json.loads((s.folder / "metrics.json").read_text()) for s in (begun, settings))
+    assert other["steps"] == STEPS and state_of(begun, "previous.ckpt")["global_step"] == 6
+    assert other["psnr"] == pytest.approx(one["psnr"], abs=0.05)
+    for name in ("gaussians.means", "gaussians.opacity_logits"):
+        weights = [state_of(s)["state_dict"][name] for s in (begun, settings)]
+        assert torch.allclose(*weights, atol=0.1), name  # Adam turns the last bit of a tiny gradient into a whole step
