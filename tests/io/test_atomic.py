@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,22 @@ def test_what_a_killed_writer_left_is_swept_and_a_living_ones_stays(tmp_path: Pa
     assert names(tmp_path) == {".hidden.txt", "alive.txt", "deep"} and names(tmp_path / "deep") == set()
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file may become longer than 4 kB."""
+    """No file may become longer than 4 kB: the process's own output neither, so no fixture, which reports outlive."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     write(path, "short")
-    with pytest.raises(WriteError, match=r"cannot write .*notes\.txt: File too large; make room"):
+    refused = pytest.raises(WriteError, match=r"cannot write .*notes\.txt: File too large; make room")
+    with small_disk(), refused:
         write(path, "long" * 2000)
     assert names(tmp_path) == {"notes.txt"} and path.read_text() == "short"
 
