@@ -123,7 +123,10 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin is dict:
         return dict(value or {})
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise SettingError(key, value, "must be a number of less than 300 digits") from error
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # a folder called 2024 is a name too
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

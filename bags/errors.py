@@ -41,7 +41,10 @@ def one_line(text: str, longest: int) -> str:
 
 def shown(value: object) -> str:
     """``value`` as Python writes it, cut short where it is long or deep."""
-    return _shown.repr(value)
+    try:
+        return _shown.repr(value)
+    except ValueError:  # Python writes no whole number of more than sys.get_int_max_str_digits() digits
+        return "a number of thousands of digits"
 
 
 def _escaped(letter: str) -> str:

@@ -123,7 +123,7 @@ def owned(settings: Settings) -> Iterator[None]:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: a full disk is told by the write below, not once more when the file is closed.
-            file = stack.enter_context(open(path, "a+b", buffering=0))
+            file = stack.enter_context(open(path, "a+b", buffering=0, opener=_no_link))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -133,6 +133,11 @@ def owned(settings: Settings) -> Iterator[None]:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Opens a file, and only a file: what a link points at is none of ours."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def plain(value: Any) -> Any:

@@ -24,6 +24,6 @@ def test_long_values_are_cut_and_their_key_and_remedy_stay() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    for value in ("y" * 10**6, list(range(10**6)), deep, 10**4000):
+    for value in ("y" * 10**6, list(range(10**6)), deep, 10**4000, 10**5000, [10**5000]):
         message = str(SettingError("trainer.threads", value, "give less"))
         assert message.startswith("trainer.threads = ") and message.endswith(": give less") and len(message) < LONGEST

@@ -90,6 +90,20 @@ def test_names_of_photos_are_no_formulas_in_a_table(tmp_path: Path) -> None:
     ]
 
 
+def test_the_lock_is_neither_a_link_nor_a_folder(settings: Settings) -> None:
+    settings.folder.parent.mkdir(exist_ok=True)
+    lock, precious = (settings.folder.with_name(name) for name in (f".{settings.folder.name}.lock", "precious"))
+    precious.write_text("mine")
+    lock.symlink_to(precious)
+    with pytest.raises(WriteError, match=r"cannot write .*\.lock: Too many levels"), owned(settings):
+        pass
+    assert precious.read_text() == "mine"
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(WriteError, match=r"cannot write .*\.lock: Is a directory"), owned(settings):
+        pass
+
+
 def test_a_full_disk_is_told_in_one_line(settings: Settings) -> None:
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))  # no file can grow

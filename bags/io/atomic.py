@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ from bags.errors import BagsError
 
 MARK = ".part-"  # in the name of every file that is being written
 # What the disk, not the program, is to blame for: no room, no more quota, too large, broken; read-only or not ours; a
-# file where a folder should be.
+# file where a folder should be, or a folder or a link in the file's place.
 TROUBLE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
-    errno.EEXIST, errno.ENAMETOOLONG,
+    errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
 )  # fmt: skip
 
 
@@ -84,20 +85,26 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove what killed writers left in ``folder`` and below; what a living process writes stays.
+    """Remove the files that killed writers left in ``folder`` and below; what a living process writes stays.
 
     Returns:
         The files removed.
     """
     gone = []
     for path in folder.rglob(f".*{MARK}*"):
-        with open(path, "rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            path.unlink(missing_ok=True)
-            gone.append(path)
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for its writer
+        except OSError:  # its writer has just finished; a link; not ours
+            continue
+        try:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+                gone.append(path)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(handle)
     return gone
 
 

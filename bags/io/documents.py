@@ -47,7 +47,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The section that a YAML file of plain values holds.
 
     Raises:
-        DataError: as ``read_text``; no YAML, no section, or with aliases (a few lines can stand for gigabytes).
+        DataError: as ``read_text``; no YAML, no section, a key given twice, a tag, or an alias or ``${...}`` (a few lines of
+            which can stand for gigabytes, or for what the environment holds).
     """
     try:
         return _object(path, yaml.load(read_text(path, LARGEST_YAML), _Loader))
@@ -70,7 +71,23 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
+    """Plain values only: nothing that stands for something else, or for much more."""
+
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"an alias, line {self.peek_event().start_mark.line + 1}: write the value out")
+        event = self.peek_event()
+        if reference := _reference(event):
+            raise yaml.YAMLError(f"{reference}, line {event.start_mark.line + 1}: write the value out")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        _without_duplicates([(key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+        return super().construct_mapping(node, deep)
+
+
+def _reference(event: Any) -> str | None:
+    if isinstance(event, yaml.AliasEvent):
+        return "an alias"
+    if getattr(event, "tag", None) is not None:
+        return f"a tag {event.tag}"
+    # OmegaConf would put another value, or the environment's, in its place.
+    return "a ${...}" if "${" in getattr(event, "value", "") else None

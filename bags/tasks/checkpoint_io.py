@@ -12,6 +12,7 @@ is left over is removed when a training next begins in the folder.
 
 from __future__ import annotations
 
+import pickletools
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ from bags.errors import BagsError, DataError, shown
 from bags.io.atomic import replacing
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+# All that a checkpoint of ours names. torch's own list is longer: a few bytes of it can ask for any amount of memory.
+KNOWN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
+    f"torch {kind}Storage"
+    for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -35,7 +41,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         DataError: no file that ``torch.save`` wrote, damaged (every record's checksum is compared, as torch does not),
-            packed (a small file could unpack to gigabytes), or no state of a model.
+            packed (a small file could unpack to gigabytes), with other objects than tensors and plain values, or no
+            state of a model.
     """
     if not path.is_file():  # nor a device, which zipfile would read for ever
         raise DataError(f"{path}: no such checkpoint")
@@ -45,6 +52,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
                 raise DataError(f"{path}: no checkpoint: its records are packed, and those of a checkpoint never are")
             if broken := archive.testzip():
                 raise DataError(f"{path}: damaged, in its record {broken}; take an earlier checkpoint")
+            if strange := _named(archive) - KNOWN:
+                raise DataError(f"{path}: no checkpoint: it holds {', '.join(sorted(strange))}, and ours never do")
         saved = torch.load(path, map_location="cpu", weights_only=True)
         state, step = saved["state_dict"], saved["global_step"]
     except BagsError:
@@ -56,17 +65,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a checkpoint: its step is {shown(step)}, its state a {type(state).__name__}")
     for name, value in state.items():
         if isinstance(value, Tensor) and not _is_sound(value):
-            raise DataError(f"{path}: {name} holds numbers that are not finite, or is no plain tensor")
+            raise DataError(f"{path}: {name} holds numbers that are not finite, or fewer than it says")
     return dict(saved)
+
+
+def _named(archive: zipfile.ZipFile) -> set[str]:
+    """``module name`` of everything but plain values that unpickling the archive would call."""
+    named = set()
+    for record in archive.infolist():
+        if record.filename.endswith("data.pkl"):
+            with archive.open(record) as stream:
+                named |= {str(word) for op, word, _ in pickletools.genops(stream) if "GLOBAL" in op.name}
+    return named
 
 
 def _is_sound(tensor: Tensor) -> bool:
     """Finite, and as large as it says: a few bytes can claim to be a terabyte of the same number."""
-    if tensor.layout != torch.strided or tensor.is_complex():
-        return False
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        return False
-    return bool(torch.isfinite(tensor).all())
+    stored = tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+    return stored and bool(torch.isfinite(tensor).all())
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

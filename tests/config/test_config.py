@@ -118,6 +118,8 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("schedule.ms_steps=60000", "schedule.ms_steps"),
         ("optim.bpn=-0.001", "optim.bpn"),
         ("optim.position=0", "optim.position"),
+        (f"optim.position={10**400}", "optim.position"),
+        (f"optim.position={'9' * 4000}", "optim.position"),
         ("schedule.steps=many", "schedule.steps"),
         ("dataset.factor=2.5", "dataset.factor"),
         ("dataset.hold=1", "dataset.hold"),

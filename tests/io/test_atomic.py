@@ -66,6 +66,17 @@ def test_what_a_killed_writer_left_is_swept_and_a_living_ones_stays(tmp_path: Pa
     assert names(tmp_path) == {".hidden.txt", "alive.txt", "deep"} and names(tmp_path / "deep") == set()
 
 
+def test_only_files_are_swept(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    os.mkfifo(tmp_path / ".pipe.part-1")  # opening it would wait for ever
+    (tmp_path / ".folder.part-2").mkdir()
+    (tmp_path / ".link.part-3").symlink_to(kept)
+    (tmp_path / ".dangling.part-4").symlink_to("nowhere")
+    before = names(tmp_path)
+    assert sweep(tmp_path) == [] and names(tmp_path) == before
+
+
 @contextmanager
 def small_disk() -> Iterator[None]:
     """No file may become longer than 4 kB: the process's own output neither, so no fixture, which reports outlive."""
