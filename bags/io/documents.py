@@ -47,8 +47,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The section that a YAML file of plain values holds.
 
     Raises:
-        DataError: as ``read_text``; no YAML, no section, a key given twice, a tag, or an alias or ``${...}`` (a few lines of
-            which can stand for gigabytes, or for what the environment holds).
+        DataError: as ``read_text``; no YAML, no section, a key given twice, a tag, or an alias or ``${...}`` (a few
+            lines can stand for gigabytes, or for what the environment holds).
     """
     try:
         return _object(path, yaml.load(read_text(path, LARGEST_YAML), _Loader))
