@@ -70,17 +70,22 @@ def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool
 def explained(path: Path) -> Iterator[None]:
     """Turns the disk's refusals in the block, also those that a library has wrapped, into one line that names ``path``.
 
+    What was refused at another place stays what it is: only its own words say where.
+
     Raises:
-        WriteError: ``path`` or something beside it could not be written.
+        WriteError: ``path``, or what is in it, above it or beside it, could not be written.
     """
     try:
         yield
     except Exception as error:
-        refusal = _refusal(error)
+        refusal = _refusal(error, path)
         if refusal is None or isinstance(error, BagsError):
             raise
+        place = _place(refusal)
+        where = f" ({place})" if place not in (None, path) else ""
         raise WriteError(
-            f"cannot write {path}: {refusal.strerror}; make room or choose another place with output_root="
+            f"cannot write {path}: {refusal.strerror}{where}; "
+            "make room or choose another place with output_root= (a prepared scene's: dataset.root=)"
         ) from error
 
 
@@ -108,13 +113,27 @@ def sweep(folder: Path) -> list[Path]:
     return gone
 
 
-def _refusal(error: BaseException | None) -> OSError | None:
-    """The disk's refusal in a chain of errors: torch, for one, tells of its own surprise instead."""
+def _refusal(error: BaseException | None, path: Path) -> OSError | None:
+    """The disk's refusal at ``path`` in a chain of errors: torch, for one, tells of its own surprise instead."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in TROUBLE:
+        if isinstance(error, OSError) and error.errno in TROUBLE and _concerns(_place(error), path):
             return error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ if error.__suppress_context__ else error.__context__
     return None
+
+
+def _place(error: OSError) -> Path | None:
+    """The file that ``error`` names; None: no name, as when an open one takes no more."""
+    name = error.filename
+    return Path(os.fsdecode(name)) if isinstance(name, (str, bytes, os.PathLike)) else None
+
+
+def _concerns(place: Path | None, path: Path) -> bool:
+    """Is ``place`` in ``path``, above it, or beside it, as temporary files are? Where there is none, it may be."""
+    if place is None:
+        return True
+    place, path = Path(os.path.abspath(place)), Path(os.path.abspath(path))
+    return place.is_relative_to(path) or path.is_relative_to(place) or place.parent == path.parent
 
 
 def _flush(path: Path) -> None:

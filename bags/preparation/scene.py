@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bags.errors import DataError, SettingError
+from bags.io.atomic import explained
 from bags.io.documents import read_json
 from bags.preparation import mapping, video
 from bags.preparation.intake import VIDEO_SUFFIXES, Dropped, Photo, Report, take_in
@@ -47,6 +48,7 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
 
     Raises:
         DataError: there are too few usable photos, they do not hang together, or ``root`` is not ours to replace.
+        WriteError: the disk takes no more.
     """
     begun = time.perf_counter()
     _check_places(source, root)
@@ -73,8 +75,10 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
 
 def left_out(root: str | None) -> list[dict[str, str]]:
     """``file`` and ``reason`` of every photo that is not in the scene ``root``; none where no record tells of it."""
+    if root is None:
+        return []
     try:
-        record = read_json(Path(root or "") / RECORD)
+        record = read_json(Path(root) / RECORD)
         unplaced = [{"file": row["source"], "reason": row["reason"]} for row in record["photos"] if not row["placed"]]
         return unplaced + [{"file": row["file"], "reason": row["reason"]} for row in record["not_used"]]
     except (DataError, LookupError, TypeError):
@@ -130,7 +134,12 @@ def _told(dropped: Sequence[Dropped]) -> str:
 
 @contextmanager
 def _beside(root: Path) -> Iterator[Path]:
-    """A working folder beside ``root``, gone at the end."""
+    """A working folder beside ``root``, gone at the end.
+
+    Raises:
+        DataError: it cannot be made.
+        WriteError: the disk takes no more.
+    """
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
@@ -139,7 +148,8 @@ def _beside(root: Path) -> Iterator[Path]:
             f"cannot write to {root.parent}: {error.strerror}; set dataset.root to another place"
         ) from error
     try:
-        yield work
+        with explained(work):
+            yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -111,3 +112,39 @@ def test_a_library_that_hides_the_disks_refusal(tmp_path: Path) -> None:
             raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904 - as torch does
     with pytest.raises(FileNotFoundError), explained(tmp_path):  # not the disk's fault
         (tmp_path / "nowhere").read_text()
+
+
+def refused(path: Path | str) -> PermissionError:
+    return PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+@pytest.mark.parametrize("name", ["run", "run/checkpoints/last.ckpt", "run/../.run.lock", "."])
+def test_a_refusal_within_above_or_beside_is_told_with_its_place(name: str, tmp_path: Path) -> None:
+    place = f" \\({re.escape(str(tmp_path / name))}\\)" if name != "run" else ""
+    with (
+        pytest.raises(WriteError, match=f"cannot write .*run: Permission denied{place}; make room"),
+        explained(tmp_path / "run"),
+    ):
+        raise refused(tmp_path / name)
+
+
+def test_a_refusal_elsewhere_is_not_blamed_on_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gsplat compiles at its first call, within the training, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    for elsewhere in (tmp_path / ".cache/torch_extensions", b"/root/cache/lock", ".cache/numba"):
+        with pytest.raises(PermissionError) as told, explained(Path("outputs/demo")):
+            raise refused(os.fsdecode(elsewhere))
+        assert told.value.filename == os.fsdecode(elsewhere)
+    with (
+        pytest.raises(WriteError, match=r"cannot write outputs/demo: .* \(.*demo/a\.png\)"),
+        explained(Path("outputs/demo")),
+    ):
+        raise refused(tmp_path / "outputs/demo/a.png")
+
+
+def test_a_refusal_that_was_dealt_with_is_forgotten(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="another matter"), explained(tmp_path):
+        try:
+            raise refused(tmp_path)
+        except OSError:
+            raise ValueError("another matter") from None

@@ -12,10 +12,12 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from bags.errors import DataError
+from bags.io.atomic import WriteError
 from bags.preparation.scene import prepare
 from bags.preparation.video import Candidate, pick, take_frames, upright
 from bags.settings import PrepareSettings
 from bags.types import Scene
+from tests.io.test_atomic import small_disk
 from tests.preparation.conftest import silent
 
 SHARP = (1, 4, 7, 10, 13, 16)
@@ -100,6 +102,15 @@ def test_videos_that_are_none(frames, tmp_path) -> None:
             prepare(tmp_path / name, tmp_path / "scene", PrepareSettings(), 0, silent)
     (tmp_path / "into").mkdir()
     assert 1 <= len(take_frames(tmp_path / "cut.avi", tmp_path / "into", 60, silent)) <= 5
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (6, 192, 288, 3))  # large files
+    video = write(tmp_path / "clip.avi", list(noise))
+    refused = pytest.raises(WriteError, match=r"cannot write .*File too large.*; make room .*dataset\.root=")
+    with small_disk(), refused:
+        prepare(video, tmp_path / "scenes/clip", PrepareSettings(), 0, silent)
+    assert not list((tmp_path / "scenes").iterdir())
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -63,7 +63,15 @@ def test_what_is_left_out_is_told_from_the_record(scene: Prepared, tmp_path: Pat
     for unusable in ("", "[]", '{"photos": 3}'):
         (tmp_path / RECORD).write_text(unusable)
         assert left_out(str(tmp_path)) == []
-    assert left_out(None) == left_out(str(tmp_path / "nowhere")) == []
+    assert left_out(str(tmp_path / "nowhere")) == []
+
+
+def test_a_scene_without_a_folder_leaves_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in scene, run from within a prepared one."""
+    unplaced = {"source": "a.jpg", "placed": False, "reason": "too few details"}
+    (tmp_path / RECORD).write_text(json.dumps({"photos": [unplaced], "not_used": []}))
+    monkeypatch.chdir(tmp_path)
+    assert left_out(None) == []
 
 
 def few(photos: Path, into: Path, count: int) -> Path:
