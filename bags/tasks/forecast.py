@@ -15,6 +15,7 @@ from bags.modules.bags_module import BagsModule
 from bags.ops.memory import free_memory
 from bags.ops.smoothing import reach
 from bags.settings import Settings
+from bags.tasks.checkpoint_io import LAST, PREVIOUS
 
 log = logging.getLogger(__name__)
 
@@ -91,15 +92,22 @@ def check(settings: Settings, datamodule: SceneDataModule, module: BagsModule, d
         raise BagsError(f"this run needs about {size(least.total)} of memory and {size(free)} are free: {smaller}")
     if need.total > free:
         log.warning("memory may not suffice: %s", smaller)
-    first, later = (3 * checkpoint_size(module, number) for number in (now, count))  # two kept, one being written
+    first, later = (room_needed(settings, checkpoint_size(module, number)) for number in (now, count))
     room = shutil.disk_usage(settings.folder).free
     if first > room:
         raise BagsError(
-            f"{settings.folder}: {size(room)} are free and checkpoints need {size(first)}: "
+            f"{settings.folder}: {size(room)} are free and checkpoints need {size(first)} more: "
             "make room or choose another place with output_root="
         )
     if later > room:
-        log.warning("%s: %s are free; checkpoints may grow to %s", settings.folder, size(room), size(later))
+        log.warning("%s: %s are free; checkpoints may come to need %s more", settings.folder, size(room), size(later))
+
+
+def room_needed(settings: Settings, each: int) -> int:
+    """Bytes on the disk that checkpoints of ``each`` bytes take beyond those that are there, which they replace."""
+    files = (settings.folder / "checkpoints" / name for name in (LAST, PREVIOUS))
+    kept = sum(file.stat().st_size for file in files if file.is_file())
+    return max(each, 3 * each - kept)  # two kept, one being written
 
 
 def size(count: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,10 +64,22 @@ def test_a_disk_too_small_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 30_000_000}))
     with caplog.at_level("WARNING", "bags"):
         forecast.check(settings, datamodule, module, CPU)
-    assert re.search(r"30 MB are free; checkpoints may grow to 4\d MB", caplog.text)
+    assert re.search(r"30 MB are free; checkpoints may come to need 4\d MB more", caplog.text)
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 500_000}))
-    with pytest.raises(BagsError, match=r"0 MB are free and checkpoints need \d MB: make room"):
+    with pytest.raises(BagsError, match=r"0 MB are free and checkpoints need \d MB more: make room"):
         forecast.check(settings, datamodule, module, CPU)
+
+
+def test_checkpoints_that_are_there_give_way_to_new_ones(tmp_path: Path) -> None:
+    """A resume on a nearly full disk was refused for want of room for three."""
+    settings = settings_of(tmp_path)
+    assert forecast.room_needed(settings, 100) == 300
+    folder = settings.folder / "checkpoints"
+    folder.mkdir(parents=True)
+    for name, size, needed in (("step_9.ckpt", 500, 300), ("last.ckpt", 90, 210), ("previous.ckpt", 110, 100)):
+        (folder / name).write_bytes(bytes(size))
+        assert forecast.room_needed(settings, 100) == needed
+    assert forecast.room_needed(settings, 50) == 50, "the new one is written before an old one goes"
 
 
 def test_room_for_gaussians(run: Any) -> None:
