@@ -7,13 +7,18 @@ from pathlib import Path
 
 import torch
 
-MACHINE, GROUPS = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+MACHINE, OWN, GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+# Of control groups, version 2 and 1: files of the limit and of what is taken; what of it, in memory.stat, caches hold.
+VERSIONS = (
+    ("memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable")),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
+)
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:
     """Bytes that this process can still take: of the machine or what its control group leaves it, or of a GPU.
 
-    What caches hold counts as free. Where the system does not say, all of the machine's memory does.
+    What caches hold of files counts as free. Where the system does not say, all of the machine's memory does.
     """
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -27,20 +32,26 @@ def free_memory(device: torch.device | str = "cpu") -> int:
 
 
 def _own_groups() -> list[Path]:
-    """The control groups of this process, from its own to the root: each of them may have a limit (version 2)."""
+    """The control groups of this process, from its own to the root: each of them may have a limit."""
     try:
-        line = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()[-1]
-    except (OSError, IndexError):
+        lines = OWN.read_text(encoding="utf-8").splitlines()
+    except OSError:
         return []
-    own = Path(line.split(":", 2)[-1].lstrip("/"))
-    return [GROUPS / part for part in (own, *own.parents)]
+    groups = []
+    for _, controllers, name in (line.split(":", 2) for line in lines):
+        if "memory" in controllers.split(",") or not controllers:  # version 1, 2
+            own = Path(name.lstrip("/"))
+            groups += [GROUPS / controllers / part for part in (own, *own.parents)]
+    return groups
 
 
 def _left_in(group: Path) -> int | None:
     """Bytes that a control group may still take; None: it has no limit."""
-    try:
-        limit, used = ((group / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current"))
-        stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
-        return None if limit == "max" else int(limit) - int(used) + int(stat["inactive_file"])
-    except (OSError, ValueError, KeyError):
-        return None
+    for limit, used, caches in VERSIONS:
+        try:
+            most, taken = ((group / name).read_text(encoding="ascii").strip() for name in (limit, used))
+            stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+            return None if most == "max" else int(most) - int(taken) + sum(int(stat.get(name, 0)) for name in caches)
+        except (OSError, ValueError):
+            continue
+    return None
