@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from bags.console import terminal
 from bags.errors import SettingError, one_line
 from bags.preparation.scene import Prepared, prepare
 from bags.settings import Settings
+from bags.stopping import heard_by, stop
 from bags.tasks.setup import quiet_logs
 
 UNCERTAIN = 100  # points; with fewer a photo is said to be placed uncertainly
@@ -33,26 +30,17 @@ def prepared(settings: Settings) -> Prepared:
     Raises:
         SettingError: no ``source`` or no ``dataset.root``.
         DataError: no scene can be made of it.
+        Stopped: by a signal; nothing half made and no child process is left.
     """
     if not settings.source:
         raise SettingError("source", settings.source, "give a folder of photos or a video: source=/path/to/photos")
     if not settings.dataset.root:
         raise SettingError("dataset.root", settings.dataset.root, "say where the scene goes")
     quiet_logs()
-    with tidied_when_told_to_end(), Bars(hidden=not settings.trainer.progress) as bars:
+    with heard_by(stop), Bars(hidden=not settings.trainer.progress) as bars:
         scene = prepare(Path(settings.source), Path(settings.dataset.root), settings.prepare, settings.seed, bars.show)
     report(scene)
     return scene
-
-
-@contextmanager
-def tidied_when_told_to_end() -> Iterator[None]:
-    """SIGTERM, too, unwinds the stack, as Ctrl-C does: no half-made scene and no child process is left behind."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Bars:

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from bags.config import register, to_settings
 from bags.errors import DataError, SettingError
 from bags.preparation.scene import Prepared
 from bags.settings import PrepareSettings, Settings
+from bags.stopping import SIGNALS, stop
 from bags.tasks import prepare, reconstruct
 
 RUN = [sys.executable, str(Path(__file__).parents[2] / "run.py")]
@@ -137,6 +139,29 @@ def test_files_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.Capt
     prepare.report(Prepared(tmp_path / "[/scene]", record))
     said = "".join(capsys.readouterr().out.split())
     assert "[/red]:smile:\\x1b[2J.jpg" in said and "[bold]x.txt" in said and "[/scene]" in said and "\x1b" not in said
+
+
+def test_signals_are_heard_as_in_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGUSR1, too; an ignored signal stays ignored; outside the main thread nothing changes."""
+    heard: list[object] = []
+
+    def look(*_: object) -> Prepared:
+        heard.append([signal.getsignal(number) for number in SIGNALS])
+        return Prepared(tmp_path, {})
+
+    monkeypatch.setattr(prepare, "prepare", look)
+    monkeypatch.setattr(prepare, "report", lambda _: None)
+    settings = settings_of("scene=photos", f"source={tmp_path}", "trainer.progress=false")
+    before = [signal.getsignal(number) for number in SIGNALS]
+    ignored = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        prepare.prepared(settings)
+    finally:
+        signal.signal(signal.SIGTERM, ignored)
+    thread = threading.Thread(target=prepare.prepared, args=[settings])
+    thread.start()
+    thread.join()
+    assert heard == [[signal.SIG_IGN if number == signal.SIGTERM else stop for number in SIGNALS], before]
 
 
 def at_work_in(folder: Path) -> int:
