@@ -73,6 +73,18 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
+def written(settings: Settings) -> list[tuple[int, int] | None]:
+    """Which files, of when, tell how far the run is: all that ``checkpoint`` and ``finished`` go by in its folder."""
+    found: list[tuple[int, int] | None] = []
+    for name in ("config.yaml", "metrics.json", f"checkpoints/{LAST}", f"checkpoints/{PREVIOUS}"):
+        try:
+            file = (settings.folder / name).stat()
+            found.append((file.st_ino, file.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
+
+
 def take_place(path: Path) -> Path:
     """Let ``previous.ckpt``, where it is what ``newest`` found, be ``last.ckpt``.
 

@@ -25,7 +25,7 @@ from bags.run_folder import begin, finished, owned
 from bags.settings import Settings, TrainerSettings
 from bags.stopping import Stopped, heard_by, stop
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
-from bags.tasks.checkpoints import checkpoint, take_place
+from bags.tasks.checkpoints import checkpoint, take_place, written
 from bags.tasks.device import choose_device
 from bags.tasks.distributed import SceneDDP
 from bags.tasks.forecast import check
@@ -42,27 +42,45 @@ def run(settings: Settings) -> None:
         Stopped: by a signal, at any moment; a ``SystemExit`` with 128 + its number, as shells have it.
         BagsError: the disk did not take a file; what was saved before is there.
     """
+    with heard_by(stop):
+        seen = written(settings)
+        start = ready(settings)  # before the lock, so that what cannot be is told before anything is touched
+        if start is None:
+            return
+        if not is_first_process():
+            learn(settings, *start)
+            return
+        with owned(settings):
+            if written(settings) != seen:  # another process has trained here meanwhile
+                start = ready(settings)
+            if start:
+                lead(settings, *start)
+
+
+def ready(settings: Settings) -> tuple[SceneDataModule, BagsModule, Path | None] | None:
+    """The scene, what learns it, and the checkpoint to go on from; None where the run is finished. Writes nothing."""
     if settings.ckpt_path == "auto" and finished(settings):
         print(f"{settings.name} is finished", file=sys.stderr)
-        return
-    with heard_by(stop):
-        with telling("nothing was written; the same command begins again"):
-            resumed = checkpoint(settings)
-            datamodule, module = build(settings)
-            if resumed:
-                load_weights(module, resumed)  # what does not fit is told before anything is touched
-        if not is_first_process():
-            learn(settings, datamodule, module, resumed)
-            return
-        with owned(settings), telling("go on with the same command and ckpt_path=auto"), explained(settings.folder):
-            if aside := begin(settings):
-                log.info("the earlier run of this name is now %s", aside)
-            if resumed and settings.ckpt_path in ("auto", "last"):
-                resumed = take_place(resumed)
-            check(settings, datamodule, module, choose_device(settings))
-            if resumed:
-                log.info("going on from %s", resumed)
-            learn(settings, datamodule, module, resumed)
+        return None
+    with telling("nothing was written; the same command begins again"):
+        resumed = checkpoint(settings)
+        datamodule, module = build(settings)
+        if resumed:
+            load_weights(module, resumed)
+        return datamodule, module, resumed
+
+
+def lead(settings: Settings, datamodule: SceneDataModule, module: BagsModule, resumed: Path | None) -> None:
+    """Train as the first or only process, which owns the run's folder."""
+    with telling("go on with the same command and ckpt_path=auto"), explained(settings.folder):
+        if aside := begin(settings):
+            log.info("the earlier run of this name is now %s", aside)
+        if resumed and settings.ckpt_path in ("auto", "last"):
+            resumed = take_place(resumed)
+        check(settings, datamodule, module, choose_device(settings))
+        if resumed:
+            log.info("going on from %s", resumed)
+        learn(settings, datamodule, module, resumed)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bags.errors import BagsError
 from bags.settings import Settings
 from bags.stopping import Stopped
 from bags.tasks import results, train
+from bags.tasks.checkpoint_io import read_checkpoint
 from tests.integration.test_training import assert_same, settings_of, state_of
 
 STEPS = 8
@@ -122,6 +124,58 @@ def test_a_checkpoint_of_another_model_is_told_and_nothing_is_touched(
     with pytest.raises(BagsError, match=r"last\.ckpt is not a checkpoint of this run's model: .*size mismatch for bpn"):
         train.run(short(tmp_path, change, f"ckpt_path={path}"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "step"),
+    [
+        ([], ["config.yaml", "checkpoints"], STEPS),  # it was before its first checkpoint
+        (["config.yaml", "checkpoints/previous.ckpt"], ["checkpoints/last.ckpt"], STEPS),  # it was between two renames
+        ([], ["config.yaml", "checkpoints", "metrics.json"], None),  # it has finished the run
+        (["config.yaml", "checkpoints/last.ckpt"], [], STEPS),  # there is no other process
+    ],
+)
+def test_what_another_process_writes_until_the_folder_is_ours_counts(
+    before: list[str],
+    after: list[str],
+    step: int | None,
+    whole: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has the folder when this one looks for a checkpoint, and leaves it before this one asks for the lock."""
+    settings = short(tmp_path)
+    made, builds, begun = train.build, [], []
+
+    def write(names: list[str]) -> None:
+        for name in names:
+            source, target = whole.folder / name, settings.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+
+    def build(settings: Settings) -> Any:
+        builds.append(settings)
+        if len(builds) == 1:
+            write(after)
+        return made(settings)
+
+    write(before)
+    monkeypatch.setattr(train, "build", build)
+    monkeypatch.setattr(train, "learn", lambda *start: begun.append(read_checkpoint(start[-1])["global_step"]))
+    train.run(settings)
+    assert begun == ([] if step is None else [step])
+    assert len(builds) == (1 if step is None or not after else 2)
+    left = settings.folder / "checkpoints/last.ckpt"
+    assert left.read_bytes() == (whole.folder / "checkpoints/last.ckpt").read_bytes()
+
+
+def test_a_finished_run_is_told_and_left_alone(
+    whole: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "build", None)
+    monkeypatch.setattr(train, "owned", None)
+    train.run(whole)
+    assert "is finished" in capsys.readouterr().err and (whole.folder / "metrics.json").exists()
 
 
 @pytest.mark.parametrize(("first", "then"), [("numba", "reference"), ("reference", "numba")])
