@@ -32,6 +32,11 @@ class DataError(BagsError):
     """A scene, photo or other file that cannot be used as it is."""
 
 
+def to_install(extra: str) -> str:
+    """How an extra of this package is installed: not by name, which on PyPI is that of another package."""
+    return f"pip install -e '.[{extra}]' in the checkout"
+
+
 def one_line(text: str, longest: int) -> str:
     """``text`` with the middle left out where it is too long, and what would not print as it stands escaped."""
     if len(text) > longest:

@@ -10,6 +10,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from bags.errors import to_install
+
 
 class Jobs(Launcher):
     """Makes a command of every job; how they run is for the classes below."""
@@ -84,7 +86,7 @@ class SlurmLauncher(Jobs):
             import submitit
             from submitit.core.utils import FailedJobError, UncompletedJobError
         except ImportError as error:
-            raise SystemExit("error: cluster=slurm needs submitit: pip install 'bags[slurm]'") from error
+            raise SystemExit(f"error: cluster=slurm needs submitit: {to_install('slurm')}") from error
         from bags.sweeps import slurm
 
         cloudpickle.register_pickle_by_value(slurm)  # jobs do not start where this checkout is found

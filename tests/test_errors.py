@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from bags.errors import LONGEST, BagsError, DataError, SettingError
+from bags.errors import LONGEST, BagsError, DataError, SettingError, to_install
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,25 @@ def test_long_values_are_cut_and_their_key_and_remedy_stay() -> None:
     for value in ("y" * 10**6, list(range(10**6)), deep, 10**4000, 10**5000, [10**5000]):
         message = str(SettingError("trainer.threads", value, "give less"))
         assert message.startswith("trainer.threads = ") and message.endswith(": give less") and len(message) < LONGEST
+
+
+ROOT = Path(__file__).parents[1]
+READ = [
+    *ROOT.glob("*.md"),
+    *(path for top in ("bags", "docs", "conf", "hydra_plugins") for path in (ROOT / top).rglob("*")),
+]
+
+
+def test_nobody_is_told_to_install_the_other_package_of_this_name() -> None:
+    """PyPI has a ``bags`` that is not this one; only a checkout's folder names ours."""
+    told = {path: path.read_text() for path in READ if path.suffix in (".md", ".py", ".yaml")}
+    assert to_install("cuda").startswith("pip install -e '.[cuda]'")
+    assert [str(path) for path, text in told.items() if re.search(r"""pip install ['"]?bags\[""", text)] == []
+
+
+def test_every_extra_that_is_told_of_is_there() -> None:
+    extras = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
+    told = [path.read_text() for path in READ if path.suffix in (".md", ".py", ".yaml")]
+    named = set(re.findall(r"""(?:-e '\.\[|to_install\(['"])(\w+)['"\]]""", "\n".join(told)))
+    assert {"cuda", "viewer", "export", "heic", "slurm", "optuna"} <= named
+    assert named <= set(re.findall(r"^(\w+) =", extras, re.MULTILINE))

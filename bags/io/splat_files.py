@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from bags.errors import BagsError
+from bags.errors import BagsError, to_install
 from bags.io.atomic import replacing
 from bags.io.ply import from_splats, write_ply
 from bags.types import Splats
@@ -47,7 +47,7 @@ def _by_gsplat(splats: Splats, name: str, kind: str) -> bytes:
         export_splats = importlib.import_module("gsplat").export_splats
     except (ImportError, AttributeError) as error:
         raise BagsError(
-            f"export.formats: {kind} is written by gsplat ({error}); install it with: pip install 'bags[export]',"
+            f"export.formats: {kind} is written by gsplat ({error}); install it with: {to_install('export')},"
             " or export ply and convert that"
         ) from error
     g = from_splats(splats.to("cpu"))

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base
 
-from bags.errors import DataError
+from bags.errors import DataError, to_install
 from bags.io.atomic import replacing
 from bags.io.images import IMAGE_SUFFIXES, opened, read_image
 from bags.preparation.sharpness import sharpness
@@ -123,7 +123,7 @@ def _refused(path: Path) -> str | None:
     """Why a file is not even opened."""
     suffix = path.suffix.lower()
     if suffix in HEIC_SUFFIXES and suffix not in Image.registered_extensions():
-        return "HEIC photos need pip install 'bags[heic]'"
+        return f"HEIC photos need {to_install('heic')}"
     if suffix in RAW_SUFFIXES:
         return "raw photos are not read: develop them to JPEG first"
     if suffix in VIDEO_SUFFIXES:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bags.errors import BagsError
+from bags.errors import BagsError, to_install
 from bags.rendering.base import KERNEL_SIZE, MIN_ALPHA, NEAR, TILE, Projection, check_splats, touches_image
 from bags.rendering.reference import filter2d
 from bags.types import Camera, RenderOutput, Splats
@@ -51,12 +51,12 @@ def load(absolute_gradients: bool = False) -> GsplatRasterizer:
     try:
         gsplat = importlib.import_module("gsplat")
     except ImportError as error:
-        raise BagsError(f"rasterizer.name=gsplat: {error}; install it with: pip install 'bags[cuda]'") from error
+        raise BagsError(f"rasterizer.name=gsplat: {error}; install it with: {to_install('cuda')}") from error
     missing = [name for name in FUNCTIONS if not hasattr(gsplat, name)]
     if missing:
         raise BagsError(
             f"rasterizer.name=gsplat: version {getattr(gsplat, '__version__', 'unknown')} lacks {', '.join(missing)}; "
-            "install a fitting one with: pip install 'bags[cuda]'"
+            f"install a fitting one with: {to_install('cuda')}"
         )
     return GsplatRasterizer(gsplat, absolute_gradients)
 

@@ -7,7 +7,7 @@ import os
 
 import torch
 
-from bags.errors import SettingError
+from bags.errors import SettingError, to_install
 from bags.settings import Settings
 
 NEEDS_CPU, NEEDS_CUDA = ("numba",), ("gsplat", "diff_gaussian")
@@ -45,5 +45,5 @@ def idle_cuda(settings: Settings) -> str | None:
     """Why ``auto`` leaves a CUDA device that is there unused, to be told; None where it does not."""
     wanted = settings.trainer.accelerator == "auto" and settings.rasterizer.name == "auto"
     if wanted and torch.cuda.is_available() and importlib.util.find_spec("gsplat") is None:
-        return "there is a CUDA device but no gsplat to draw on it (pip install 'bags[cuda]'): using the CPU"
+        return f"there is a CUDA device but no gsplat to draw on it ({to_install('cuda')}): using the CPU"
     return None

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bags.errors import BagsError, SettingError
+from bags.errors import BagsError, SettingError, to_install
 from bags.modules.bags_module import BagsModule
 from bags.settings import ViewerSettings
 from bags.stopping import Stopped
@@ -42,7 +42,7 @@ def need_viser() -> None:
     try:
         import viser  # noqa: F401
     except ImportError as error:
-        raise BagsError(f"the viewer needs viser ({error}): pip install 'bags[viewer]'") from error
+        raise BagsError(f"the viewer needs viser ({error}): {to_install('viewer')}") from error
 
 
 class Viewer:

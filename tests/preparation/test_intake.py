@@ -115,7 +115,7 @@ def test_what_cannot_be_used_is_told_why(source, tmp_path, monkeypatch) -> None:
     assert list(photos) == ["good.jpg"]
     assert dropped.pop("notes.txt") == "not a photo"
     assert dropped.pop("flat.png") == "96 x 40 pixels; at least 64 are needed"
-    assert "pip install 'bags[heic]'" in dropped.pop("phone.HEIC")
+    assert "pip install -e '.[heic]'" in dropped.pop("phone.HEIC")
     assert "develop" in dropped.pop("camera.dng")
     assert "source=" in dropped.pop("clip.mov")
     assert "8 bits" in dropped.pop("deep.png")

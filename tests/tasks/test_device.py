@@ -65,7 +65,7 @@ def test_what_cannot_be_is_told(machine, cuda: bool, accelerator: str, rasterize
 def test_auto_without_gsplat_uses_the_cpu_and_says_so(machine) -> None:
     machine(cuda=True, gsplat=False)
     assert choose_device(asked()).type == "cpu"
-    assert "pip install 'bags[cuda]'" in (idle_cuda(asked()) or "")
+    assert "pip install -e '.[cuda]'" in (idle_cuda(asked()) or "")
     # Asked for outright, it is left to the factory to say what is missing.
     assert choose_device(asked("gpu")).type == "cuda" and idle_cuda(asked("gpu")) is None
 

@@ -16,7 +16,7 @@ from bags.viewer.server import Viewer
 from bags.viewer.stops import stops
 from tests.integration.test_training import settings_of
 
-if importlib.util.find_spec("viser") is None:  # an extra: pip install 'bags[viewer]'
+if importlib.util.find_spec("viser") is None:  # an extra: pip install -e '.[viewer]'
     collect_ignore = ["test_viewer.py", "test_clients.py", "test_live.py", "test_browser.py"]
 
 
