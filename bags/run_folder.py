@@ -87,7 +87,19 @@ def same_run(settings: Settings) -> bool:
     return _what(stored) == _what(plain(asdict(settings)))
 
 
-HOW = ("task", "name", "group", "output_root", "ckpt_path", "render", "benchmark", "summarize", "viewer")
+HOW = (
+    "task",
+    "name",
+    "group",
+    "output_root",
+    "ckpt_path",
+    "prepare",
+    "render",
+    "export",
+    "benchmark",
+    "summarize",
+    "viewer",
+)
 HOW_TO_TRAIN = ("accelerator", "threads", "progress")  # below ``trainer``
 
 

@@ -13,7 +13,15 @@ import pytest
 from bags.errors import BagsError
 from bags.io.atomic import WriteError
 from bags.run_folder import begin, finished, owned, psnr, same_run, write_json, write_table
-from bags.settings import LossSettings, Settings, TrainerSettings, ViewerSettings
+from bags.settings import (
+    ExportSettings,
+    LossSettings,
+    PrepareSettings,
+    RenderSettings,
+    Settings,
+    TrainerSettings,
+    ViewerSettings,
+)
 from bags.tasks.checkpoint_io import AtomicCheckpointIO
 from bags.tasks.checkpoints import checkpoint
 
@@ -43,6 +51,12 @@ def test_the_same_configuration_goes_on_until_it_is_finished(settings: Settings)
 def test_how_it_runs_may_change(settings: Settings) -> None:
     trainer = TrainerSettings(threads=3, progress=False, accelerator="cpu")
     assert same_run(replace(settings, trainer=trainer, viewer=ViewerSettings(live=True), group="trio"))
+
+
+def test_what_is_made_of_a_trained_scene_or_came_before_it_may_change(settings: Settings) -> None:
+    after = {"export": ExportSettings(cameras=False), "render": RenderSettings(path="spiral")}
+    assert same_run(replace(settings, task="reconstruct", prepare=PrepareSettings(threads=1), **after))
+    assert not same_run(replace(settings, source="other/photos")), "photos of another folder are another run"
 
 
 @pytest.mark.parametrize(
