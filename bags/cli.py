@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -14,8 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bags.config import on_top_of_saved, register, to_settings
-from bags.errors import BagsError, SettingError
+from bags.config import check_keys, on_top_of_saved, register, to_settings
+from bags.errors import BagsError, SettingError, to_install
 from bags.run_folder import psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep
@@ -25,6 +27,8 @@ TASKS = (
 )  # fmt: skip
 FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=photos unless another is named
 ON_A_RUN = ("evaluate", "render", "view", "export")  # tasks that take a finished run's own settings
+# Flags with which Hydra takes other keys than ours.
+OTHER_KEYS = ("--config-name", "-cn", "--config-path", "-cp", "--shell-completion", "-sc")
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -74,6 +78,7 @@ def _settings(cfg: DictConfig) -> Settings:
         cfg.name = "summary"  # no run's folder
     if cfg.task not in TASKS:
         raise SettingError("task", cfg.task, f"must be one of {', '.join(TASKS)}")
+    check_source(cfg.task, cfg.source, hydra_cfg.runtime.choices.get("scene"))
     if cfg.task in ON_A_RUN:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
         if not saved.is_file():
@@ -85,6 +90,38 @@ def _settings(cfg: DictConfig) -> Settings:
     return to_settings(cfg)
 
 
+def check_source(task: str, source: str | None, scene: str | None) -> None:
+    """See that photos are not given to a task that would leave them aside and take another scene.
+
+    Args:
+        task: of the command line.
+        source: likewise; a finished run's own may be anything.
+        scene: the option chosen of the group.
+
+    Raises:
+        SettingError: they are, or ``scene=photos`` has none.
+    """
+    if task in FROM_PHOTOS:
+        return
+    if source:
+        raise SettingError("source", source, f"task={task} does not use it; leave it out, or add task=reconstruct")
+    if scene == "photos":
+        raise SettingError("source", source, "scene=photos is made of photos: task=reconstruct source=/path/to/photos")
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Tell of the command line what Hydra would, but in one line and with what to do.
+
+    Raises:
+        BagsError: a key is mistyped, or a sweeper is not installed.
+    """
+    if "hydra/sweeper=optuna" in words and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
+        raise BagsError(f"hydra/sweeper=optuna is not installed: {to_install('optuna')}")
+    if not any(word.startswith(OTHER_KEYS) for word in words):
+        groups = {path.name for path in Path(config_folder()).iterdir() if path.is_dir()}
+        check_keys(words, groups | {"local"})
+
+
 def main() -> None:
     """Entry point of ``run.py`` and of the console script."""
     # Before torch loads: its idle threads sleep instead of spinning on the cores that our kernels' threads need.
@@ -92,6 +129,10 @@ def main() -> None:
     register()
     if any(f"task={task}" in sys.argv for task in FROM_PHOTOS) and not any(a.startswith("scene=") for a in sys.argv):
         sys.argv.append("scene=photos")
+    try:
+        check_words(sys.argv[1:])
+    except BagsError as error:
+        sys.exit(f"error: {error}")
     _run()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -80,11 +80,56 @@ def said() -> set[str]:
     return {override.split("=", 1)[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
 
 
+def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
+    """Refuse a mistyped key by name, before Hydra advises to append it with a plus.
+
+    Args:
+        words: of the command line. What adds or deletes (``+``, ``~``) and Hydra's own keys are for Hydra to judge.
+        groups: names of the groups of options.
+
+    Raises:
+        SettingError: there is no such key or group; names those that may be meant.
+    """
+    keys = list(_keys(asdict(Settings())))
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or key.startswith(("-", "+", "~", "hydra.")) or "/" in key or "@" in key or key in groups:
+            continue
+        if not any(f"{known}.".startswith(f"{key}.") or key.startswith(f"{known}.") for known in keys):
+            close = [known for known in keys if known.endswith(f".{key}")]
+            close = close or difflib.get_close_matches(key, [*keys, *groups], n=1)
+            hint = f"did you mean {' or '.join(close)}?" if close else "--cfg job prints all there are"
+            raise SettingError(key, value, f"no such key; {hint}")
+
+
+def _keys(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of all values; an empty section counts as one, anything may be put there."""
+    for name, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from _keys(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
 def instantiate(section: dict[str, Any], **extra: Any) -> list[Any]:
-    """Make every ``_target_`` node of a section, in order; null entries are left out."""
+    """Make every ``_target_`` node of a section, in order; null entries are left out.
+
+    Raises:
+        SettingError: there is no such class, or it needs a package that is not installed.
+    """
+    return [_made(key, node, extra) for key, node in section.items() if node]
+
+
+def _made(key: str, node: dict[str, Any], extra: dict[str, Any]) -> Any:
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate as hydra_instantiate
 
-    return [hydra_instantiate(node, **extra) for node in section.values() if node]
+    try:
+        return hydra_instantiate(node, **extra)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ImportError):
+            raise
+        raise SettingError(f"{key}._target_", node.get("_target_"), f"cannot be made: {error.__cause__}") from error
 
 
 def _build(kind: type, values: Any, prefix: str) -> Any:

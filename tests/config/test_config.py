@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 
-from bags.cli import config_folder
-from bags.config import register, to_settings
+from bags.cli import TASKS, check_words, config_folder
+from bags.config import instantiate, register, to_settings
 from bags.errors import SettingError
 from bags.settings import Settings
 from bags.sweeps.naming import group_of
@@ -32,7 +34,8 @@ def test_the_glob_finds_the_groups() -> None:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes(option: str) -> None:
-    extra = [] if option.startswith("dataset=synthetic") else ["dataset.root=/some/where"]
+    own = [] if option.startswith("scene=") else ["scene=own"]
+    extra = [] if option in ("dataset=synthetic", "scene=demo") else [*own, "dataset.root=/some/where"]
     assert isinstance(settings_of(option, *extra), Settings)
 
 
@@ -141,6 +144,7 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("render.frames=1", "render.frames"),
         ("render.fps=0", "render.fps"),
         ("render.factor=0", "render.factor"),
+        ("dataset.root=/some/where", "add scene=own"),
         ("export.formats=[ply,spz]", "must be one of ply, ply_with_filter, compressed_ply, splat"),
     ],
 )
@@ -161,13 +165,17 @@ def test_every_process_takes_as_many_views() -> None:
 @pytest.mark.parametrize(
     ("override", "needle"),
     [
-        ("schedule.stepz=3", "schedule.stepz"),
+        ("schedule.stepz=3", "error: schedule.stepz = '3': no such key; did you mean schedule.steps?"),
+        ("hydra/sweeper=optuna", "pip install -e '.[optuna]'"),
         ("schedule.steps=many", "schedule.steps"),
         ("model.bpn.kernels=[4,9,17]", "model.bpn.kernels"),
         ("optim.bpn=-1", "optim.bpn"),
         ("task=trian", "task"),
         ("scene=blurbal", "scene/blurbal"),
         ("scene=own", "dataset.root"),
+        ("scene=photos", "source=/path/to/photos"),
+        ("source=/some/photos", "source = '/some/photos': task=train does not use it; leave it out, or add task=recon"),
+        ("dataset.root=/some/where", "dataset.root = '/some/where'"),
     ],
 )
 def test_command_line_tells_a_mistake_at_once(override: str, needle: str, tmp_path: Path) -> None:
@@ -178,6 +186,54 @@ def test_command_line_tells_a_mistake_at_once(override: str, needle: str, tmp_pa
     assert result.returncode == 1
     assert needle in result.stderr and "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("steps=300", "did you mean schedule.steps?"),
+        ("factor=4", "did you mean dataset.factor or render.factor?"),
+        ("scheduel.steps=1,2", "did you mean schedule.steps?"),
+        ("exepriment=paper", "did you mean experiment?"),
+        ("qqq=1", "--cfg job prints all there are"),
+    ],
+)
+def test_a_mistyped_key_is_told_with_what_may_be_meant(word: str, meant: str) -> None:
+    with pytest.raises(SettingError) as error:
+        check_words([word])
+    assert str(error.value).startswith(word.split("=")[0]) and meant in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "seed=1,2", "optim.bpn=tag(log,interval(1e-4,1e-2))", "model.bpn.kernels=[3,5,7]", "name=a=b"],
+        ["scene=own", "experiment=none", "cluster=slurm", "local=mine", "dataset@x=colmap"],
+        ["hydra.launcher.jobs=2", "hydra/launcher=basic", "+anything=1", "++model.x=1", "~callbacks.densify=null"],
+        ["callbacks.progress._target_=my.Bar", "logger.csv.x=1", "schedule.steps", "--config-dir=a"],
+        ["--config-name", "mine", "ownkey=3"],
+        ["-sc", "install=bash"],
+    ],
+)
+def test_what_is_right_or_for_hydra_to_judge_passes(words: list[str]) -> None:
+    check_words(words)
+
+
+def test_help_names_every_task() -> None:
+    """And every group, on little more than a screen; the whole configuration is not in it."""
+    command = [sys.executable, "-c", "from bags.cli import main; main()", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    tasks = said.split("TASK,")[1].split("examples:")[0]
+    assert sorted(re.findall(r"^  (\w+) ", tasks, re.MULTILINE)) == sorted(TASKS)
+    assert "usage: python run.py" in said and said.count("\n  python run.py") == 5 and "\nscene: " in said
+    assert "Hydra" not in said.split("--hydra-help")[0] and len(said.splitlines()) < 60
+
+
+def test_a_class_that_is_not_there_is_named() -> None:
+    with pytest.raises(SettingError, match=r"^foo\._target_ = 'bags\.nonsense': cannot be made: .*No module"):
+        instantiate({"off": None, "foo": {"_target_": "bags.nonsense"}})
+    with pytest.raises(InstantiationException):  # its own mistakes keep their traceback
+        instantiate({"foo": {"_target_": "bags.callbacks.Densify", "nothing": 3}})
 
 
 def test_the_paper_is_untouched() -> None:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from bags.config import on_top_of_saved
 from bags.errors import DataError
 from bags.run_folder import plain
-from bags.settings import Settings
+from bags.settings import DatasetSettings, Settings
 from tests.integration.test_cli import bags
 
 
@@ -37,6 +37,16 @@ def test_the_folder_is_the_one_that_was_named(tmp_path: Path) -> None:
     assert "no checkpoint at outputs/mine/checkpoints/last.ckpt" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "outputs"]
     assert [path.name for path in folder.iterdir()] == ["config.yaml"]
+
+
+def test_a_run_keeps_the_photos_it_began_with(tmp_path: Path) -> None:
+    """``task=reconstruct`` leaves ``source`` in ``config.yaml``; on the command line of such a task it is a mistake."""
+    folder_of(tmp_path, source="/gone/photos", dataset=plain(asdict(DatasetSettings("colmap", root="/gone/scene"))))
+    for task in ("evaluate", "export"):
+        done = bags(tmp_path, f"task={task}", "name=mine")
+        assert done.returncode == 1 and "no checkpoint at outputs/mine" in done.stderr, done.stderr
+    done = bags(tmp_path, "task=view", "name=mine", "source=/gone/photos")
+    assert done.returncode == 1 and "error: source = '/gone/photos': task=view does not use it" in done.stderr
 
 
 @pytest.mark.parametrize(
