@@ -9,7 +9,9 @@ WIDEST = 1600  # pixels, for factor -1
 SMALLEST = 8  # pixels; SSIM and the renderer's tiles need a few
 
 
-def training_size(width: int, height: int, factor: int, divisor: int = 1) -> tuple[int, int]:
+def training_size(
+    width: int, height: int, factor: int, divisor: int = 1, key: str = "dataset.factor"
+) -> tuple[int, int]:
     """Size in pixels at which a photo is trained on.
 
     Args:
@@ -18,6 +20,7 @@ def training_size(width: int, height: int, factor: int, divisor: int = 1) -> tup
         factor: ``dataset.factor``: a power of two up to 64 divides the photo's size; -1 keeps it but at most 1600
             pixels wide; any other number is the width (enlarging a narrower photo).
         divisor: of the schedule's current scale.
+        key: of the setting that ``factor`` is, for messages.
 
     Returns:
         Width and height: the photo's, scaled in one step and rounded (halves to even, as published).
@@ -33,11 +36,11 @@ def training_size(width: int, height: int, factor: int, divisor: int = 1) -> tup
         scale = factor / width
     size = round(width * scale / divisor), round(height * scale / divisor)
     if min(size) < SMALLEST:
+        coarse = f" at scale divisor {divisor} (schedule.scale_divisors)" if divisor > 1 else ""
         raise SettingError(
-            "dataset.factor",
+            key,
             factor,
-            f"a photo of {width} x {height} pixels would be trained at {size[0]} x {size[1]} (scale divisor {divisor}),"
-            f" at least {SMALLEST} are needed; powers of two up to {DIVISORS[-1]} divide the size, other numbers are"
-            " the width in pixels; or use smaller schedule.scale_divisors",
+            f"a photo of {width} x {height} pixels would become {size[0]} x {size[1]}{coarse}, at least {SMALLEST} are"
+            f" needed; powers of two up to {DIVISORS[-1]} divide the size, other numbers are the width in pixels",
         )
     return size

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,13 +134,14 @@ def _told(dropped: Sequence[Dropped]) -> str:
 
 @contextmanager
 def _beside(root: Path) -> Iterator[Path]:
-    """A working folder beside ``root``, gone at the end.
+    """A working folder beside ``root``, gone at the end, as are folders that were made for it and hold nothing else.
 
     Raises:
         DataError: it cannot be made.
         WriteError: the disk takes no more.
     """
     try:
+        made = [folder for folder in root.parents if not folder.exists()]
         root.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
     except OSError as error:
@@ -152,6 +153,9 @@ def _beside(root: Path) -> Iterator[Path]:
             yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):  # not empty: the scene is there
+            for folder in made:
+                folder.rmdir()
 
 
 def _tidy(scene: Path) -> None:

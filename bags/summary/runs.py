@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bags.errors import BagsError
+from bags.errors import BagsError, SettingError
 from bags.io.documents import read_json, read_yaml
 
 METRICS = ("psnr", "ssim", "lpips")
@@ -54,10 +54,16 @@ def find_runs(root: Path, patterns: Sequence[str], columns: Sequence[str]) -> tu
 
     Returns:
         Runs in the order of their folders, and a line for each folder or pattern that is of no use.
+
+    Raises:
+        SettingError: a pattern is no glob.
     """
     runs, problems, seen = [], [], set()
     for pattern in patterns:
-        files = sorted(root.glob(f"{pattern}/metrics.json"))
+        try:
+            files = sorted(root.glob(f"{pattern}/metrics.json"))
+        except ValueError as error:
+            raise SettingError("summarize.runs", pattern, f"{error}; write * for a part of a name") from error
         if not files:
             problems.append(f"{root / pattern}: no finished run there")
         for file in files:

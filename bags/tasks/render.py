@@ -48,7 +48,7 @@ def camera_of(view: View, settings: Settings) -> Camera:
     """A view's camera at ``render.factor``, or as it was trained where that is null."""
     width, height = view.camera.width, view.camera.height
     if settings.render.factor is not None:
-        size = training_size(width, height, settings.render.factor)
+        size = training_size(width, height, settings.render.factor, key="render.factor")
     else:
         size = training_size(width, height, settings.dataset.factor, settings.schedule.scale_divisors[-1])
     return view.camera.resized(*size)

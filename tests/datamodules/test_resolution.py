@@ -31,3 +31,8 @@ def test_size(photo, factor, divisor, expected):
 def test_too_small(factor, divisor):
     with pytest.raises(SettingError, match=rf"dataset\.factor = {factor}.*at least 8"):
         training_size(400, 300, factor, divisor)
+
+
+def test_the_setting_that_is_too_small_is_named():
+    with pytest.raises(SettingError, match=r"^render\.factor = 3: a photo of 400 x 300 pixels would become 3 x 2, at"):
+        training_size(400, 300, 3, key="render.factor")

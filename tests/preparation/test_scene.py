@@ -116,6 +116,13 @@ def test_text_files_only(tmp_path) -> None:
         prepare(tmp_path / "texts", tmp_path / "scene", PrepareSettings(), 0, silent)
 
 
+def test_no_empty_folder_is_left(tmp_path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="an empty folder"):
+        prepare(tmp_path / "none", tmp_path / "new/data/scene", PrepareSettings(), 0, silent)
+    assert [path.name for path in tmp_path.iterdir()] == ["none"]
+
+
 def test_what_was_there_is_not_lost(photos, tmp_path) -> None:
     for root, message in ((photos.parent, "need folders of their own|holds something else"), (photos / "in", "own")):
         with pytest.raises(DataError, match=message):

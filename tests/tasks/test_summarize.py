@@ -37,6 +37,7 @@ def test_tables_are_written_and_what_is_wrong_is_told(write_run: WriteRun, tmp_p
     ("overrides", "said"),
     [
         (("summarize.runs=[none*]",), "none*"),
+        (("summarize.runs=[none**]",), "none**"),  # before Python 3.13 no glob
         (("summarize.runs=[/etc]",), "summarize.runs"),
         (("summarize.runs=[]",), "summarize.runs"),
         (("summarize.columns=[model.nam]",), "summarize.columns = 'model.nam'"),

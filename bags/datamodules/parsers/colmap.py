@@ -54,7 +54,8 @@ def _sparse_folder(root: Path) -> Path:
     for folder in (root / "sparse" / "0", root / "sparse"):
         if any(folder.glob("cameras.*")) or any(folder.glob("images.*")):
             return folder
-    raise DataError(f"{root}: no COLMAP model in sparse/0/ or sparse/; run COLMAP on the photos first")
+    remedy = f"run COLMAP on the photos first, or let it be done: python run.py task=reconstruct source={root}"
+    raise DataError(f"{root}: no COLMAP model in sparse/0/ or sparse/; {remedy}")
 
 
 def _points(model: ColmapModel, root: Path) -> PointCloud:
