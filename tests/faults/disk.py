@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lightning import Callback
@@ -105,13 +106,9 @@ def unwritable(folder: Path) -> Iterator[tuple[Path, Case]]:
     for name, step, what in (("from the start", 0, "."), ("from step 50 on", 50, "run/checkpoints")):
         place = folder / f"frozen_{step}"
         place.mkdir()
-
-        def chattr(sign: str, path: Path = place / what) -> None:
-            subprocess.run(["chattr", f"{sign}i", str(path)], check=True)
-
-        injected = [Freeze(place / what, step)] if step else []
-        begins = (lambda: None) if step else (lambda chattr=chattr: chattr("+"))
-        yield place, Case(f"folder unwritable {name}", begins, injected, lambda chattr=chattr: chattr("-"), step and 49)
+        freeze, thaw = (partial(subprocess.run, ["chattr", f"{sign}i", str(place / what)], check=True) for sign in "+-")
+        begins, injected = (lambda: None, [Freeze(place / what, step)]) if step else (freeze, [])
+        yield place, Case(f"folder unwritable {name}", begins, injected, thaw, step and 49)
 
 
 def survives(folder: Path, log: Path, case: Case, reference: Path) -> str | None:

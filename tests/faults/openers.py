@@ -186,11 +186,12 @@ def command(*arguments: str) -> Opener:
     return opener
 
 
-TASK = ("output_root={root}", f"name={RUN}", "trainer.threads=1", "trainer.progress=false", "render.frames=2")
+ALONE = ("trainer.accelerator=cpu", "trainer.threads=1", "trainer.progress=false")
+TASK = ("output_root={root}", f"name={RUN}", "render.frames=2", *ALONE)
 SHORT = (
     "output_root={root}/../out", "name=new", "schedule.steps=2", "schedule.scale_starts=[1]",
-    "schedule.scale_divisors=[1]", "model.bpn.kernels=[3]", "metrics.lpips=false", "trainer.progress=false",
-    "trainer.threads=1", "output.images_every=null", "model.gaussians.random_points=50",
+    "schedule.scale_divisors=[1]", "model.bpn.kernels=[3]", "metrics.lpips=false", *ALONE,
+    "output.images_every=null", "model.gaussians.random_points=50",
 )  # fmt: skip
 OPENERS: dict[str, Opener] = {
     "blender": scene("blender"), "multiscale": scene("multiscale_blender"), "colmap": scene("colmap"),

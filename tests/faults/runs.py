@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from bags.config import register, to_settings
 from bags.schedule import ScaleSchedule
 from bags.tasks import train
 from tests.integration.test_training import assert_same
+from tests.surroundings import settle
 
 WAIT = 3600  # seconds for any one run
 STEPS, CHECKPOINT_EVERY = 200, 7
@@ -39,6 +39,7 @@ RUN = (
     "schedule.shortest_opacity_reset_every=45", "densify.gradient=1e-5", "densify.init_gradient=1e-5",
     "densify.min_opacity=0.01", "metrics.lpips=false", "output.images_every=50",
     f"output.checkpoint_every={CHECKPOINT_EVERY}", "trainer.threads=1", "trainer.progress=false",
+    "trainer.accelerator=cpu",
 )  # fmt: skip
 MEASURED = {"train_seconds", "peak_memory_mb"}  # in metrics.json: never twice the same
 
@@ -95,12 +96,7 @@ class Run:
 
 def _train(words: list[str], log: Path, injected: Sequence[Callback]) -> None:
     """The process: as ``python run.py WORDS > LOG``, with ``injected`` called before the trainer's own callbacks."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGUSR1,
-    ):  # ignored, where a shell started us in the background
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    settle()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -168,9 +164,10 @@ def difference(one: Path, other: Path) -> str | None:
         for key in ("global_step", "state_dict", "optimizer_states"):
             assert_same(saved(one)[key], saved(other)[key], key)
         states = [{k: v for k, v in saved(run)["callbacks"].items() if k != "Stopwatch"} for run in (one, other)]
-        assert_same(*states, "callbacks")
+        assert_same(states[0], states[1], "callbacks")
         metrics = [json.loads((run / "metrics.json").read_text()) for run in (one, other)]
-        assert_same(*[{k: v for k, v in m.items() if k not in MEASURED} for m in metrics], "metrics.json")
+        judged = [{k: v for k, v in m.items() if k not in MEASURED} for m in metrics]
+        assert_same(judged[0], judged[1], "metrics.json")
         files = results(one), results(other)
         assert not (odd := files[0].keys() ^ files[1].keys()), f"files of one only: {sorted(odd)}"
         assert_same(*files, "files")

@@ -1,6 +1,6 @@
 """Damages inputs and opens them, one after the other, in a process that may die of it.
 
-``python -m tests.faults.stranger FOLDER`` reads a line ``{"kind": ..., "seed": ..., "number": ...}`` for each, and
+``python -m tests.faults.stranger FOLDER`` reads a line of ``answer``'s arguments as JSON for each, and
 answers with ``{"how": how it was damaged, "lost": why it is not survived, empty where it is}``. An input is survived
 where it is refused with one clear line that names a file or key, or taken in and found sound; in time, within the
 memory, without running what it carries and without touching anything but its own folder.
@@ -8,6 +8,7 @@ memory, without running what it carries and without touching anything but its ow
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import logging
@@ -23,6 +24,7 @@ from bags.errors import BagsError, SettingError
 from tests.faults.damage import Damage
 from tests.faults.kinds import KINDS, WHOLE
 from tests.faults.openers import warm_up
+from tests.faults.trouble import limit
 
 SECONDS = 10.0  # of computing that an input may take, its children's included
 GROWTH = 600 << 20  # bytes by which memory may grow meanwhile
@@ -30,8 +32,8 @@ LIMIT = 2 << 30  # bytes by which address space may grow; so much is refused by 
 LONGEST = 1000  # characters of a message
 
 
-def answer(folder: Path, kind: str, seed: int, number: int) -> dict[str, str]:
-    """Damage one input of the corpus (unless it is to be ``WHOLE``), open it and judge."""
+def answer(folder: Path, kind: str, seed: int, number: int, seconds: float = SECONDS) -> dict[str, str]:
+    """Damage one input of the corpus (unless it is to be ``WHOLE``), open it and judge; it may compute ``seconds``."""
     rng = Random(f"{seed}/{kind}/{number}")
     case, chosen = folder / "case", KINDS[kind]
     shutil.rmtree(case, ignore_errors=True)
@@ -44,7 +46,8 @@ def answer(folder: Path, kind: str, seed: int, number: int) -> dict[str, str]:
             said.append(damaged(rng.choice(chosen.damages(target)), target, rng))
     how = f"{target.relative_to(root)}: {'; '.join(said)}"
     before = surroundings(folder)
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of memory
+    with contextlib.suppress(OSError):  # some containers may not
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak of memory
     used, spent = memory("VmRSS"), computed()
     try:
         chosen.open(root, target)
@@ -57,8 +60,8 @@ def answer(folder: Path, kind: str, seed: int, number: int) -> dict[str, str]:
         lost = traceback.format_exc(limit=-3)
     if (grown := memory("VmHWM") - used) > GROWTH:
         lost += f" memory grew by {grown >> 20} MB"
-    if (seconds := computed() - spent) > SECONDS:
-        lost += f" computed for {seconds:.1f} s"
+    if (took := computed() - spent) > seconds:
+        lost += f" computed for {took:.1f} s"
     if (after := surroundings(folder)) != before:
         lost += f" touched {sorted(set(after.items()) ^ set(before.items()))[:3]}"
     return {"how": how, "lost": lost}
@@ -111,7 +114,7 @@ def main(folder: Path) -> None:
     warm_up()
     os.chdir(folder / "work")
     size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (size + LIMIT, resource.RLIM_INFINITY))
+    limit(resource.RLIMIT_AS, size + LIMIT)
     answers.write("ready\n")
     for line in sys.stdin:
         answers.write(json.dumps(answer(folder, **json.loads(line))) + "\n")

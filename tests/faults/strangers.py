@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.faults import corpus
 from tests.faults.kinds import KINDS, WHOLE
+from tests.faults.stranger import SECONDS
 from tests.faults.tally import Tally
 
 WAIT = 300.0  # seconds on the wall after which an input hangs, however busy the machine is; computing is limited apart
@@ -36,7 +37,7 @@ class Worker:
         self.command = command
         self.process: subprocess.Popen[str] | None = None
 
-    def ask(self, **question: str | int) -> dict[str, str]:
+    def ask(self, **question: str | float) -> dict[str, str]:
         """Its answer; ``lost`` where it dies or does not answer."""
         process = self.process or self._start()
         assert process.stdin is not None
@@ -99,13 +100,19 @@ def settle(folder: Path) -> None:
 
 
 def attempt(
-    inputs: Iterable[tuple[int, str, int]], worker: Worker, progress: Callable[[int], None] | None = None
+    inputs: Iterable[tuple[int, str, int]],
+    worker: Worker,
+    progress: Callable[[int], None] | None = None,
+    seconds: float = SECONDS,
 ) -> Tally:
-    """Have inputs (seed of the damage, kind, number) opened by ``worker``, in the folder where it has settled."""
+    """Have inputs (seed of the damage, kind, number) opened by ``worker``, in the folder where it has settled.
+
+    Each may compute ``seconds``.
+    """
     lost, tried = [], 0
     try:
         for tried, (seed, kind, number) in enumerate(inputs, start=1):
-            answer = worker.ask(kind=kind, seed=seed, number=number)
+            answer = worker.ask(kind=kind, seed=seed, number=number, seconds=seconds)
             if answer["lost"]:
                 lost.append(f"{kind}, seed {seed}, number {number}: {answer['how']}: {answer['lost']}")
             if progress is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,9 +21,8 @@ SOME = [name for name in KINDS if not name.startswith("task=")]  # whole command
 
 def test_some_of_them(tmp_path: Path) -> None:
     settle(tmp_path)
-    other = secrets.randbelow(10**6)
-    inputs = [(seed, *what) for seed, count in ((0, 60), (other, 20)) for what in plan(count, SOME)]
-    tally = attempt(inputs, Worker(tmp_path))
+    slow = 10 * stranger.SECONDS  # a machine may be; the campaign's own limit is for one like the author's
+    tally = attempt([(0, *what) for what in plan(80, SOME)], Worker(tmp_path), seconds=slow)
     assert tally.lost == [] and tally.tried == tally.survived >= 80
 
 
@@ -58,10 +56,10 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
         (tmp_path / place).mkdir(parents=True)
     (tmp_path / "corpus/photos/a.bmp").write_bytes(bytes(100))
 
-    def judge(opener: Any, number: int = 0) -> str:
+    def judge(opener: Any, number: int = 0, seconds: float = 1000.0) -> str:
         monkeypatch.setitem(kinds.OPENERS, "test", opener)
         monkeypatch.setitem(KINDS, "test", replace(KINDS["photo"], opener="test"))
-        return stranger.answer(tmp_path, "test", 0, number)["lost"]
+        return stranger.answer(tmp_path, "test", 0, number, seconds)["lost"]
 
     return judge
 
@@ -80,8 +78,7 @@ def test_what_is_lost(judged: Callable[..., str], monkeypatch: pytest.MonkeyPatc
     assert "whole, and refused" in judged(raises(BagsError("/x/a.bmp: cannot be read")), WHOLE)
     monkeypatch.setattr(stranger, "GROWTH", 64 << 20)
     assert "memory grew" in judged(allocates)
-    monkeypatch.setattr(stranger, "SECONDS", -1.0)
-    assert "computed for" in judged(lambda *_: None)
+    assert "computed for" in judged(lambda *_: None, seconds=-1.0)
 
 
 @pytest.mark.parametrize(

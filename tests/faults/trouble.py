@@ -48,6 +48,12 @@ def fill(folder: Path, free: int) -> None:
         os.posix_fallocate(file.fileno(), 0, max(1, room.f_bavail * room.f_frsize - free))
 
 
+def limit(what: int, most: int) -> None:
+    """Let this process have ``most`` of a resource, or as little as the system lets it have anyway."""
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 class LimitFiles(Callback):
     """No file may become longer than ``size`` bytes from ``step`` on: a disk that is full for large files."""
 
@@ -56,7 +62,7 @@ class LimitFiles(Callback):
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if batch.step == self.step:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, resource.RLIM_INFINITY))
+            limit(resource.RLIMIT_FSIZE, self.size)
 
 
 class Freeze(Callback):

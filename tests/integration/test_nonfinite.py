@@ -133,7 +133,7 @@ def test_a_state_that_is_spoiled_itself_is_not_saved(tmp_path: Path, monkeypatch
 
 
 def test_processes_leave_out_the_same_step(tmp_path: Path) -> None:
-    two = ("trainer=ddp", "trainer.accelerator=cpu", "schedule.steps=6", "output.report=false")
+    two = ("trainer=ddp", "schedule.steps=6", "output.report=false")
     done = command(tmp_path, *two, *callback(SpoilRank, rank=1, step=3))
     assert done.returncode == 0, done.stdout
     metrics = json.loads(next(tmp_path.rglob("metrics.json")).read_text())

@@ -32,7 +32,7 @@ TINY = (
     "dataset.synthetic.test_views=2", "dataset.synthetic.points=200", "dataset.synthetic.samples=8",
     "schedule.steps=40", "schedule.shortest_densify_every=5", "schedule.shortest_densify_from=5",
     "schedule.shortest_opacity_reset_every=12", "schedule.shortest_recovery=4",
-    "model.bpn.kernels=[3,3,5]", "metrics.lpips=false",
+    "model.bpn.kernels=[3,3,5]", "metrics.lpips=false", "trainer.accelerator=cpu",
     "trainer.progress=false", "output.images_every=20", "densify.gradient=1e-5", "densify.init_gradient=1e-5",
     "densify.min_opacity=0.01",
 )  # fmt: skip

@@ -85,7 +85,7 @@ def test_two_processes_do_what_one_does(accumulated: Any, tmp_path: Path) -> Non
     and there. Halves and sums of two numbers are exact, so the two agree to the last bit.
     """
     assert command(tmp_path / "one", "trainer.views_per_step=2").returncode == 0
-    two = str(tmp_path / "two"), "trainer=ddp", "trainer.accelerator=cpu"
+    two = str(tmp_path / "two"), "trainer=ddp"
     stopped = command(*two, *callback(SignalAt, rank=1, step=17))
     assert stopped.returncode == 128 + signal.SIGTERM and "stopped at step 17" in stopped.stdout, stopped.stdout
     resumed = command(*two, "ckpt_path=last")
@@ -103,7 +103,7 @@ def test_two_processes_do_what_one_does(accumulated: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_an_error_in_one_process_ends_all(rank: int, tmp_path: Path) -> None:
-    failed = command(tmp_path, "trainer=ddp", "trainer.accelerator=cpu", *callback(At, rank, step=2))
+    failed = command(tmp_path, "trainer=ddp", *callback(At, rank, step=2))
     assert failed.returncode != 0
     assert f"process {rank} fails" in failed.stdout
     assert not list(tmp_path.rglob("metrics.json"))

@@ -123,7 +123,7 @@ def test_ordinary_steps_do_not_wait_on_a_gpu(images_on: str, tmp_path: Path) -> 
 def test_ordinary_steps_do_not_wait(views: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssim, "ssim", ssim.ssim_reference)  # what a GPU runs
     watch = End(Begin())
-    schedule = watched(tmp_path, watch, f"trainer.views_per_step={views}", "trainer.accelerator=cpu")
+    schedule = watched(tmp_path, watch, f"trainer.views_per_step={views}")
     ordinary = [step for step in watch.waits if is_ordinary(schedule, step)]
     assert len(ordinary) > 25
     assert {step: watch.waits[step] for step in ordinary if watch.waits[step]} == {}

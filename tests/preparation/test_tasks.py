@@ -48,6 +48,7 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys
         "prepare.features=1000", "prepare.threads=2", "prepare.test_views=2", "metrics.lpips=false",
         "trainer.progress=false", "output.train_views=1", f"output_root={tmp_path}/outputs", f"paths.data={tmp_path}",
         "output.images_every=null", "dataset.factor=96", "model.bpn.hidden=8", "render.frames=4",
+        "trainer.accelerator=cpu",
     )  # fmt: skip
     reconstruct.run(settings)
     said = capsys.readouterr().out

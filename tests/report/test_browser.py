@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Chromiu
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     from selenium import webdriver
+    from selenium.common.exceptions import WebDriverException
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
@@ -26,7 +27,10 @@ def browser() -> Iterator[Any]:
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
                      "--disable-dev-shm-usage"):  # fmt: skip
         options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    except WebDriverException as error:  # versions that do not fit, or a stub of an installer
+        pytest.skip(f"no session of Chromium begins: {error.msg}")
     yield driver
     driver.quit()
 
@@ -58,8 +62,11 @@ def test_nothing_sticks_out_and_nothing_is_wrong(width: int, browser: Any, repor
     assert browser.get_log("browser") == []  # no error, nothing that the page's policy had to block
     words = "return document.querySelector('.scroll tbody td:nth-child(3)').getBoundingClientRect().right <= innerWidth"
     assert browser.execute_script(words)
-    table = "const t = document.querySelector('.scroll tbody'); return t.rows[2].offsetHeight"
-    assert browser.execute_script(table) < 80
+    lines = """
+      const row = document.querySelector('.scroll tbody').rows[2];
+      return row.offsetHeight / parseFloat(getComputedStyle(row.cells[2]).lineHeight);
+    """
+    assert browser.execute_script(lines) < 5  # in any font; a word a line would be seven
 
 
 def test_by_keyboard(browser: Any, report: Path) -> None:
