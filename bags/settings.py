@@ -257,6 +257,7 @@ class GaussianSettings:
         max_count: no more Gaussians than this; densification takes the largest gradients first; null: as many as the
             memory holds.
         random_points: points to start from where a scene has none.
+        background_points: points to start from on a sphere behind those that a scene has (published: none).
         neighbours: what finds the start scales' nearest points: ``scipy`` (CPU), ``simple_knn`` (Inria's CUDA
             extension, built by hand), or ``auto`` for simple_knn on CUDA where it is installed.
     """
@@ -268,6 +269,7 @@ class GaussianSettings:
     kernel_size: float = 0.1
     max_count: int | None = 1_000_000
     random_points: int = 100_000
+    background_points: int = 0
     neighbours: str = "auto"
 
     def __post_init__(self) -> None:
@@ -281,7 +283,9 @@ class GaussianSettings:
         _at_least(0, model__gaussians__filter_variance=self.filter_variance)
         _at_least(0, model__gaussians__kernel_size=self.kernel_size)
         _at_least(1, model__gaussians__random_points=self.random_points)
-        _at_most(100_000_000, model__gaussians__random_points=self.random_points)
+        _at_least(0, model__gaussians__background_points=self.background_points)
+        for key in ("random_points", "background_points"):
+            _at_most(100_000_000, **{f"model__gaussians__{key}": getattr(self, key)})
         if self.max_count is not None:
             _at_least(1, model__gaussians__max_count=self.max_count)
         _one_of("model.gaussians.neighbours", self.neighbours, ("auto", "scipy", "simple_knn"))

@@ -59,6 +59,7 @@ def test_own_folder_names_the_run(dataset: str, parser: str) -> None:
     settings = settings_of("scene=own", f"dataset={dataset}", "dataset.root=/photos/kitchen")
     assert settings.scene == settings.name == "kitchen"
     assert settings.dataset.parser == parser
+    assert settings.model.gaussians.background_points > settings_of("scene=blurball").model.gaussians.background_points
 
 
 @pytest.mark.parametrize("hold", ["auto", "null", "5"])
@@ -115,6 +116,8 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("dataset.synthetic.width=2000000000", "dataset.synthetic.width = 2000000000: must be at most 20,000"),
         ("dataset.synthetic.points=100000000000", "dataset.synthetic.points"),
         ("model.gaussians.random_points=1000000000000", "model.gaussians.random_points"),
+        ("model.gaussians.background_points=1000000000000", "model.gaussians.background_points"),
+        ("model.gaussians.background_points=-1", "model.gaussians.background_points"),
         ("model.bpn.hidden=1000000000", "model.bpn.hidden"),
         ("model.bpn.kernels=[3,5,1000000001]", "model.bpn.kernels"),
         ("model.bpn.kernels=[4,9,17]", "model.bpn.kernels"),

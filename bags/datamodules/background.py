@@ -1,0 +1,55 @@
+"""Points to start from where no photo has any that could be matched: walls, sky, whatever is far or even."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bags.datamodules.pyramid import ImagePyramid
+from bags.types import Camera, PointCloud
+
+FAR = 0.99  # of the points are nearer to the cameras than the background
+
+
+def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: int) -> PointCloud:
+    """``points`` and ``count`` more on a sphere around the cameras, behind (nearly) all of them.
+
+    Each is a pixel, drawn from all photos at their coarsest resolution, seen from its camera out to the sphere, and has
+    that pixel's colour. So they lie only where some photo looks, as densely as photos look there. Not part of the
+    published method: docs/defaults.md says what they bring.
+
+    Args:
+        points: at least one, finite.
+        photos: training views.
+        count: 0: only ``points``.
+        seed: of the draw.
+    """
+    if count == 0:
+        return points
+    cameras = [photos.camera(view, 0) for view in range(len(photos))]
+    centers = torch.stack([camera.center.double() for camera in cameras])
+    middle = centers.mean(dim=0)
+    reach = (points.xyz.double() - middle).norm(dim=1).numpy()
+    # Also where all points are nearer to the middle than some camera is, every camera looks from inside.
+    radius = max(float(np.quantile(reach, FAR)), 2 * float((centers - middle).norm(dim=1).max()))
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(len(cameras), (count,), generator=generator).bincount(minlength=len(cameras)).tolist()
+    xyz, rgb = [points.xyz], [points.rgb]
+    for view, (camera, number) in enumerate(zip(cameras, drawn, strict=True)):
+        column = torch.randint(camera.width, (number,), generator=generator)
+        row = torch.randint(camera.height, (number,), generator=generator)
+        xyz.append(_on_sphere(camera, middle, radius, column, row).to(points.xyz))
+        rgb.append((photos.pixels(view, 0)[:, row, column].T / 255).to(points.rgb))
+    return PointCloud(torch.cat(xyz), torch.cat(rgb))
+
+
+def _on_sphere(camera: Camera, middle: Tensor, radius: float, column: Tensor, row: Tensor) -> Tensor:
+    """(N, 3) where the rays of a camera within the sphere meet it."""
+    x, y = (column - camera.cx) / camera.fx, (row - camera.cy) / camera.fy
+    directions = torch.stack([x, y, torch.ones_like(x)], dim=1).double() @ camera.rotation.double()
+    directions /= directions.norm(dim=1, keepdim=True)
+    center = camera.center.double()
+    along = directions @ (center - middle)
+    far = (along.square() - (center - middle).square().sum() + radius**2).sqrt() - along
+    return center + far[:, None] * directions
