@@ -162,7 +162,7 @@ def figures(root: Path, target: Path) -> None:
 
 def record(root: Path, target: Path) -> None:
     """What ``task=prepare`` left for ``task=reconstruct`` to go on with."""
-    for row in prepared_before(Settings(dataset=DatasetSettings(root=str(root))))["photos"]:
+    for row in prepared_before(Settings(dataset=DatasetSettings(parser="colmap", root=str(root))))["photos"]:
         need(isinstance(row["placed"], bool) and row["width"] > 0 and row["height"] > 0, "no photo")
         need(0 <= row["sharpness"] <= 1, "no sharpness")
 
