@@ -12,11 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from bags.datamodules.resolution import training_size
+from bags.errors import SettingError
+from bags.ops.memory import free_memory
 from bags.ops.windows import Window
 from bags.settings import DatasetSettings
 from bags.types import Camera, View
 
 THREADS = 4  # decoding and resizing release the interpreter; originals in memory at once are as many
+MAKING = 10  # bytes for a pixel that is being resized: Pillow's four, and twice three on the way to a tensor
 
 
 class ImagePyramid:
@@ -33,13 +36,14 @@ class ImagePyramid:
 
     Raises:
         DataError: a photo cannot be read.
-        SettingError: a level would be too small.
+        SettingError: a level would be too small, or all of them larger than the memory that is free.
     """
 
     def __init__(self, views: Sequence[View], settings: DatasetSettings, divisors: Sequence[int]) -> None:
         self.views = tuple(views)
         self.divisors = tuple(divisors)
         self._cameras = [[self._camera(view, settings.factor, divisor) for divisor in divisors] for view in views]
+        self._see_that_it_fits(settings.factor)
         background = (255, 255, 255) if settings.white_background else (0, 0, 0)
 
         def levels(index: int) -> list[Tensor]:
@@ -52,6 +56,17 @@ class ImagePyramid:
     @staticmethod
     def _camera(view: View, factor: int, divisor: int) -> Camera:
         return view.camera.resized(*training_size(view.camera.width, view.camera.height, factor, divisor))
+
+    def _see_that_it_fits(self, factor: int) -> None:
+        pixels = [camera.width * camera.height for cameras in self._cameras for camera in cameras]
+        needed = 3 * sum(pixels) + MAKING * max(pixels, default=0) * min(THREADS, len(self.views))
+        if needed > (free := free_memory()):
+            raise SettingError(
+                "dataset.factor",
+                factor,
+                f"{len(self.views)} photos at {len(self.divisors)} resolutions need about {needed / 1e9:.1f} GB of"
+                f" memory and {free / 1e9:.1f} GB are free; take the photos smaller, or fewer of them",
+            )
 
     def __len__(self) -> int:
         """Number of views."""

@@ -7,6 +7,7 @@ from bags.errors import SettingError
 DIVISORS = (1, 2, 4, 8, 16, 32, 64)
 WIDEST = 1600  # pixels, for factor -1
 SMALLEST = 8  # pixels; SSIM and the renderer's tiles need a few
+LARGEST = 20_000  # pixels
 
 
 def training_size(
@@ -26,7 +27,7 @@ def training_size(
         Width and height: the photo's, scaled in one step and rounded (halves to even, as published).
 
     Raises:
-        SettingError: a side would be shorter than 8 pixels.
+        SettingError: a side would be shorter than 8 pixels or longer than 20,000.
     """
     if factor in DIVISORS:
         scale = 1 / factor
@@ -35,12 +36,13 @@ def training_size(
     else:
         scale = factor / width
     size = round(width * scale / divisor), round(height * scale / divisor)
-    if min(size) < SMALLEST:
+    if min(size) < SMALLEST or max(size) > LARGEST:
         coarse = f" at scale divisor {divisor} (schedule.scale_divisors)" if divisor > 1 else ""
         raise SettingError(
             key,
             factor,
-            f"a photo of {width} x {height} pixels would become {size[0]} x {size[1]}{coarse}, at least {SMALLEST} are"
-            f" needed; powers of two up to {DIVISORS[-1]} divide the size, other numbers are the width in pixels",
+            f"a photo of {width} x {height} pixels would become {size[0]} x {size[1]}{coarse}, sides may be"
+            f" {SMALLEST} to {LARGEST:,}; powers of two up to {DIVISORS[-1]} divide the size, other numbers are the"
+            " width in pixels",
         )
     return size
