@@ -28,7 +28,7 @@ TASKS = (
 FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=photos unless another is named
 ON_A_RUN = ("evaluate", "render", "view", "export")  # tasks that take a finished run's own settings
 # Flags with which Hydra takes other keys than ours.
-OTHER_KEYS = ("--config-name", "-cn", "--config-path", "-cp", "--shell-completion", "-sc")
+OTHER_KEYS = ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd", "--shell-completion", "-sc")
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -78,7 +78,7 @@ def _settings(cfg: DictConfig) -> Settings:
         cfg.name = "summary"  # no run's folder
     if cfg.task not in TASKS:
         raise SettingError("task", cfg.task, f"must be one of {', '.join(TASKS)}")
-    check_source(cfg.task, cfg.source, hydra_cfg.runtime.choices.get("scene"))
+    check_data(cfg, hydra_cfg.runtime.choices.get("scene"))
     if cfg.task in ON_A_RUN:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
         if not saved.is_file():
@@ -90,23 +90,25 @@ def _settings(cfg: DictConfig) -> Settings:
     return to_settings(cfg)
 
 
-def check_source(task: str, source: str | None, scene: str | None) -> None:
-    """See that photos are not given to a task that would leave them aside and take another scene.
+def check_data(cfg: DictConfig, scene: str | None) -> None:
+    """See that no photos are given that the task would leave aside for another scene.
 
     Args:
-        task: of the command line.
-        source: likewise; a finished run's own may be anything.
+        cfg: of the command line; what a finished run has beside it may be anything.
         scene: the option chosen of the group.
 
     Raises:
         SettingError: they are, or ``scene=photos`` has none.
     """
-    if task in FROM_PHOTOS:
+    if cfg.task in FROM_PHOTOS:
         return
-    if source:
-        raise SettingError("source", source, f"task={task} does not use it; leave it out, or add task=reconstruct")
+    if cfg.source:
+        remedy = f"task={cfg.task} does not use it; leave it out, or add task=reconstruct"
+        raise SettingError("source", cfg.source, remedy)
     if scene == "photos":
-        raise SettingError("source", source, "scene=photos is made of photos: task=reconstruct source=/path/to/photos")
+        raise SettingError("source", None, "scene=photos is made of photos: task=reconstruct source=/path/to/photos")
+    if cfg.dataset.parser == "synthetic" and cfg.dataset.root and cfg.task not in ON_A_RUN:
+        raise SettingError("dataset.root", cfg.dataset.root, "the built-in scene has no folder; add scene=own")
 
 
 def check_words(words: Sequence[str]) -> None:

@@ -111,21 +111,21 @@ def _keys(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def instantiate(section: dict[str, Any], **extra: Any) -> list[Any]:
-    """Make every ``_target_`` node of a section, in order; null entries are left out.
+def instantiate(name: str, section: dict[str, Any]) -> list[Any]:
+    """Make every ``_target_`` node of the section ``name``, in order; null entries are left out.
 
     Raises:
         SettingError: there is no such class, or it needs a package that is not installed.
     """
-    return [_made(key, node, extra) for key, node in section.items() if node]
+    return [_made(f"{name}.{key}", node) for key, node in section.items() if node]
 
 
-def _made(key: str, node: dict[str, Any], extra: dict[str, Any]) -> Any:
+def _made(key: str, node: dict[str, Any]) -> Any:
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate as hydra_instantiate
 
     try:
-        return hydra_instantiate(node, **extra)
+        return hydra_instantiate(node)
     except InstantiationException as error:
         if not isinstance(error.__cause__, ImportError):
             raise
@@ -174,6 +174,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             raise SettingError(key, value, "must be a number of less than 300 digits") from error
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # a folder called 2024 is a name too
+    if hint is str and isinstance(value, str) and "${" in value:
+        raise SettingError(key, value, "may not hold ${, which stands for another value where settings are read")
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise SettingError(key, value, f"must be {names.get(hint, str(hint))}")

@@ -108,7 +108,7 @@ class DatasetSettings:
 
     Attributes:
         parser: ``colmap``, ``blender``, ``multiscale_blender`` or ``synthetic``.
-        root: folder of the scene; null for the built-in scene.
+        root: folder of the scene; not used by the built-in scene.
         images: COLMAP: folder of the photos below ``root``.
         reduced_images: COLMAP: where ``factor`` is N and a folder ``<images>_N`` holds all photos at the training
             resolution already, take those instead of reducing.
@@ -151,10 +151,6 @@ class DatasetSettings:
         _one_of("dataset.resolutions", self.resolutions, ("all", "highest"))
         if self.parser != "synthetic":
             _need(bool(self.root), "dataset.root", self.root, "give the scene's folder: dataset.root=/path/to/scene")
-        else:
-            _need(
-                not self.root, "dataset.root", self.root, "the built-in scene is not read from a folder; add scene=own"
-            )
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: 
     """``points`` and ``count`` more on a sphere around the cameras, behind (nearly) all of them.
 
     Each is a pixel, drawn from all photos at their coarsest resolution, seen from its camera out to the sphere, and has
-    that pixel's colour. So they lie only where some photo looks, as densely as photos look there. Not part of the
-    published method: docs/defaults.md says what they bring.
+    that pixel's colour. So they lie only where some photo looks, as densely as photos look there. No pixel is drawn
+    twice, so there may be fewer than ``count``. Not part of the published method; docs/defaults.md: what they bring.
 
     Args:
         points: at least one, finite.
@@ -37,8 +37,8 @@ def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: 
     drawn = torch.randint(len(cameras), (count,), generator=generator).bincount(minlength=len(cameras)).tolist()
     xyz, rgb = [points.xyz], [points.rgb]
     for view, (camera, number) in enumerate(zip(cameras, drawn, strict=True)):
-        column = torch.randint(camera.width, (number,), generator=generator)
-        row = torch.randint(camera.height, (number,), generator=generator)
+        pixel = torch.randperm(camera.width * camera.height, generator=generator)[:number]
+        row, column = pixel // camera.width, pixel % camera.width
         xyz.append(_on_sphere(camera, middle, radius, column, row).to(points.xyz))
         rgb.append((photos.pixels(view, 0)[:, row, column].T / 255).to(points.rgb))
     return PointCloud(torch.cat(xyz), torch.cat(rgb))

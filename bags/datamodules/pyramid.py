@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bags.datamodules.resolution import training_size
 from bags.errors import SettingError
-from bags.ops.memory import free_memory
+from bags.ops.memory import free_memory, in_words
 from bags.ops.windows import Window
 from bags.settings import DatasetSettings
 from bags.types import Camera, View
@@ -64,8 +64,8 @@ class ImagePyramid:
             raise SettingError(
                 "dataset.factor",
                 factor,
-                f"{len(self.views)} photos at {len(self.divisors)} resolutions need about {needed / 1e9:.1f} GB of"
-                f" memory and {free / 1e9:.1f} GB are free; take the photos smaller, or fewer of them",
+                f"{len(self.views)} photos at {len(self.divisors)} resolutions need {in_words(needed)} of memory and"
+                f" {in_words(free)} are free; take the photos smaller, or fewer of them",
             )
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bags.errors import BagsError
@@ -49,7 +49,8 @@ def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}{MARK}", suffix=path.suffix)
         temporary = Path(name)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            with suppress(OSError):  # a file system without locks: ``sweep`` gets none either, and leaves it
+                fcntl.flock(handle, fcntl.LOCK_EX)
             yield temporary
             umask = os.umask(0)  # mkstemp makes private files; others are made as the umask says
             os.umask(umask)
@@ -98,7 +99,8 @@ def sweep(folder: Path) -> list[Path]:
     gone = []
     for path in folder.rglob(f".*{MARK}*"):
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for its writer
+            # For writing: NFS locks no other files. A pipe would wait for its writer.
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:  # its writer has just finished; a link; not ours
             continue
         try:
@@ -106,7 +108,7 @@ def sweep(folder: Path) -> list[Path]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
                 gone.append(path)
-        except BlockingIOError:
+        except OSError:  # it is being written; no locks here; not ours
             continue
         finally:
             os.close(handle)

@@ -31,6 +31,11 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     return min([free, *(left for group in _own_groups() if (left := _left_in(group)) is not None)])
 
 
+def in_words(count: int) -> str:
+    """``count`` bytes."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def _own_groups() -> list[Path]:
     """The control groups of this process, from its own to the root: each of them may have a limit."""
     try:

@@ -75,7 +75,7 @@ def _named(archive: zipfile.ZipFile) -> set[str]:
     for record in archive.infolist():
         if record.filename.endswith("data.pkl"):
             with archive.open(record) as stream:
-                named |= {str(word) for op, word, _ in pickletools.genops(stream) if "GLOBAL" in op.name}
+                named |= {str(word or op.name) for op, word, _ in pickletools.genops(stream) if "GLOBAL" in op.name}
     return named
 
 
@@ -96,7 +96,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write ``checkpoint`` to ``path``; the ``last.ckpt`` before it stays as ``previous.ckpt``.
 
         Raises:
-            BagsError: the state holds NaN or infinity, or the disk did not take it; earlier files stay.
+            BagsError: the state holds NaN or infinity, or what could not be read back, or the disk did not take it;
+                earlier files stay.
         """
         path = Path(path)
         if bad := not_finite(checkpoint):
@@ -104,8 +105,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 f"{path} is not written: there is NaN or infinity in {', '.join(bad[:4])}; earlier ones stay"
             )
         earlier = path.with_name(PREVIOUS) if path.name == LAST else None
-        with replacing(path, earlier, durable=True) as temporary, open(temporary, "wb") as file:
-            torch.save(checkpoint, file)
+        with replacing(path, earlier, durable=True) as temporary:
+            with open(temporary, "wb") as file:
+                torch.save(checkpoint, file)
+            with zipfile.ZipFile(temporary) as archive:
+                if strange := _named(archive) - KNOWN:  # of a stranger's callback
+                    raise BagsError(
+                        f"{path} is not written: its state holds {', '.join(sorted(strange))} and may hold tensors,"
+                        " numbers, text, lists and dicts; earlier ones stay"
+                    )
 
 
 def not_finite(state: Any, name: str = "") -> list[str]:

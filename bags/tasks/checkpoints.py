@@ -51,7 +51,7 @@ def newest(folder: Path) -> Path | None:
     """The last checkpoint in ``folder`` that is whole; None where none was ever written.
 
     Raises:
-        BagsError: there are some, and all of them are damaged.
+        BagsError: there are some, and none can be used.
     """
     damaged = []
     for path in (folder / LAST, folder / PREVIOUS):
@@ -68,7 +68,7 @@ def newest(folder: Path) -> Path | None:
             return path
     if damaged:
         raise BagsError(
-            f"no whole checkpoint: {damaged[0]} is damaged; name another with ckpt_path= ({those_in(folder)})"
+            f"no whole checkpoint: {damaged[0]} cannot be used; name another with ckpt_path= ({those_in(folder)})"
         )
     return None
 

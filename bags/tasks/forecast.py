@@ -12,7 +12,7 @@ from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.densification.strategy import COPIES, floats_each
 from bags.errors import BagsError
 from bags.modules.bags_module import BagsModule
-from bags.ops.memory import free_memory
+from bags.ops.memory import free_memory, in_words
 from bags.ops.smoothing import reach
 from bags.settings import Settings
 from bags.tasks.checkpoint_io import LAST, PREVIOUS
@@ -84,23 +84,27 @@ def check(settings: Settings, datamodule: SceneDataModule, module: BagsModule, d
     )
     log.info(
         "memory: about %s more of %s free (%s Gaussians %s, a step's images and network %s)",
-        size(need.total), size(free), f"{'up to ' if most else 'at first '}{count:,}", size(need.gaussians),
-        size(need.step),
+        in_words(need.total), in_words(free), f"{'up to ' if most else 'at first '}{count:,}", in_words(need.gaussians),
+        in_words(need.step),
     )  # fmt: skip
     smaller = "lower model.gaussians.max_count, raise dataset.factor or set dataset.window"
     if least.total > 2 * free:  # an estimate may be wrong, but not that wrong
-        raise BagsError(f"this run needs about {size(least.total)} of memory and {size(free)} are free: {smaller}")
+        raise BagsError(
+            f"this run needs about {in_words(least.total)} of memory and {in_words(free)} are free: {smaller}"
+        )
     if need.total > free:
         log.warning("memory may not suffice: %s", smaller)
     first, later = (room_needed(settings, checkpoint_size(module, number)) for number in (now, count))
     room = shutil.disk_usage(settings.folder).free
     if first > room:
         raise BagsError(
-            f"{settings.folder}: {size(room)} are free and checkpoints need {size(first)} more: "
+            f"{settings.folder}: {in_words(room)} are free and checkpoints need {in_words(first)} more: "
             "make room or choose another place with output_root="
         )
     if later > room:
-        log.warning("%s: %s are free; checkpoints may come to need %s more", settings.folder, size(room), size(later))
+        log.warning(
+            "%s: %s are free; checkpoints may come to need %s more", settings.folder, in_words(room), in_words(later)
+        )
 
 
 def room_needed(settings: Settings, each: int) -> int:
@@ -108,8 +112,3 @@ def room_needed(settings: Settings, each: int) -> int:
     files = (settings.folder / "checkpoints" / name for name in (LAST, PREVIOUS))
     kept = sum(file.stat().st_size for file in files if file.is_file())
     return max(each, 3 * each - kept)  # two kept, one being written
-
-
-def size(count: int) -> str:
-    """``count`` bytes in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

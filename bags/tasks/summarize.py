@@ -52,7 +52,7 @@ def show_on_loggers(settings: Settings, made: Sequence[Table]) -> None:
     """Give the tables to the loggers, as a run of their own."""
     from bags.dashboards import close, log_settings, log_table  # only now: torch and lightning are slow to load
 
-    loggers = instantiate(settings.logger)
+    loggers = instantiate("logger", settings.logger)
     status = "failed"
     try:
         log_settings(loggers, settings)

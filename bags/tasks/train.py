@@ -52,6 +52,7 @@ def run(settings: Settings) -> None:
             return
         with owned(settings):
             if written(settings) != seen:  # another process has trained here meanwhile
+                start = None  # two scenes at once may be more than the memory holds
                 start = ready(settings)
             if start:
                 lead(settings, *start)
@@ -131,8 +132,8 @@ def make_trainer(settings: Settings) -> Trainer:
         strategy=strategy(settings.trainer, device),
         accumulate_grad_batches=settings.trainer.views // settings.trainer.devices,
         max_epochs=1,
-        callbacks=instantiate(settings.callbacks),
-        logger=instantiate(settings.logger) or False,
+        callbacks=instantiate("callbacks", settings.callbacks),
+        logger=instantiate("logger", settings.logger) or False,
         # Lightning's own environment also in a Slurm job, where it would start to requeue: docs/clusters.md.
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         default_root_dir=settings.folder,

@@ -54,6 +54,11 @@ def test_every_point_is_a_pixel_far_away(photos: ImagePyramid, size: float) -> N
     assert bool(seen.all()) and views == 3
 
 
+def test_no_pixel_is_drawn_twice(photos: ImagePyramid) -> None:
+    xyz = with_background(PointCloud(torch.randn(9, 3), torch.rand(9, 3)), photos, 5000, 0).xyz[9:]
+    assert len(xyz) == 3 * 24 * 16 and len(torch.unique(xyz, dim=0)) == len(xyz)
+
+
 def test_the_draw_is_the_seeds(photos: ImagePyramid) -> None:
     points = PointCloud(torch.randn(9, 3), torch.rand(9, 3))
     first, again, other = (with_background(points, photos, 20, seed).xyz for seed in (0, 0, 1))

@@ -88,7 +88,7 @@ def test_photos_that_do_not_fit_are_refused_before_one_is_read(tmp_path, monkeyp
     views = [view(tmp_path / f"{number}.png") for number in range(3)]  # no such files
     needed = 3 * 3 * (19_200 * 12_800 + 9_600 * 6_400) + 3 * 10 * 19_200 * 12_800
     monkeypatch.setattr(pyramid, "free_memory", lambda: needed - 1)
-    with pytest.raises(SettingError, match=r"dataset\.factor = 19200: 3 photos at 2 resolutions need about 10\.1 GB"):
+    with pytest.raises(SettingError, match=r"dataset\.factor = 19200: 3 photos at 2 resolutions need 10\.1 GB"):
         ImagePyramid(views, DatasetSettings(factor=19_200), (2, 1))
     monkeypatch.setattr(pyramid, "free_memory", lambda: needed)
     with pytest.raises(DataError, match=r"\.png"):

@@ -73,7 +73,11 @@ def spoiled(root: Path, spoil: Spoil, patch: pytest.MonkeyPatch, *overrides: str
     )  # fmt: skip
     made = train.instantiate
     with patch.context() as inside:
-        inside.setattr(train, "instantiate", lambda s: [*([spoil] if s is settings.callbacks else []), *made(s)])
+        inside.setattr(
+            train,
+            "instantiate",
+            lambda name, section: [*([spoil] if name == "callbacks" else []), *made(name, section)],
+        )
         train.run(settings)
     return settings
 

@@ -68,3 +68,9 @@ def test_configurations_that_are_none(text: str, tmp_path: Path) -> None:
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(DataError, match=r"config\.yaml: "):
         on_top_of_saved(OmegaConf.create({}), path, [])
+
+
+def test_a_folder_beside_the_built_in_scene_is_no_mistake_of_a_finished_run(tmp_path: Path) -> None:
+    folder_of(tmp_path, dataset=plain(asdict(DatasetSettings(root="/never/read"))))
+    done = bags(tmp_path, "task=evaluate", "name=mine")
+    assert done.returncode == 1 and "no checkpoint at outputs/mine" in done.stderr, done.stderr

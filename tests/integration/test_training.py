@@ -86,7 +86,7 @@ def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.Monk
             patch.setattr(
                 train,
                 "instantiate",
-                lambda section: [*([StopAt(stop_at)] if section is settings.callbacks else []), *made(section)],
+                lambda name, section: [*([StopAt(stop_at)] if name == "callbacks" else []), *made(name, section)],
             )
             with pytest.raises(SystemExit):
                 train.run(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import resource
@@ -76,6 +77,30 @@ def test_only_files_are_swept(tmp_path: Path) -> None:
     (tmp_path / ".dangling.part-4").symlink_to("nowhere")
     before = names(tmp_path)
     assert sweep(tmp_path) == [] and names(tmp_path) == before
+
+
+def test_where_there_are_no_locks_files_are_written_and_none_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    (tmp_path / ".a.part-1").write_text("another machine's")
+    monkeypatch.setattr(fcntl, "flock", refused)
+    write(tmp_path / "a.txt", "whole")
+    assert sweep(tmp_path) == [] and names(tmp_path) == {".a.part-1", "a.txt"}
+
+
+def test_what_is_swept_is_locked_as_nfs_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There an exclusive lock needs a file that is open for writing."""
+
+    def lock(handle: int, how: int) -> None:
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    (tmp_path / ".a.part-1").write_text("a killed writer's")
+    monkeypatch.setattr(fcntl, "flock", lock)
+    assert [path.name for path in sweep(tmp_path)] == [".a.part-1"]
 
 
 @contextmanager

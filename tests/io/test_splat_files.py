@@ -98,6 +98,6 @@ def test_compressed_ply(tmp_path, splats):
 
 def test_without_gsplat_it_is_said_what_to_do(tmp_path, splats, monkeypatch):
     monkeypatch.setitem(sys.modules, "gsplat", None)
-    with pytest.raises(BagsError, match=r"splat is written by gsplat .*pip install 'bags\[export\]'"):
+    with pytest.raises(BagsError, match=r"splat is written by gsplat .*pip install -e '\.\[export\]'"):
         write_splats(tmp_path / "scene", splats, "splat")
     assert not list(tmp_path.iterdir())

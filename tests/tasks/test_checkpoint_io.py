@@ -82,7 +82,7 @@ def test_a_named_file_that_is_damaged_is_told(settings: Settings, tmp_path: Path
             checkpoint(Settings(output_root=str(tmp_path), ckpt_path=name))
     for name in ("last.ckpt", "previous.ckpt"):
         flip(folder / name)
-    with pytest.raises(BagsError, match=r"last\.ckpt is damaged.*step_1\.ckpt"):
+    with pytest.raises(BagsError, match=r"last\.ckpt cannot be used.*step_1\.ckpt"):
         checkpoint(settings)
 
 
@@ -92,3 +92,11 @@ def test_a_state_that_is_not_finite_is_not_written(value: float, settings: Setti
     with pytest.raises(BagsError, match=r"last\.ckpt is not written.*state_dict\.weights, optimizer_states\.0\."):
         AtomicCheckpointIO().save_checkpoint(state(4, value), last)
     assert step_of(last) == 3
+
+
+@pytest.mark.parametrize(("strange", "named"), [({1}, "set"), (torch.Size([1]), "torch Size"), (1j, "complex")])
+def test_what_could_not_be_read_back_is_not_written(strange: Any, named: str, settings: Settings) -> None:
+    last = settings.folder / "checkpoints/last.ckpt"
+    with pytest.raises(BagsError, match=rf"last\.ckpt is not written: its state holds \S*\s?{named} and"):
+        AtomicCheckpointIO().save_checkpoint({**state(4), "callbacks": {"Mine": {"seen": strange}}}, last)
+    assert step_of(last) == 3 and step_of(last.with_name("previous.ckpt")) == 2

@@ -59,6 +59,12 @@ def test_code_in_it_does_not_run(old_format: bool, tmp_path: Path) -> None:
     assert mark.exists()  # it would have
 
 
+def test_another_pickle_protocol_is_named(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "global_step": 0, "x": torch.zeros(2)}, tmp_path / "a.ckpt", pickle_protocol=4)
+    with pytest.raises(DataError, match=r"a\.ckpt: no checkpoint: it holds STACK_GLOBAL"):
+        read_checkpoint(tmp_path / "a.ckpt")
+
+
 def test_packed_records_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.ckpt")
     with zipfile.ZipFile(path) as archive:

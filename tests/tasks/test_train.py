@@ -82,7 +82,7 @@ def test_signals_before_in_and_after_training(
         patch.setattr(
             train,
             "instantiate",
-            lambda section: [*([SignalAt(number, step)] if section is settings.callbacks else []), *made(section)],
+            lambda name, section: [*([SignalAt(number, step)] if name == "callbacks" else []), *made(name, section)],
         )
         if step > STEPS:  # while judging
             patch.setattr(results, "describe_training_views", lambda *_: os.kill(os.getpid(), number))
