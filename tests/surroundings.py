@@ -8,10 +8,11 @@ import signal
 
 from bags.stopping import SIGNALS
 
-# What a terminal, a proxy, or a job of a cluster tells the programs below it: rich, Hydra, Lightning and wandb heed it.
+# What a terminal, a proxy, or a job of a cluster tells the programs below it: rich, Hydra, Lightning and wandb heed it;
+# and selenium's own (SE_CHROMEDRIVER is another driver than the one that was asked for).
 TOLD = re.compile(
     r"TERM|COLORTERM|FORCE_COLOR|NO_COLOR|COLUMNS|LINES|(TTY|JUPYTER)_.*|.*_proxy"
-    r"|(SLURM|HYDRA|PL|WANDB)_.*|((LOCAL|NODE|GROUP)_)?RANK|WORLD_SIZE|MASTER_(ADDR|PORT)",
+    r"|(SLURM|HYDRA|PL|WANDB|SE)_.*|((LOCAL|NODE|GROUP)_)?RANK|WORLD_SIZE|MASTER_(ADDR|PORT)",
     re.IGNORECASE,
 )
 

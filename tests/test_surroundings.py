@@ -13,7 +13,8 @@ from tests.surroundings import settle
 
 def test_terminal_proxy_and_cluster_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "50", "http_proxy": "http://127.0.0.1:9",
-            "SLURM_JOB_ID": "1", "LOCAL_RANK": "1", "HYDRA_FULL_ERROR": "1", "WANDB_API_KEY": "x"}  # fmt: skip
+            "SLURM_JOB_ID": "1", "LOCAL_RANK": "1", "HYDRA_FULL_ERROR": "1", "WANDB_API_KEY": "x",
+            "SE_CHROMEDRIVER": "/x"}  # fmt: skip
     for name, value in (told | {"WANDB_MODE": "online", "TERMINAL": "kept"}).items():
         monkeypatch.setenv(name, value)
     settle()

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
+from tests.browser import needs_browser, start
 from tests.report.folder import HOSTILE, made_up
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Chromium and its driver")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.common.exceptions import WebDriverException
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                     "--disable-dev-shm-usage"):  # fmt: skip
-        options.add_argument(argument)
-    try:
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    except WebDriverException as error:  # versions that do not fit, or a stub of an installer
-        pytest.skip(f"no session of Chromium begins: {error.msg}")
-    yield driver
-    driver.quit()
+def browser() -> Iterator[Chrome]:
+    with start("--disable-gpu") as session:
+        yield session
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +32,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-def opened(browser: Any, report: Path, width: int) -> None:
+def opened(browser: Chrome, report: Path, width: int) -> None:
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(report.as_uri())
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_nothing_sticks_out_and_nothing_is_wrong(width: int, browser: Any, report: Path) -> None:
+def test_nothing_sticks_out_and_nothing_is_wrong(width: int, browser: Chrome, report: Path) -> None:
     opened(browser, report, width)
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
@@ -69,10 +56,7 @@ def test_nothing_sticks_out_and_nothing_is_wrong(width: int, browser: Any, repor
     assert browser.execute_script(lines) < 5  # in any font; a word a line would be seven
 
 
-def test_by_keyboard(browser: Any, report: Path) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
+def test_by_keyboard(browser: Chrome, report: Path) -> None:
     opened(browser, report, 1280)
     divider = browser.find_element(By.CSS_SELECTOR, ".compare input")
     split = "return document.querySelector('.pair').style.getPropertyValue('--split')"
@@ -87,10 +71,7 @@ def test_by_keyboard(browser: Any, report: Path) -> None:
     assert browser.execute_script(shown) == [False, True] + [False] * 4
 
 
-def test_by_pointer(browser: Any, report: Path) -> None:
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.by import By
-
+def test_by_pointer(browser: Chrome, report: Path) -> None:
     opened(browser, report, 360)
     pair = browser.find_element(By.CSS_SELECTOR, ".pair")
     browser.execute_script("arguments[0].scrollIntoView()", pair)
@@ -103,7 +84,7 @@ def test_by_pointer(browser: Any, report: Path) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_text_has_contrast(dark: bool, browser: Any, report: Path) -> None:
+def test_text_has_contrast(dark: bool, browser: Chrome, report: Path) -> None:
     """WCAG 2.1 AA: 4.5 to 1 for every colour of text on the ground that it stands on."""
     scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.support.wait import WebDriverWait
 
 from bags.viewer.server import Viewer
-from tests.viewer.browser import BROWSER, DRIVER, Browser, browser
+from tests.browser import needs_browser, start
 
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver")
+pytestmark = needs_browser
 
+FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--window-size=1000,700")  # WebGL on any machine
 PRESS = "[...document.querySelectorAll('button')].find(b => b.innerText === '{}').click()"
 OPEN = "[...document.querySelectorAll('input')].find(i => i.value === '{}').click()"
 CHOOSE = "[...document.querySelectorAll('[role=option]')].find(o => o.innerText === '{}').click()"
@@ -24,7 +30,7 @@ BESIDE = (300, 400)  # a place on it
 
 
 @pytest.fixture
-def page(viewer: Viewer) -> Iterator[Browser]:
+def page(viewer: Viewer) -> Iterator[Chrome]:
     done = threading.Event()
 
     def draw() -> None:
@@ -35,59 +41,73 @@ def page(viewer: Viewer) -> Iterator[Browser]:
     drawing = threading.Thread(target=draw)
     drawing.start()
     try:
-        with browser() as opened:
-            opened.open(viewer.address)
+        with start(*FLAGS) as opened:
+            opened.get(viewer.address)
             yield opened
     finally:
         done.set()
         drawing.join()
 
 
-def until(good: Callable[[], object], what: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
+def until(page: Chrome, good: Callable[[], object], what: str) -> None:
+    WebDriverWait(page, timeout=60, poll_frequency=0.2).until(lambda _: good(), what)
 
 
-def says(page: Browser, words: str) -> None:
-    until(lambda: words in page.run("return document.body.innerText"), f"{words!r} is not said")
+def picture(page: Chrome) -> np.ndarray:
+    """(h, w, 3) of the window, where no panel covers it."""
+    window = Image.open(io.BytesIO(page.get_screenshot_as_png())).convert("RGB")
+    return np.asarray(window)[PICTURE].astype(float)
 
 
-def choose(page: Browser, now: str, then: str) -> None:
-    page.run(OPEN.format(now))
-    until(lambda: page.run(OPTION.format(then)), f"no option {then!r}")
-    page.run(CHOOSE.format(then))
+def mouse(page: Chrome, *points: tuple[int, int]) -> None:
+    """Press at the first point, drag over the others, let go."""
+    actions = ActionBuilder(page, duration=60)
+    pointer = actions.pointer_action
+    pointer.move_to_location(*points[0]).pointer_down()
+    for point in points[1:]:
+        pointer.move_to_location(*point)
+    pointer.pause(0.06).pointer_up()
+    actions.perform()
 
 
-def changes(page: Browser, before: np.ndarray) -> np.ndarray:
+def says(page: Chrome, words: str) -> None:
+    until(page, lambda: words in page.execute_script("return document.body.innerText"), f"{words!r} is not said")
+
+
+def choose(page: Chrome, now: str, then: str) -> None:
+    page.execute_script(OPEN.format(now))
+    until(page, lambda: page.execute_script(OPTION.format(then)), f"no option {then!r}")
+    page.execute_script(CHOOSE.format(then))
+
+
+def changes(page: Chrome, before: np.ndarray) -> np.ndarray:
     """The picture, once it is another one."""
     now = [before]
 
     def another() -> bool:
-        now[0] = page.screenshot()[PICTURE].astype(float)
+        now[0] = picture(page)
         return bool(np.abs(now[0] - before).mean() > 3)
 
-    until(another, "the picture stays")
+    until(page, another, "the picture stays")
     return now[0]
 
 
-def test_it_loads_moves_toggles_and_shows_a_kernel(page: Browser, viewer: Viewer) -> None:
+def test_it_loads_moves_toggles_and_shows_a_kernel(page: Chrome, viewer: Viewer) -> None:
     first = viewer.stops[0].label
     says(page, first + ",")  # the browser's camera came to the view's own place, and said so
-    sharp = changes(page, np.full_like(page.screenshot()[PICTURE], 255, dtype=float))
+    sharp = changes(page, np.full_like(picture(page), 255))
     assert sharp.std() > 5
     choose(page, "sharp", "depth")
     depth = changes(page, sharp)
     choose(page, "depth", "blurred")
     changes(page, depth)
-    page.mouse(BESIDE)
+    mouse(page, BESIDE)
     says(page, "root mean square")
-    until(lambda: page.run(KERNELS), "no picture of the kernel")
-    page.mouse(BESIDE, (340, 400), (400, 420))
+    until(page, lambda: page.execute_script(KERNELS), "no picture of the kernel")
+    mouse(page, BESIDE, (340, 400), (400, 420))
     says(page, "free camera")
     says(page, "only at a view's own place")
-    page.run(PRESS.format("back"))
+    page.execute_script(PRESS.format("back"))
     says(page, first + ",")
-    page.run(PRESS.format("next"))
+    page.execute_script(PRESS.format("next"))
     says(page, viewer.stops[1].label + ",")
