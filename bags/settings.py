@@ -253,7 +253,8 @@ class GaussianSettings:
         max_count: no more Gaussians than this; densification takes the largest gradients first; null: as many as the
             memory holds.
         random_points: points to start from where a scene has none.
-        background_points: points to start from on a sphere behind those that a scene has (published: none).
+        background_points: points to start from on a sphere behind those that a scene has (published: none); at most
+            half of those that ``max_count`` leaves room for.
         neighbours: what finds the start scales' nearest points: ``scipy`` (CPU), ``simple_knn`` (Inria's CUDA
             extension, built by hand), or ``auto`` for simple_knn on CUDA where it is installed.
     """

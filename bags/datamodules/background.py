@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bags.datamodules.pyramid import ImagePyramid
+from bags.settings import GaussianSettings
 from bags.types import Camera, PointCloud
 
 FAR = 0.99  # of the points are nearer to the cameras than the background
@@ -42,6 +43,13 @@ def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: 
         xyz.append(_on_sphere(camera, middle, radius, column, row).to(points.xyz))
         rgb.append((photos.pixels(view, 0)[:, row, column].T / 255).to(points.rgb))
     return PointCloud(torch.cat(xyz), torch.cat(rgb))
+
+
+def count_beside(points: int, settings: GaussianSettings) -> int:
+    """How many to add to ``points``: as set, but half of the room up to the limit stays for what training adds."""
+    if settings.max_count is None:
+        return settings.background_points
+    return min(settings.background_points, max(0, settings.max_count - points) // 2)
 
 
 def _on_sphere(camera: Camera, middle: Tensor, radius: float, column: Tensor, row: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from bags import __version__
-from bags.datamodules.background import with_background
+from bags.datamodules.background import count_beside, with_background
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.errors import DataError
 from bags.modules.bags_module import BagsModule
@@ -68,7 +68,8 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     if len(points.xyz) == 0:
         points = random_points(settings.model.gaussians.random_points, settings.seed)
     else:
-        points = with_background(points, datamodule.train, settings.model.gaussians.background_points, settings.seed)
+        count = count_beside(len(points.xyz), settings.model.gaussians)
+        points = with_background(points, datamodule.train, count, settings.seed)
     module = BagsModule(
         settings,
         PointCloud(points.xyz.to(device), points.rgb.to(device)),

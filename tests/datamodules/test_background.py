@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from bags.datamodules.background import with_background
+from bags.datamodules.background import count_beside, with_background
 from bags.datamodules.pyramid import ImagePyramid
 from bags.ops.geometry import quaternion_to_rotation
-from bags.settings import DatasetSettings
+from bags.settings import DatasetSettings, GaussianSettings
 from bags.types import Camera, PointCloud, View
 
 
@@ -57,6 +57,13 @@ def test_every_point_is_a_pixel_far_away(photos: ImagePyramid, size: float) -> N
 def test_no_pixel_is_drawn_twice(photos: ImagePyramid) -> None:
     xyz = with_background(PointCloud(torch.randn(9, 3), torch.rand(9, 3)), photos, 5000, 0).xyz[9:]
     assert len(xyz) == 3 * 24 * 16 and len(torch.unique(xyz, dim=0)) == len(xyz)
+
+
+@pytest.mark.parametrize(
+    ("points", "limit", "count"), [(150, None, 1000), (150, 2150, 1000), (150, 1150, 500), (150, 100, 0)]
+)
+def test_training_has_room_for_its_own(points: int, limit: int | None, count: int) -> None:
+    assert count_beside(points, GaussianSettings(background_points=1000, max_count=limit)) == count
 
 
 def test_the_draw_is_the_seeds(photos: ImagePyramid) -> None:
