@@ -16,7 +16,7 @@ from tests.integration.test_training import settings_of
 
 
 def small_settings(folder: Path, *more: str) -> Any:
-    return settings_of(folder, "task=gpu_check", "name=check", "trainer.accelerator=cpu", *more)
+    return settings_of(folder, "task=gpu_check", "name=check", *more)
 
 
 def test_the_checks_pass_on_the_cpu_and_are_written(tmp_path: Path) -> None:
@@ -51,4 +51,4 @@ def test_a_wrong_kernel_and_a_broken_part_fail_and_the_others_go_on(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(BagsError, match="no CUDA device"):
-        gpu_check.run(settings_of(tmp_path, "task=gpu_check", "name=check"))
+        gpu_check.run(small_settings(tmp_path, "trainer.accelerator=auto"))

@@ -180,7 +180,7 @@ def test_unknown_builds_are_refused_by_what_differs(monkeypatch: pytest.MonkeyPa
 def test_missing_packages_and_wrong_devices_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("gsplat", diff_gaussian_backend.MODULE):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(BagsError, match=r"pip install 'bags\[cuda\]'"):
+    with pytest.raises(BagsError, match=r"pip install -e '\.\[cuda\]'"):
         make_rasterizer("auto", "cuda")
     with pytest.raises(BagsError, match="no usable diff_gaussian_rasterization"):
         make_rasterizer("diff_gaussian", "cuda")

@@ -251,7 +251,7 @@ def test_an_address_of_another_machine(viewer: Viewer) -> None:
 
 def test_without_viser(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "viser", None)
-    with pytest.raises(BagsError, match=r"pip install 'bags\[viewer\]'"):
+    with pytest.raises(BagsError, match=r"pip install -e '\.\[viewer\]'"):
         run(settings_of(tmp_path, "task=view"))
 
 
