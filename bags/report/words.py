@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _KINDS = {"sharp": "sharp", "motion": "shaken", "defocus": "out of focus", "low_resolution": "soft all over"}
+MOST = 0.75  # of the photos; so many out of focus at the same depths may have another cause
 _DIRECTIONS = ("sideways", "down to the right", "up and down", "up to the right")
 
 
@@ -31,7 +32,10 @@ def in_short(views: Sequence[Mapping[str, Any]]) -> str | None:
     kinds = Counter(view.get("kind") for view in views)
     if not kinds or None in kinds:
         return None
-    return ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
+    told = ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
+    if kinds["defocus"] > MOST * len(views):
+        told += " (so many out of focus may mean only that what is far was learned less well)"
+    return told
 
 
 def pixels(length: float) -> str:

@@ -61,6 +61,11 @@ def test_views_are_counted_by_kind() -> None:
     assert in_short([{"kind": "sharp"}, {"name": "a.png"}]) is None and in_short([]) is None
 
 
+def test_so_many_out_of_focus_are_doubted() -> None:
+    assert in_short([{"kind": kind} for kind in ["defocus"] * 3 + ["sharp"]]) == "1 sharp, 3 out of focus"
+    assert "may mean only that what is far" in str(in_short([{"kind": "defocus"}] * 4 + [{"kind": "sharp"}]))
+
+
 def test_directions_have_no_front() -> None:
     told = [along(degrees) for degrees in (0, 179, 45, 90, 135, 22, 23, 157, 158)]
     down, up = "down to the right", "up to the right"
