@@ -250,3 +250,5 @@ def test_the_paper_is_untouched() -> None:
     assert settings.schedule.sharp_after_restart and settings.schedule.sharp_steps == 250
     assert (settings.densify.gradient, settings.densify.init_gradient) == (2e-4, 8e-4)
     assert (settings.densify.min_opacity, settings.densify.prune_screen) == (0.1, None)
+    own = settings_of("scene=own", "dataset.root=/x", "experiment=paper", "model=mip_splatting")
+    assert own.model.gaussians == settings.model.gaussians and own.optim == settings.optim
