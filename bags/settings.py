@@ -281,8 +281,11 @@ class GaussianSettings:
         _at_least(0, model__gaussians__kernel_size=self.kernel_size)
         _at_least(1, model__gaussians__random_points=self.random_points)
         _at_least(0, model__gaussians__background_points=self.background_points)
-        for key in ("random_points", "background_points"):
-            _at_most(100_000_000, **{f"model__gaussians__{key}": getattr(self, key)})
+        _at_most(
+            100_000_000,
+            model__gaussians__random_points=self.random_points,
+            model__gaussians__background_points=self.background_points,
+        )
         if self.max_count is not None:
             _at_least(1, model__gaussians__max_count=self.max_count)
         _one_of("model.gaussians.neighbours", self.neighbours, ("auto", "scipy", "simple_knn"))

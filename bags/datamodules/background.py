@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bags.datamodules.pyramid import ImagePyramid
+from bags.datamodules.pyramid import ImagePyramid, as_float
 from bags.settings import GaussianSettings
 from bags.types import Camera, PointCloud
 
@@ -41,7 +41,7 @@ def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: 
         pixel = torch.randperm(camera.width * camera.height, generator=generator)[:number]
         row, column = pixel // camera.width, pixel % camera.width
         xyz.append(_on_sphere(camera, middle, radius, column, row).to(points.xyz))
-        rgb.append((photos.pixels(view, 0)[:, row, column].T / 255).to(points.rgb))
+        rgb.append(as_float(photos.pixels(view, 0)[:, row, column].T).to(points.rgb))
     return PointCloud(torch.cat(xyz), torch.cat(rgb))
 
 

@@ -52,8 +52,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
                 raise DataError(f"{path}: no checkpoint: its records are packed, and those of a checkpoint never are")
             if broken := archive.testzip():
                 raise DataError(f"{path}: damaged, in its record {broken}; take an earlier checkpoint")
-            if strange := _named(archive) - KNOWN:
-                raise DataError(f"{path}: no checkpoint: it holds {', '.join(sorted(strange))}, and ours never do")
+            if strange := _strange(archive):
+                raise DataError(f"{path}: no checkpoint: it holds {strange}, and ours never do")
         saved = torch.load(path, map_location="cpu", weights_only=True)
         state, step = saved["state_dict"], saved["global_step"]
     except BagsError:
@@ -69,14 +69,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(saved)
 
 
-def _named(archive: zipfile.ZipFile) -> set[str]:
-    """``module name`` of everything but plain values that unpickling the archive would call."""
-    named = set()
+def _strange(archive: zipfile.ZipFile) -> str:
+    """``module name`` of all that unpickling the archive would call beyond what is ``KNOWN``; empty: nothing."""
+    named: set[str] = set()
     for record in archive.infolist():
         if record.filename.endswith("data.pkl"):
             with archive.open(record) as stream:
                 named |= {str(word or op.name) for op, word, _ in pickletools.genops(stream) if "GLOBAL" in op.name}
-    return named
+    return ", ".join(sorted(named - KNOWN))
 
 
 def _is_sound(tensor: Tensor) -> bool:
@@ -109,10 +109,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with open(temporary, "wb") as file:
                 torch.save(checkpoint, file)
             with zipfile.ZipFile(temporary) as archive:
-                if strange := _named(archive) - KNOWN:  # of a stranger's callback
+                if strange := _strange(archive):  # of a stranger's callback
                     raise BagsError(
-                        f"{path} is not written: its state holds {', '.join(sorted(strange))} and may hold tensors,"
-                        " numbers, text, lists and dicts; earlier ones stay"
+                        f"{path} is not written: its state holds {strange} and may hold tensors, numbers, text, lists"
+                        " and dicts; earlier ones stay"
                     )
 
 

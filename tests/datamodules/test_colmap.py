@@ -171,7 +171,10 @@ def test_binary_file_too_long(colmap_scene, name):
 
 @pytest.mark.parametrize(
     ("code", "timeout", "message"),
-    [("os.abort()", 60.0, r"images\.bin: .*SIGABRT"), ("time.sleep(60)", 1.0, r"\.bin: .*after 1 s")],
+    [
+        ("os.abort()", 60.0, r"images\.bin: not a whole COLMAP file \(.*SIGABRT"),
+        ("time.sleep(60)", 1.0, r"\.bin: not a whole COLMAP file \(.*after 1 s"),
+    ],
 )
 def test_child_that_crashes_or_hangs(colmap_scene, monkeypatch, tmp_path, code, timeout, message):
     child = tmp_path / "child.py"

@@ -16,7 +16,7 @@ from lightning import Callback
 from bags.errors import BagsError
 from bags.settings import Settings
 from bags.tasks import train
-from tests.integration.test_training import assert_same, settings_of, state_of
+from tests.integration.test_training import assert_same, put_first, settings_of, state_of
 from tests.integration.test_views_per_step import callback, command
 
 
@@ -71,13 +71,8 @@ def spoiled(root: Path, spoil: Spoil, patch: pytest.MonkeyPatch, *overrides: str
         root, "schedule.steps=30", "schedule.shortest_densify_from=25", "output.images_every=null",
         "dataset.synthetic.train_views=3", "dataset.synthetic.test_views=1", "output.report=false", *overrides,
     )  # fmt: skip
-    made = train.instantiate
     with patch.context() as inside:
-        inside.setattr(
-            train,
-            "instantiate",
-            lambda name, section: [*([spoil] if name == "callbacks" else []), *made(name, section)],
-        )
+        put_first(spoil, inside)
         train.run(settings)
     return settings
 

@@ -78,16 +78,19 @@ class StopAt(Callback):
             next(c for c in trainer.callbacks if isinstance(c, Checkpoint)).stopped = True
 
 
+def put_first(callback: Callback, patch: pytest.MonkeyPatch) -> None:
+    """Have every trainer that is made under ``patch`` call ``callback`` before its own callbacks."""
+    made = train.instantiate
+    patch.setattr(
+        train, "instantiate", lambda name, section: [*([callback] if name == "callbacks" else []), *made(name, section)]
+    )
+
+
 def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
     if stop_at is not None:
         assert monkeypatch is not None
-        made = train.instantiate
         with monkeypatch.context() as patch:
-            patch.setattr(
-                train,
-                "instantiate",
-                lambda name, section: [*([StopAt(stop_at)] if name == "callbacks" else []), *made(name, section)],
-            )
+            put_first(StopAt(stop_at), patch)
             with pytest.raises(SystemExit):
                 train.run(settings)
     else:

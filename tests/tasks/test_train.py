@@ -18,7 +18,7 @@ from bags.settings import Settings
 from bags.stopping import Stopped
 from bags.tasks import results, train
 from bags.tasks.checkpoint_io import read_checkpoint
-from tests.integration.test_training import assert_same, settings_of, state_of
+from tests.integration.test_training import assert_same, put_first, settings_of, state_of
 
 STEPS = 8
 
@@ -77,13 +77,8 @@ def test_signals_before_in_and_after_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     settings = short(tmp_path)
-    made = train.instantiate
     with monkeypatch.context() as patch:
-        patch.setattr(
-            train,
-            "instantiate",
-            lambda name, section: [*([SignalAt(number, step)] if name == "callbacks" else []), *made(name, section)],
-        )
+        put_first(SignalAt(number, step), patch)
         if step > STEPS:  # while judging
             patch.setattr(results, "describe_training_views", lambda *_: os.kill(os.getpid(), number))
         with pytest.raises(Stopped) as stopped:
