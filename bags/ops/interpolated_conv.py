@@ -21,6 +21,7 @@ from bags.ops.per_pixel_conv import inside, patches, side_of
 from bags.ops.threads import map_alone
 from bags.ops.windows import Window
 
+LANES = 16  # pixels of a phase are worked through by so many: none is left over for a slower loop
 BAND_CELLS = 8  # rows of cells that one thread works through at a time
 STRIP_BYTES = 64 << 20  # of interpolated kernels held at a time where there is no kernel of ours
 
@@ -157,10 +158,10 @@ class _Axis(NamedTuple):
     first: int
 
     @classmethod
-    def of(cls, start: int, length: int, spacing: int) -> _Axis:
-        """Of ``length`` pixels from ``start`` on."""
+    def of(cls, start: int, length: int, spacing: int, lanes: int = 1) -> _Axis:
+        """Of ``length`` pixels from ``start`` on; as many intervals as make a multiple of ``lanes``."""
         first, before = divmod(start - spacing // 2, spacing)
-        return cls(before, -(-(length + before) // spacing), first)
+        return cls(before, -(-(length + before) // (spacing * lanes)) * lanes, first)
 
 
 def _blurred_by_cells(
@@ -172,7 +173,7 @@ def _blurred_by_cells(
     they see of the image then lie one after the other in memory.
     """
     (height, width), around = mask.shape, stride * (side_of(kernels) - 1)
-    down, across = _Axis.of(corner[1], height, spacing), _Axis.of(corner[0], width, spacing)
+    down, across = _Axis.of(corner[1], height, spacing), _Axis.of(corner[0], width, spacing, LANES)
     by_phase = _by_phase(image, across.before, across.intervals * spacing + around, spacing)
     blurred = _Blurred.apply(by_phase, kernels.movedim(1, 0), down, across, height, stride)
     return blurred.mT.flatten(2)[:, :, across.before : across.before + width]
