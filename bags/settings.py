@@ -705,13 +705,21 @@ class ViewerSettings:
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """``task=benchmark``: repetitions per row (the median is reported) and whether to run the large cases."""
+    """``task=benchmark``.
+
+    Attributes:
+        repeats: of every row; the median is reported.
+        full: run the large cases, too.
+        processor: ``native``, or ``avx2`` to use no more instructions than a processor with AVX2 has, as many laptops.
+    """
 
     repeats: int = 5
     full: bool = True
+    processor: str = "native"
 
     def __post_init__(self) -> None:
         _at_least(1, benchmark__repeats=self.repeats)
+        _one_of("benchmark.processor", self.processor, ("native", "avx2"))
 
 
 @dataclass(frozen=True)

@@ -28,3 +28,17 @@ def processor_features() -> set[str]:
     from llvmlite import binding
 
     return {name for name, there in binding.get_host_cpu_features().items() if there}
+
+
+def instruction_sets() -> dict[str, str]:
+    """What this process's libraries use of the processor, for people: by library, and what ``auto`` makes of it."""
+    from llvmlite import binding
+
+    wide = ("avx2", "avx512f", "avx512bf16", "amx-bf16")
+    return {
+        "processor": " ".join(name for name in wide if name in processor_features()) or "none of AVX2 and beyond",
+        "torch": torch.backends.cpu.get_cpu_capability(),
+        "oneDNN": os.environ.get("ONEDNN_MAX_CPU_ISA", "all of the processor"),
+        "Numba": os.environ.get("NUMBA_CPU_NAME", binding.get_host_cpu_name()),
+        "bfloat16": "fast" if has_fast_bfloat16("cpu") else "slow, not used",
+    }
