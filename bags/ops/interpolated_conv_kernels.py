@@ -42,6 +42,12 @@ def _weights(kernel, part, out):
 
 
 @njit(inline="always", **_FLAGS)
+def _clear(out):
+    for x in range(_U(out.size)):
+        out[x] = _F(0.0)
+
+
+@njit(inline="always", **_FLAGS)
 def _add_product(a, b, out):
     for x in range(_U(b.size)):
         out[x] += a[x] * b[x]
@@ -64,10 +70,9 @@ def _gather(gradient, part, total, late):
 @njit(inline="always", **_FLAGS)
 def _share(total, late, part, first, ends, above, below):
     """Add a row's gradient of the weights to the nodes above and below it: the transpose of ``_between``."""
-    ends[: total.size] = total
+    for x in range(_U(total.size)):
+        ends[x] = total[x] - late[x]
     ends[total.size] = _F(0.0)
-    for x in range(_U(late.size)):
-        ends[x] -= late[x]
     shifted = ends[1:]
     for x in range(_U(late.size)):
         shifted[x] += late[x]
@@ -133,8 +138,8 @@ def backward_rows(nodes, image, grad, nodes_grad, image_grad, start, stop, befor
         for k in range(taps):
             z, reach = y + stride * (k // side), stride * (k % side)
             _between(nodes[above, k], nodes[below, k], down, left, kernel)
-            total[:] = _F(0.0)
-            late[:] = _F(0.0)
+            _clear(total)
+            _clear(late)
             for phase in range(spacing):
                 across = _F((phase + 0.5) / spacing)
                 source, begin = (phase + reach) % spacing, (phase + reach) // spacing
