@@ -19,7 +19,7 @@ def quaternion_to_rotation(quaternions: Tensor) -> Tensor:
     unit = F.normalize(quaternions, dim=-1)
     w, v = unit[..., :1, None], unit[..., None, 1:]
     axes = torch.eye(3, dtype=unit.dtype, device=unit.device).expand(*unit.shape[:-1], 3, 3)
-    # Rodrigues: an axis e goes to e + 2 w (v x e) + 2 v x (v x e); a dozen operations, each of which a GPU has to start.
+    # Rodrigues: an axis e goes to e + 2 w (v x e) + 2 v x (v x e). In few operations: a GPU has to start each of them.
     once = torch.linalg.cross(v.expand_as(axes), axes)
     twice = torch.linalg.cross(v.expand_as(axes), once)
     return (axes + 2 * (w * once + twice)).mT

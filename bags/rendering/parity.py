@@ -29,13 +29,11 @@ class Contender:
     dtype: torch.dtype = torch.float32
 
 
-def random_scene(
-    count: int, width: int, height: int, seed: int = 0, opaque: bool = False
-) -> tuple[Splats, Camera]:  # fmt: skip
+def random_scene(count: int, width: int, height: int, seed: int = 0, opaque: bool = False) -> tuple[Splats, Camera]:
     """``count`` random Gaussians in and around the view of a turned camera with an off-centre principal point.
 
     Opacities lie in [0.05, 0.95], below the caps of alpha (which differ between backends), or with ``opaque`` in
-    [0.98, 1], half of them above 0.99; one Gaussian in ten is behind the camera. float32 on the CPU.
+    [0.98, 1], half of them above 0.99, of larger Gaussians; one in ten is behind the camera. float32 on the CPU.
     """
     draw = torch.Generator().manual_seed(seed)
 
@@ -49,10 +47,10 @@ def random_scene(
     field = torch.tensor([width / camera.fx, height / camera.fy])
     view = torch.cat([0.45 * normal(count, 2) * field * z[:, None].abs(), z[:, None]], dim=1)
     pixels = math.sqrt(width * height / max(count, 1))
-    lowest, reach = (0.98, 0.02) if opaque else (0.05, 0.9)
+    lowest, reach, size = (0.98, 0.02, 1.0) if opaque else (0.05, 0.9, 0.5)
     splats = Splats(
         means=(view - translation) @ rotation,
-        scales=torch.exp(0.7 * normal(count, 3)) * 0.5 * pixels * z[:, None].abs() / camera.fx,
+        scales=torch.exp(0.7 * normal(count, 3)) * size * pixels * z[:, None].abs() / camera.fx,
         rotations=3 * normal(count, 4),
         opacities=lowest + reach * torch.rand(count, generator=draw),
         sh_dc=0.8 * normal(count, 1, 3),

@@ -16,8 +16,8 @@ NEEDS_CPU, NEEDS_CUDA = ("numba",), ("gsplat", "diff_gaussian")
 def choose_device(settings: Settings) -> torch.device:
     """Where the run's tensors live, by ``trainer.accelerator`` and ``rasterizer.name``.
 
-    ``auto`` takes CUDA where torch sees it and there is a rasteriser that can draw, else the CPU. To know that, gsplat's
-    kernels are loaded, which the first time on a machine may compile them for minutes.
+    ``auto`` takes CUDA where torch sees it and there is a rasteriser that can draw, else the CPU. To know, it loads
+    gsplat's kernels, which may compile them for minutes the first time on a machine.
 
     Raises:
         SettingError: a GPU is asked for, by either key, and torch sees none, or fewer than ``trainer.devices``; or the
