@@ -51,16 +51,16 @@ def isect_tiles(means2d, radii, depths, tile_size, tile_width, tile_height, sort
     _expect(radii, 1, count, 2, dtype=torch.int32)
     _expect(depths, 1, count)
     assert sort and not packed
+    corners = torch.stack([means2d[0] - radii[0], means2d[0] + radii[0]]) / tile_size
+    low, high = (side.clamp(0, 1 << 20).int().tolist() for side in (corners[0].floor(), corners[1].ceil()))
+    seen, bits = (radii[0] > 0).all(dim=1).tolist(), depths[0].view(torch.int32).tolist()
     pairs, per_gaussian = [], []
     for i in range(count):
         before = len(pairs)
-        if (radii[0, i] > 0).all():
-            low = ((means2d[0, i] - radii[0, i]) / tile_size).floor().clamp_min(0).int().tolist()
-            high = ((means2d[0, i] + radii[0, i]) / tile_size).ceil().clamp_min(0).int().tolist()
-            depth = int(depths[0, i].view(torch.int32))
-            for row in range(low[1], min(high[1], tile_height)):
-                for column in range(low[0], min(high[0], tile_width)):
-                    pairs.append(((row * tile_width + column) << 32 | depth, i))
+        if seen[i]:
+            for row in range(low[i][1], min(high[i][1], tile_height)):
+                for column in range(low[i][0], min(high[i][0], tile_width)):
+                    pairs.append(((row * tile_width + column) << 32 | bits[i], i))
         per_gaussian.append(len(pairs) - before)
     pairs.sort()
     keys = torch.tensor([key for key, _ in pairs], dtype=torch.int64)
