@@ -190,7 +190,8 @@ class GsplatRasterizer:
             return torch.where(drawn.view(-1, *[1] * (values.ndim - 1)), values, 0)
 
         values = (means2d, conics, colours, opacities, view.norm(dim=1))
-        return GsplatProjection(*(shown(v) for v in values), radii, reach)
+        means2d, conics, colours, opacities, distances = map(shown, values)
+        return GsplatProjection(means2d, conics, colours, opacities, distances, radii, reach)
 
     def rasterize(
         self, projection: GsplatProjection, background: Tensor, width: int, height: int

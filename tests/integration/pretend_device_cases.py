@@ -97,27 +97,27 @@ class Noted:
         self.seen = list(waits)
 
 
-@pytest.mark.parametrize("views", [1, 2])
-def test_ordinary_steps_do_not_wait(views: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("views", "steps"), [(1, 18), (2, 11)])
+def test_ordinary_steps_do_not_wait(views: int, steps: int, tmp_path: Path) -> None:
     watch = End(Begin(Noted))
-    schedule = watched(tmp_path, watch, f"trainer.views_per_step={views}")
-    ordinary = [step for step in watch.waits if is_ordinary(schedule, step)]
-    assert len(ordinary) > 12
+    schedule = watched(tmp_path, watch, f"trainer.views_per_step={views}", f"schedule.steps={steps}")
+    ordinary = [step for step in watch.waits if is_ordinary(schedule, step) and step < steps]  # the last one is saved
+    assert len(ordinary) > steps // 3
     for step in ordinary:
         found = Counter(watch.waits[step])
         assert set(found) == EXPECTED and found["isect_tiles"] == views, (step, found)
-    assert len(watch.waits[10]) > views and len(watch.waits[20]) > views  # logging, progress, densification do wait
+    assert len(watch.waits[10]) > views  # where logging, progress and densification do wait
 
 
 def test_a_run_from_its_first_step_to_its_files(tmp_path: Path) -> None:
     """Trained, gone on with, judged again, drawn, filmed, exported, looked at: nowhere do devices mix."""
     short = settings_of(tmp_path, "name=run", "output.train_views=1", "model.bpn.kernels=[3,3,3]")
-    short = replace(short, schedule=replace(short.schedule, steps=12))
+    short = replace(short, schedule=replace(short.schedule, steps=8))
     train.run(short)
-    longer = replace(short, schedule=replace(short.schedule, steps=16), ckpt_path="last")
+    longer = replace(short, schedule=replace(short.schedule, steps=12), ckpt_path="last")
     train.run(longer)
     trained = json.loads((short.folder / "metrics.json").read_text())
-    assert trained["steps"] == 16 and trained["psnr"] > 8
+    assert trained["steps"] == 12 and trained["psnr"] > 8
 
     settings = replace(longer, ckpt_path=None)
     evaluate.run(settings)
@@ -125,12 +125,12 @@ def test_a_run_from_its_first_step_to_its_files(tmp_path: Path) -> None:
     render.run(settings)
     render.run(replace(settings, render=replace(settings.render, path="ellipse", frames=2, depth=True)))
     export.run(replace(settings, export=replace(settings.export, formats=("ply", "ply_with_filter"))))
-    for file in ("export/step_16/point_cloud.ply", "renders/step_16/ellipse.mp4"):
+    for file in ("export/step_12/point_cloud.ply", "renders/step_12/ellipse.mp4"):
         assert (short.folder / file).stat().st_size > 0
 
     datamodule, module = setup.build(settings)
     assert {tensor.device for tensor in (*module.parameters(), *module.buffers())} == {DEVICE}
-    painter, stop = Painter(module, 16), stops(datamodule)[0]
+    painter, stop = Painter(module, 12), stops(datamodule)[0]
     pictures = [painter.from_anywhere(layer, stop.camera) for layer in FROM_ANYWHERE]
     pictures += [painter.of_photo(layer, stop) for layer in OF_A_PHOTO]
     assert all(picture is not None and picture.cpu().isfinite().all() for picture in pictures)
