@@ -31,7 +31,10 @@ def test_smoothing_and_sharpness_are_no_convolutions() -> None:
     image = torch.rand(3, 20, 23, requires_grad=True)
     with NoConvolution():
         smoothed(image, 4).sum().backward()
-        laplacian_variance(image.detach())
+        found = laplacian_variance(image.detach())
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
+    expected = conv2d(255 * image.detach().mean(dim=0)[None, None], kernel).var(correction=0)
+    assert found == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4, 7])
