@@ -25,7 +25,8 @@ def random_points(count: int, seed: int) -> PointCloud:
 class Gaussians(nn.Module):
     """Parameters of N Gaussians and what is known about each of them.
 
-    Every tensor whose first dimension is N is *per Gaussian*: ``bags.densification.surgery`` edits them together.
+    Every tensor whose first dimension is N is *per Gaussian*: ``bags.densification.surgery`` edits them together. They
+    are made where the points are.
     Checkpoints of any N load into any instance.
 
     Attributes:
@@ -59,18 +60,18 @@ class Gaussians(nn.Module):
     def __init__(self, points: PointCloud, settings: GaussianSettings, extent: float) -> None:
         super().__init__()
         self.settings = settings
-        count = len(points.xyz)
+        count, device = len(points.xyz), points.xyz.device
         scale = mean_square_distance(points.xyz, method=settings.neighbours).clamp_min(1e-7).sqrt().log()
         rest = (settings.sh_degree + 1) ** 2 - 1
-        opacity = torch.full((count,), settings.start_opacity).logit()
+        opacity = torch.full((count,), settings.start_opacity, device=device).logit()
         self.means = nn.Parameter(points.xyz.clone())
         self.log_scales = nn.Parameter(scale[:, None].repeat(1, 3))
-        self.rotations = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1))
+        self.rotations = nn.Parameter(torch.eye(1, 4, device=device).repeat(count, 1))
         self.opacity_logits = nn.Parameter(opacity)
         self.sh_dc = nn.Parameter(rgb_to_dc(points.rgb)[:, None, :].clone())
-        self.sh_rest = nn.Parameter(torch.zeros(count, rest, 3))
+        self.sh_rest = nn.Parameter(torch.zeros(count, rest, 3, device=device))
         for name in self.BUFFERS:
-            self.register_buffer(name, torch.zeros(count))
+            self.register_buffer(name, torch.zeros(count, device=device))
         self.extent = extent
         self.sh_degree = 0
 

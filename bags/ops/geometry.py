@@ -16,13 +16,13 @@ def quaternion_to_rotation(quaternions: Tensor) -> Tensor:
     Returns:
         (..., 3, 3) rotation matrices; column k is the image of axis k.
     """
-    w, x, y, z = F.normalize(quaternions, dim=-1).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    unit = F.normalize(quaternions, dim=-1)
+    w, v = unit[..., :1, None], unit[..., None, 1:]
+    axes = torch.eye(3, dtype=unit.dtype, device=unit.device).expand(*unit.shape[:-1], 3, 3)
+    # Rodrigues: an axis e goes to e + 2 w (v x e) + 2 v x (v x e). In few operations: a GPU has to start each of them.
+    once = torch.linalg.cross(v.expand_as(axes), axes)
+    twice = torch.linalg.cross(v.expand_as(axes), once)
+    return (axes + 2 * (w * once + twice)).mT
 
 
 def covariance_root(scales: Tensor, quaternions: Tensor) -> Tensor:

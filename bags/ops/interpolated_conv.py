@@ -8,6 +8,7 @@ outermost nodes kernels stay level.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -136,7 +137,8 @@ def _blurred_in_strips(
     for top in range(0, height, rows):
         part = Window(corner[0], corner[1] + top, width, min(rows, height - top))
         seen = image[:, top : top + part.height + around]
-        strips.append(checkpoint(_gather, seen, kernels, part, spacing, stride, use_reentrant=False))
+        task = partial(_gather, seen, kernels, part, spacing, stride)
+        strips.append(checkpoint(task, use_reentrant=False, preserve_rng_state=False))  # saving it waits for a GPU
     return torch.cat(strips, dim=1)
 
 

@@ -18,7 +18,9 @@ from torch.autograd.function import once_differentiable
 from bags.ops import per_pixel_conv_triton_kernels as kernels
 
 SHARES = 64  # pieces of the image whose head gradients are summed at the end; a fixed number, for repeatable results
-REACH = 128  # pixels whose weights a program of the image gradient holds: they give REACH - K + 1 columns
+# Taps that a program of the image gradient works on at a time. A row of K = 17 then wastes 7 of 24, not 15 of 32; older
+# compilers take no product as narrow.
+IMAGE_TAPS = 8 if tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 3) else 16
 MAX_CHANNELS = 128  # beyond it a block of features does not fit into shared memory
 MAX_SIDE = 63
 TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
@@ -52,11 +54,12 @@ def launches(side: int, channels: int, height: int, width: int, stride: int) -> 
     The sizes are the largest with which the compiler keeps everything in registers for K = 17 and C = 64.
     """
     padded = max(16, triton.next_power_of_2(channels))  # sides of matrix products are powers of 2, at least 16
-    pixels = 64 if padded <= 64 else 32
+    # The image gradient's programs hold the weights of ``seen`` pixels, which give seen - K + 1 columns.
+    pixels, seen = (64, 128) if padded <= 64 else (32, 64)
     blocks = triton.cdiv(height * width, pixels)
     shares = min(SHARES, blocks)
     halo = stride * (side - 1)
-    segments = triton.cdiv(triton.cdiv(width + halo, stride), REACH - side + 1)
+    segments = triton.cdiv(triton.cdiv(width + halo, stride), seen - side + 1)
     whole = (height, width, channels, stride)
     sizes = {"SIDE": side, "CHANNELS": padded, "PIXELS": pixels}
     few, many = ({"num_warps": warps, "num_stages": 2, "enable_fp_fusion": True} for warps in (4, 8))
@@ -67,7 +70,7 @@ def launches(side: int, channels: int, height: int, width: int, stride: int) -> 
             (triton.cdiv(side * side, 32), shares), (*whole, triton.cdiv(blocks, shares)), {**sizes, "TAPS": 32}, many
         ),
         "backward_image": Launch(
-            (stride * segments, height + halo), (*whole, segments), {**sizes, "PIXELS": REACH, "TAPS": 16}, many
+            (stride * segments, height + halo), (*whole, segments), {**sizes, "PIXELS": seen, "TAPS": IMAGE_TAPS}, many
         ),
     }
 

@@ -127,9 +127,10 @@ def check_splats(splats: Splats, sh_degree: int) -> None:
 
 def touches_image(means2d: Tensor, radii: Tensor, width: int, height: int) -> Tensor:
     """(N,) bool: the square ``mean +- radius`` touches a tile of the image (False where it is not finite)."""
-    tiles = means2d.new_tensor([-(-width // TILE), -(-height // TILE)]) * TILE
     square = radii.to(means2d.dtype)[:, None]
-    return ((means2d + square >= 0) & (means2d - square < tiles)).all(dim=1)
+    low, high = means2d - square, means2d + square
+    right, bottom = -(-width // TILE) * TILE, -(-height // TILE) * TILE  # numbers: a tensor of them would be a copy
+    return (high >= 0).all(dim=1) & (low[:, 0] < right) & (low[:, 1] < bottom)
 
 
 def make_rasterizer(name: str, device: torch.device | str, *, absolute_gradients: bool = False) -> Rasterizer:

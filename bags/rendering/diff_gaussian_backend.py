@@ -95,8 +95,8 @@ class DiffGaussianRasterizer:
         whole, left, top = _whole(camera)
         means2d = _positions(splats, camera)
         # A zero whose gradient is the one per NDC unit; through it means2d gets the one per pixel.
-        per_pixel = means2d.new_tensor([2 / whole.width, 2 / whole.height])
-        screen = torch.cat([(means2d - means2d.detach()) * per_pixel, torch.zeros_like(means2d[:, :1])], dim=1)
+        across, down = (means2d - means2d.detach()).unbind(1)
+        screen = torch.stack([across * (2 / whole.width), down * (2 / whole.height), torch.zeros_like(across)], dim=1)
 
         def draw(behind: Tensor, **colours: Tensor) -> tuple[Tensor, Tensor]:
             settings = self._settings(whole, sh_degree, behind, kernel_size)
@@ -129,7 +129,7 @@ class DiffGaussianRasterizer:
             "scale_modifier": 1.0,
             # This interface multiplies row vectors from the left.
             "viewmatrix": view.T.contiguous(),
-            "projmatrix": (_clip(camera).to(view) @ view).T.contiguous(),
+            "projmatrix": _clip(camera, view).T.contiguous(),
             "sh_degree": sh_degree,
             "campos": camera.center,
             "prefiltered": False,
@@ -150,15 +150,19 @@ def _whole(camera: Camera) -> tuple[Camera, int, int]:
     return replace(camera, width=size[0], height=size[1], offset=offset), x + left, y + top
 
 
-def _clip(camera: Camera) -> Tensor:
-    """(4, 4) camera to clip space, column vectors: NDC ``x`` lies at pixel ``((x + 1) width - 1) / 2``."""
+def _clip(camera: Camera, view: Tensor) -> Tensor:
+    """(4, 4) world to clip space, column vectors: NDC ``x`` lies at pixel ``((x + 1) width - 1) / 2``.
+
+    Of the rows of ``view`` (4, 4), world to camera, by numbers: a matrix of them would be a copy to the device.
+    """
+    x, y, z, one = view
     depth = FAR_CLIP - NEAR_CLIP
-    return torch.tensor(
+    return torch.stack(
         [
-            [2 * camera.fx / camera.width, 0, 2 * camera.offset[0] / camera.width, 0],
-            [0, 2 * camera.fy / camera.height, 2 * camera.offset[1] / camera.height, 0],
-            [0, 0, FAR_CLIP / depth, -FAR_CLIP * NEAR_CLIP / depth],
-            [0, 0, 1, 0],
+            (2 * camera.fx / camera.width) * x + (2 * camera.offset[0] / camera.width) * z,
+            (2 * camera.fy / camera.height) * y + (2 * camera.offset[1] / camera.height) * z,
+            (FAR_CLIP / depth) * z - (FAR_CLIP * NEAR_CLIP / depth) * one,
+            z,
         ]
     )
 

@@ -1,64 +1,130 @@
 """The CUDA rasteriser: an adapter of gsplat (Apache-2.0, https://github.com/nerfstudio-project/gsplat), 1.5.
 
-gsplat projects, sorts and blends; this module gives it our conventions (docs/method.md section 2) and takes its
-results back into them:
+gsplat evaluates the harmonics, sorts and blends; the projection is ours (``reference.to_screen``, ``filter2d``), for it
+keeps needles exact and drops nothing by rules of its own. This module takes gsplat's results into our conventions
+(docs/method.md section 2):
 
 * gsplat's pixel centres lie on halves, ours on integers: 0.5 is added to the centres where it blends, nowhere else.
 * It sorts by, and the fourth channel holds, the *distance* from the camera centre instead of gsplat's view-space z.
 * Tiles are those of our square ``mean +- radius``, less those where alpha is below 1/255 anyway.
-* gsplat clamps directions relative to its image's edges. It is therefore given the frame of the whole photo, centred
-  on the principal point, and the centres are shifted to the pixels asked for afterwards.
-* Its fused projection drops what it finds outside that frame, by a radius of its own. Its unfused parts do not, so
-  these are used, and the 2D Mip filter, the radii and the near plane are ours.
 
-What remains different is listed in docs/rasterizers.md. gsplat is imported by ``load`` only.
+The host waits for the device once a render, inside ``isect_tiles``, which reads the length of the tiles' lists. Numbers
+go to the device as arguments of operations, never as tensors: each of those would be a copy to wait for.
+
+What remains different is listed in docs/rasterizers.md. gsplat is imported by ``why_not`` and ``load`` only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 import math
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from bags.errors import BagsError, to_install
+from bags.ops.geometry import covariance_root
 from bags.rendering.base import KERNEL_SIZE, MIN_ALPHA, NEAR, TILE, Projection, check_splats, touches_image
-from bags.rendering.reference import filter2d
+from bags.rendering.reference import filter2d, to_screen
 from bags.types import Camera, RenderOutput, Splats
 
-FUNCTIONS = (
-    "quat_scale_to_covar_preci",
-    "proj",
-    "spherical_harmonics",
-    "isect_tiles",
-    "isect_offset_encode",
-    "rasterize_to_pixels",
-)
+# What is called, with the parameters that are given by position and those given by name.
+FUNCTIONS = {
+    "spherical_harmonics": (("degrees_to_use", "dirs", "coeffs"), ()),
+    "isect_tiles": (("means2d", "radii", "depths", "tile_size", "tile_width", "tile_height"), ()),
+    "isect_offset_encode": (("isect_ids", "n_images", "tile_width", "tile_height"), ()),
+    "rasterize_to_pixels": (
+        ("means2d", "conics", "colors", "opacities", "image_width", "image_height", "tile_size", "isect_offsets",
+         "flatten_ids"),
+        ("backgrounds", "absgrad"),
+    ),
+}  # fmt: skip
+
+
+@cache
+def why_not() -> str | None:
+    """Why gsplat cannot draw here, with what to do about it; None where it can. Asked once a process.
+
+    The only sure way to know is to load its kernels, and a wheel without them compiles them at that moment. One process
+    of a machine does so at a time: gsplat deletes what others have begun.
+    """
+    try:
+        with _one_at_a_time(), contextlib.redirect_stdout(sys.stderr):  # it reports there
+            kernels = importlib.import_module("gsplat.cuda._backend")._C
+    except ModuleNotFoundError as error:
+        return f"{error}; install it with: {to_install('cuda')}"
+    except Exception as error:  # a compiler's failure comes in many kinds
+        return f"gsplat's kernels cannot be loaded or compiled ({type(error).__name__}: {error}".splitlines()[0] + ")"
+    if kernels is None:
+        return (
+            "gsplat has no compiled kernels and finds no CUDA toolkit (nvcc) to compile them: install that of torch's "
+            f"CUDA version ({torch.version.cuda}) and set CUDA_HOME, or install a wheel of gsplat with kernels"
+        )
+    return None
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Holds a lock beside the folder that torch compiles extensions in."""
+    from torch.utils.cpp_extension import get_default_build_root
+
+    folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "gsplat_by_bags.lock"):
+        yield
 
 
 def load(absolute_gradients: bool = False) -> GsplatRasterizer:
-    """Import gsplat and make the rasteriser; gsplat compiles its kernels at the first call.
+    """Import gsplat and make the rasteriser.
 
     Args:
         absolute_gradients: also gather the absolute screen-space gradients (``RenderOutput.absolute``).
 
     Raises:
-        BagsError: gsplat is not installed, cannot be imported, or is not a version with the functions used here.
+        BagsError: gsplat is not installed, cannot draw here, or is not a version with the functions used here.
     """
-    try:
-        gsplat = importlib.import_module("gsplat")
-    except ImportError as error:
-        raise BagsError(f"rasterizer.name=gsplat: {error}; install it with: {to_install('cuda')}") from error
-    missing = [name for name in FUNCTIONS if not hasattr(gsplat, name)]
-    if missing:
+    if reason := why_not():
+        raise BagsError(f"rasterizer.name=gsplat: {reason}")
+    gsplat = importlib.import_module("gsplat")
+    if strange := [text for name in FUNCTIONS if (text := _differs(gsplat, name))]:
         raise BagsError(
-            f"rasterizer.name=gsplat: version {getattr(gsplat, '__version__', 'unknown')} lacks {', '.join(missing)}; "
+            f"rasterizer.name=gsplat: version {getattr(gsplat, '__version__', 'unknown')} has {', '.join(strange)}; "
             f"install a fitting one with: {to_install('cuda')}"
         )
     return GsplatRasterizer(gsplat, absolute_gradients)
+
+
+def _differs(gsplat: Any, name: str) -> str | None:
+    """What is strange about one of gsplat's functions; None: it can be called as it is here."""
+    places, names = FUNCTIONS[name]
+    try:
+        found = inspect.signature(getattr(gsplat, name)).parameters
+    except (AttributeError, TypeError, ValueError):
+        return f"no {name}"
+    needed = [p.name for p in found.values() if p.default is p.empty]
+    fits = tuple(found)[: len(places)] == places and set(needed) <= set(places) and set(names) <= set(found)
+    return None if fits else f"another {name}({', '.join(found)})"
+
+
+@dataclass(frozen=True)
+class GsplatProjection(Projection):
+    """A ``Projection`` with what the tiles are cut by.
+
+    Attributes:
+        reach: (N, 2) int32 half sides of the rectangle outside which alpha is below 1/255, at most the radius.
+    """
+
+    reach: Tensor
 
 
 @dataclass(frozen=True)
@@ -93,7 +159,7 @@ class GsplatRasterizer:
 
     def project(
         self, splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: float = KERNEL_SIZE
-    ) -> Projection:
+    ) -> GsplatProjection:
         """Bring Gaussians to the screen; see ``Projection``.
 
         Raises:
@@ -103,54 +169,46 @@ class GsplatRasterizer:
         if splats.means.dtype != torch.float32:
             raise BagsError(f"splats.means is {splats.means.dtype}: the gsplat rasteriser takes float32")
         camera = camera.to(splats.means.device, torch.float32)
-        view = splats.means @ camera.rotation.T + camera.translation
-        in_front = view.detach()[:, 2] > NEAR
-        # What is not drawn stands at a harmless place: 0 times infinity would poison the gradients.
-        view = torch.where(in_front[:, None], view, view.new_tensor([0.0, 0.0, 1.0]))
-        means2d, (a, b, c) = self._project(view, splats, camera)
-        conics, compensation, size = filter2d(a, b, c, kernel_size)
+        gate = _Gate()
+        splats = gate.through(splats)
+        view = torch.addmm(camera.translation, splats.means, camera.rotation.T)
+        means2d, root = to_screen(view, covariance_root(splats.scales, splats.rotations), camera)
+        conics, compensation, size = filter2d(root, kernel_size)
         opacities = splats.opacities * compensation
 
         offsets = splats.means - camera.center
-        distances = offsets.norm(dim=1)
         coefficients = torch.cat([splats.sh_dc, splats.sh_rest], dim=1)
         colours = (self.gsplat.spherical_harmonics(sh_degree, offsets, coefficients) + 0.5).clamp_min(0)
         with torch.no_grad():
             on_image = touches_image(means2d, size, camera.width, camera.height)
             finite = torch.cat([conics, colours, opacities[:, None]], dim=1).isfinite().all(dim=1)
-            drawn = in_front & on_image & finite
+            gate.drawn = drawn = (view[:, 2] > NEAR) & on_image & finite
             radii = torch.where(drawn, size, 0).to(torch.int32)
+            reach = _reach(root.square().sum(dim=2) + kernel_size, opacities, radii)
 
         def shown(values: Tensor) -> Tensor:
             return torch.where(drawn.view(-1, *[1] * (values.ndim - 1)), values, 0)
 
-        return Projection(*(shown(v) for v in (means2d, conics, colours, opacities, distances, radii)))
-
-    def _project(self, view: Tensor, splats: Splats, camera: Camera) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Centres (N, 2) in our pixels and xx, xy, yy (N,) of the 2D covariances, for view-space centres (N, 3)."""
-        covariances, _ = self.gsplat.quat_scale_to_covar_preci(splats.rotations, splats.scales, compute_preci=False)
-        width, height = camera.photo_size
-        middle = view.new_tensor([width / 2, height / 2])
-        intrinsics = torch.diag(view.new_tensor([camera.fx, camera.fy, 1.0]))
-        intrinsics[:2, 2] = middle
-        turned = camera.rotation @ covariances @ camera.rotation.T
-        means2d, flat = self.gsplat.proj(view[None], turned[None], intrinsics[None], width, height)
-        means2d = means2d[0] - middle + view.new_tensor([camera.cx, camera.cy])
-        return means2d, (flat[0, :, 0, 0], flat[0, :, 0, 1], flat[0, :, 1, 1])
+        values = (means2d, conics, colours, opacities, view.norm(dim=1))
+        means2d, conics, colours, opacities, distances = map(shown, values)
+        return GsplatProjection(means2d, conics, colours, opacities, distances, radii, reach)
 
     def rasterize(
-        self, projection: Projection, background: Tensor, width: int, height: int
+        self, projection: GsplatProjection, background: Tensor, width: int, height: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Blend projected Gaussians; returns rgb (3, H, W), depth (H, W), alpha (H, W)."""
         return self._blend(projection, _centres(projection), background, width, height)
 
     def _blend(
-        self, projection: Projection, centres: Tensor, background: Tensor, width: int, height: int
+        self, projection: GsplatProjection, centres: Tensor, background: Tensor, width: int, height: int
     ) -> tuple[Tensor, Tensor, Tensor]:
+        if len(projection.radii) == 0:  # gsplat divides by their number
+            empty = background.new_zeros(height, width)
+            return background[:, None, None].expand(3, height, width), empty, empty
         columns, rows = math.ceil(width / TILE), math.ceil(height / TILE)
         # Our own pixel coordinates on purpose: they are what our tiles are cut in.
         means2d, distances = projection.means2d.detach()[None], projection.distances.detach()[None]
-        _, keys, order = self.gsplat.isect_tiles(means2d, _reach(projection)[None], distances, TILE, columns, rows)
+        _, keys, order = self.gsplat.isect_tiles(means2d, projection.reach[None], distances, TILE, columns, rows)
         features = torch.cat([projection.colours, projection.distances[:, None]], dim=1)
         behind = torch.cat([background, background.new_zeros(1)])
         layers, alpha = self.gsplat.rasterize_to_pixels(
@@ -161,13 +219,33 @@ class GsplatRasterizer:
         return layers[0, :, :, :3].permute(2, 0, 1), layers[0, :, :, 3], alpha[0, :, :, 0]
 
 
-@torch.no_grad()
-def _reach(projection: Projection) -> Tensor:
-    """(N, 2) int32 half sides of the rectangle outside which alpha is below 1/255, at most the radius."""
-    xx, xy, yy = projection.conics.unbind(-1)
-    variances = torch.stack([yy, xx], dim=1) / (xx * yy - xy.square())[:, None]
-    sigmas = (2 * (projection.opacities / MIN_ALPHA).log().clamp_min(0)).sqrt()
-    reach = torch.minimum((sigmas[:, None] * variances.sqrt()).ceil(), projection.radii[:, None].float())
+class _Gate:
+    """Lets no gradient back to Gaussians that are not drawn, whatever their values have become: 0 x infinity is NaN.
+
+    Attributes:
+        drawn: (N,) bool, set when it is known.
+    """
+
+    drawn: Tensor
+
+    def through(self, splats: Splats) -> Splats:
+        """The same values, watched."""
+        return Splats(*(self._watched(getattr(splats, f.name)) for f in fields(splats)))
+
+    def _watched(self, values: Tensor) -> Tensor:
+        values = values.view_as(values)
+        if values.requires_grad:
+            values.register_hook(self._gradient)
+        return values
+
+    def _gradient(self, gradient: Tensor) -> Tensor:
+        return torch.where(self.drawn.view(-1, *[1] * (gradient.ndim - 1)), gradient, 0)
+
+
+def _reach(variances: Tensor, opacities: Tensor, radii: Tensor) -> Tensor:
+    """(N, 2) int32, see ``GsplatProjection``; of variances (N, 2) in pixels squared, across and down."""
+    sigmas = (2 * (opacities / MIN_ALPHA).log().clamp_min(0)).sqrt()
+    reach = torch.minimum((sigmas[:, None] * variances.sqrt()).ceil(), radii[:, None].float())
     return reach.nan_to_num(0).to(torch.int32)
 
 

@@ -29,11 +29,11 @@ class Contender:
     dtype: torch.dtype = torch.float32
 
 
-def random_scene(count: int, width: int, height: int, seed: int = 0) -> tuple[Splats, Camera]:
+def random_scene(count: int, width: int, height: int, seed: int = 0, opaque: bool = False) -> tuple[Splats, Camera]:
     """``count`` random Gaussians in and around the view of a turned camera with an off-centre principal point.
 
-    Opacities lie in [0.05, 0.95], below the caps of alpha (which differ between backends); one Gaussian in ten is
-    behind the camera. float32 on the CPU.
+    Opacities lie in [0.05, 0.95], below the caps of alpha (which differ between backends), or with ``opaque`` in
+    [0.98, 1], half of them above 0.99, of larger Gaussians; one in ten is behind the camera. float32 on the CPU.
     """
     draw = torch.Generator().manual_seed(seed)
 
@@ -47,11 +47,12 @@ def random_scene(count: int, width: int, height: int, seed: int = 0) -> tuple[Sp
     field = torch.tensor([width / camera.fx, height / camera.fy])
     view = torch.cat([0.45 * normal(count, 2) * field * z[:, None].abs(), z[:, None]], dim=1)
     pixels = math.sqrt(width * height / max(count, 1))
+    lowest, reach, size = (0.98, 0.02, 1.0) if opaque else (0.05, 0.9, 0.5)
     splats = Splats(
         means=(view - translation) @ rotation,
-        scales=torch.exp(0.7 * normal(count, 3)) * 0.5 * pixels * z[:, None].abs() / camera.fx,
+        scales=torch.exp(0.7 * normal(count, 3)) * size * pixels * z[:, None].abs() / camera.fx,
         rotations=3 * normal(count, 4),
-        opacities=0.05 + 0.9 * torch.rand(count, generator=draw),
+        opacities=lowest + reach * torch.rand(count, generator=draw),
         sh_dc=0.8 * normal(count, 1, 3),
         sh_rest=0.2 * normal(count, 15, 3),
     )
@@ -75,7 +76,8 @@ def compare(
     Returns:
         ``rgb``, ``depth``, ``alpha``, ``means2d`` (where both draw); ``drawn``: part of the Gaussians that only one
         of them draws; ``radii``: largest difference in pixels where both draw; and ``grad.NAME`` for the six tensors
-        of ``splats``, for ``background`` and for ``means2d`` (the one that densification gathers, per pixel).
+        of ``splats``, for ``means2d`` (the one that densification gathers, per pixel) and for ``background`` where
+        ``first`` gives it a gradient (the builds of diff-gaussian-rasterization give none).
     """
     draw = torch.Generator().manual_seed(seed)
     weights = torch.randn(5, camera.height, camera.width, generator=draw, dtype=torch.float64)
@@ -90,7 +92,7 @@ def compare(
     errors["means2d"] = _relative(a.means2d.cpu()[both], b.means2d.cpu()[both])
     errors["drawn"] = ((a_radii > 0) != (b_radii > 0)).double().mean().item() if len(both) else 0.0
     errors["radii"] = float((a_radii - b_radii)[both].abs().max()) if bool(both.any()) else 0.0
-    return errors | {f"grad.{name}": _relative(a_grads[name], b_grads[name]) for name in b_grads}
+    return errors | {f"grad.{name}": _relative(a_grads[name], b_grads[name]) for name in a_grads}
 
 
 def _render(
@@ -109,9 +111,9 @@ def _render(
     out = contender.rasterizer(inputs, camera, sh_degree=sh_degree, background=behind, kernel_size=kernel_size)
     images = torch.cat([out.rgb, out.depth[None], out.alpha[None]]).to("cpu", torch.float64)
     weigh(images).sum().backward()
-    gradients = {name: getattr(inputs, name).grad for name in SPLATS} | {"background": behind.grad}
-    gradients["means2d"] = out.means2d.grad
-    return out, {name: torch.zeros(()) if grad is None else grad for name, grad in gradients.items()}
+    gradients = {name: getattr(inputs, name).grad for name in SPLATS} | {"means2d": out.means2d.grad}
+    gradients = {name: torch.zeros(()) if grad is None else grad for name, grad in gradients.items()}
+    return out, gradients | ({} if behind.grad is None else {"background": behind.grad})
 
 
 def _relative(a: Tensor, b: Tensor) -> float:

@@ -45,11 +45,8 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
     seen = _in_front(splats, camera)
     means = splats.means[seen]
     view = means @ camera.rotation.T + camera.translation
-    x, y, z = view.unbind(-1)
-    means2d = torch.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], dim=-1)
-
-    covariance = _covariance2d(view, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
-    conics, compensation, size = filter2d(*covariance, kernel_size)
+    means2d, root = to_screen(view, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
+    conics, compensation, size = filter2d(root, kernel_size)
     opacities = splats.opacities[seen] * compensation
 
     offsets = means - camera.center
@@ -68,19 +65,44 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
     return Projection(*(spread(v) for v in (means2d, conics, colours, opacities, distances, radii)))
 
 
-def filter2d(a: Tensor, b: Tensor, c: Tensor, kernel_size: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The 2D Mip filter and what follows from the filtered covariance.
+def to_screen(view: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+    """EWA: where Gaussians come to lie on the screen, and how they are spread there.
 
     Args:
-        a: (n,) xx of the 2D covariances.
-        b: (n,) xy.
-        c: (n,) yy.
+        view: (n, 3) centres in view space.
+        root: (n, 3, 3) roots ``R S`` of the 3D covariances.
+        camera: the view.
+
+    Returns:
+        Centres (n, 2) in pixels and the roots (n, 2, 3) ``J W R S`` of the 2D covariances. J is taken at the clamped
+        direction.
+    """
+    x, y, z = view.unbind(-1)
+    u, v = x / z, y / z
+    bound_x, bound_y = (DIRECTION_CLAMP * half for half in camera.half_field)
+    across, down, ahead = (camera.rotation @ root).unbind(1)
+    row_x = (across - u.clamp(-bound_x, bound_x).unsqueeze(1) * ahead) * (camera.fx / z).unsqueeze(1)
+    row_y = (down - v.clamp(-bound_y, bound_y).unsqueeze(1) * ahead) * (camera.fy / z).unsqueeze(1)
+    means2d = torch.stack([camera.fx * u + camera.cx, camera.fy * v + camera.cy], dim=-1)
+    return means2d, torch.stack([row_x, row_y], dim=1)
+
+
+def filter2d(root: Tensor, kernel_size: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The 2D Mip filter and what follows from the filtered covariance.
+
+    The determinant is taken from the root, as the squared area that its rows span: ``xx yy - xy^2`` loses all digits of
+    a float32 where a Gaussian is a needle. (The Numba kernels write that difference, in float64, where it has enough.)
+
+    Args:
+        root: (n, 2, 3) roots of the 2D covariances (``to_screen``).
         kernel_size: variance that the filter adds, pixels squared.
 
     Returns:
         Conics (n, 3), factors on the opacity (n,), screen radii (n,) as floats without gradient.
     """
-    sharp = a * c - b * b
+    covariance = root @ root.mT
+    a, b, c = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
+    sharp = torch.linalg.cross(root[:, 0], root[:, 1]).square().sum(dim=1)
     det = sharp + kernel_size * (a + c) + kernel_size**2
     a, c = a + kernel_size, c + kernel_size
     conics = torch.stack([c, -b, a], dim=-1) / det.unsqueeze(-1)
@@ -100,19 +122,6 @@ def _in_front(splats: Splats, camera: Camera) -> Tensor:
         rows = [getattr(splats, name).flatten(1) for name in ("means", "scales", "rotations", "sh_dc", "sh_rest")]
         finite = torch.cat([*rows, splats.opacities.unsqueeze(1)], dim=1).isfinite().all(dim=1)
         return ((z > NEAR) & finite).nonzero().squeeze(1)
-
-
-def _covariance2d(view: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-    """EWA: xx, xy, yy (n,) of ``J W Sigma W^T J^T``, for view-space centres (n, 3) and the root of Sigma (n, 3, 3)."""
-    x, y, z = view.unbind(-1)
-    bound_x, bound_y = (DIRECTION_CLAMP * half for half in camera.half_field)
-    u, v, zero = (x / z).clamp(-bound_x, bound_x), (y / z).clamp(-bound_y, bound_y), torch.zeros_like(z)
-    row_x = torch.stack([camera.fx / z, zero, -camera.fx * u / z], dim=-1)
-    row_y = torch.stack([zero, camera.fy / z, -camera.fy * v / z], dim=-1)
-    jacobian = torch.stack([row_x, row_y], dim=-2)
-    root2d = jacobian @ camera.rotation @ root
-    covariance = root2d @ root2d.mT
-    return covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
 
 
 def _tiles(means2d: Tensor, radii: Tensor, width: int, height: int) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 
 import torch
 
-from bags.errors import SettingError, to_install
+from bags.errors import SettingError
+from bags.rendering import gsplat_backend
 from bags.settings import Settings
 
 NEEDS_CPU, NEEDS_CUDA = ("numba",), ("gsplat", "diff_gaussian")
@@ -16,7 +16,8 @@ NEEDS_CPU, NEEDS_CUDA = ("numba",), ("gsplat", "diff_gaussian")
 def choose_device(settings: Settings) -> torch.device:
     """Where the run's tensors live, by ``trainer.accelerator`` and ``rasterizer.name``.
 
-    ``auto`` takes CUDA where torch sees it and there is a rasteriser to draw with, else the CPU.
+    ``auto`` takes CUDA where torch sees it and there is a rasteriser that can draw, else the CPU. To know, it loads
+    gsplat's kernels, which may compile them for minutes the first time on a machine.
 
     Raises:
         SettingError: a GPU is asked for, by either key, and torch sees none, or fewer than ``trainer.devices``; or the
@@ -44,6 +45,6 @@ def choose_device(settings: Settings) -> torch.device:
 def idle_cuda(settings: Settings) -> str | None:
     """Why ``auto`` leaves a CUDA device that is there unused, to be told; None where it does not."""
     wanted = settings.trainer.accelerator == "auto" and settings.rasterizer.name == "auto"
-    if wanted and torch.cuda.is_available() and importlib.util.find_spec("gsplat") is None:
-        return f"there is a CUDA device but no gsplat to draw on it ({to_install('cuda')}): using the CPU"
+    if wanted and torch.cuda.is_available() and (reason := gsplat_backend.why_not()):
+        return f"there is a CUDA device but nothing to draw on it with, using the CPU: {reason}"
     return None

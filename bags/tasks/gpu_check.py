@@ -15,7 +15,7 @@ from bags.errors import BagsError
 from bags.run_folder import write_json, write_text
 from bags.settings import OutputSettings, Settings
 from bags.tasks import train
-from bags.tasks.device import choose_device
+from bags.tasks.device import choose_device, idle_cuda
 from bags.tasks.setup import device_name, prepare_process, versions
 
 PSNR = 25.0  # of the built-in scene after the short training, dB
@@ -32,7 +32,8 @@ def run(settings: Settings) -> None:
     prepare_process(settings)
     device = choose_device(settings).type
     if device == "cpu" and settings.trainer.accelerator != "cpu":
-        raise BagsError("task=gpu_check: no CUDA device is used here; trainer.accelerator=cpu tries the checks, small")
+        why = idle_cuda(settings) or "no CUDA device is used here"
+        raise BagsError(f"task=gpu_check: {why}; trainer.accelerator=cpu tries the checks, small")
     small, console, checks = device == "cpu", terminal(), []
     for name, part in parts(settings, device, small).items():
         begin = time.perf_counter()

@@ -18,7 +18,6 @@ from bags.modules.bags_module import BagsModule
 from bags.ops.trajectories import ellipse, spiral, training_path
 from bags.settings import Settings
 from bags.tasks.checkpoints import checkpoint
-from bags.tasks.device import choose_device
 from bags.tasks.setup import build, load_weights
 from bags.types import Camera, View
 
@@ -34,7 +33,7 @@ def run(settings: Settings) -> None:
     assert path is not None
     datamodule, module = build(settings)
     step = int(load_weights(module, path)["global_step"])
-    module.to(choose_device(settings)).eval()
+    module.eval()
     folder, scene = settings.folder / "renders" / f"step_{step}", datamodule.scene
     if settings.render.path is not None:
         film(settings, module, [camera_of(view, settings) for view in scene.train], folder)

@@ -18,9 +18,8 @@ from bags.preparation.scene import left_out
 from bags.report import in_short, write_report
 from bags.run_folder import plain, write_json, write_table
 from bags.settings import Settings
-from bags.tasks.device import choose_device
 from bags.tasks.memory import gpu_memory_mb, peak_memory_mb
-from bags.tasks.setup import device_name, versions
+from bags.tasks.setup import device_name, on_device, versions
 
 
 def finish(settings: Settings, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:
@@ -72,7 +71,7 @@ def judge(
     Returns:
         What the metrics file holds.
     """
-    module.to(choose_device(settings)).eval()  # training has left it on the CPU
+    on_device(settings, module).eval()  # training has left it on the CPU
     test = judge_test_views(module, datamodule.test_dataloader(), settings.metrics, settings.folder / "test")
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}

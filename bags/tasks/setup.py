@@ -56,7 +56,7 @@ def prepare_process(settings: Settings) -> None:
 
 
 def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
-    """Read the scene and make the module that learns it."""
+    """Read the scene and make the module that learns it, on the run's device."""
     prepare_process(settings)
     device = choose_device(settings)
     if reason := idle_cuda(settings):
@@ -82,7 +82,12 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
         ),
     )
     tell_precision(module)
-    return datamodule, module
+    return datamodule, on_device(settings, module)
+
+
+def on_device(settings: Settings, module: BagsModule) -> BagsModule:
+    """``module`` on the run's device: the one place that brings it there, at the beginning and after training."""
+    return module.to(choose_device(settings))
 
 
 def tell_precision(module: BagsModule) -> None:

@@ -6,7 +6,6 @@ import logging
 
 from bags.settings import Settings
 from bags.tasks.checkpoints import checkpoint
-from bags.tasks.device import choose_device
 from bags.tasks.setup import build, load_weights
 from bags.viewer.server import Viewer, need_viser
 from bags.viewer.stops import stops
@@ -21,7 +20,7 @@ def run(settings: Settings) -> None:
     assert path is not None
     datamodule, module = build(settings)
     step = int(load_weights(module, path)["global_step"])
-    module.to(choose_device(settings)).eval()
+    module.eval()
     viewer = Viewer(module, stops(datamodule), datamodule.extent, settings.viewer, step, settings.name)
     log.info("%s, step %d: %s (Ctrl-C ends it)", settings.name, step, viewer.address)
     try:

@@ -38,15 +38,15 @@ def test_on_the_gpu() -> None:
     cases_pass()
 
 
-def compiled(name: str, side: int, factor: torch.dtype, architecture: int) -> Any:
-    """The kernel's machine code at 2400x1600 with 64 channels, as it would be compiled for a GPU of this kind."""
+def compiled(name: str, side: int, channels: int, factor: torch.dtype, architecture: int) -> Any:
+    """The kernel's machine code at 2400x1600, as it would be compiled for a GPU of this kind."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     from bags.ops import per_pixel_conv_triton, per_pixel_conv_triton_kernels
 
     kernel = getattr(per_pixel_conv_triton_kernels, name)
-    launch = per_pixel_conv_triton.launches(side, 64, 1600, 2400, 1)[name]
+    launch = per_pixel_conv_triton.launches(side, channels, 1600, 2400, 1)[name]
     numbers = {"height", "width", "channels", "sharp_plane", "sharp_row", "segments", "blocks"}
     fixed = {**launch.sizes, "FACTOR": per_pixel_conv_triton.TYPES[factor], "stride": 1}  # Triton fixes ones by itself
     signature = {x: "constexpr" if x in fixed else "i32" if x in numbers else "*fp32" for x in kernel.arg_names}
@@ -57,13 +57,19 @@ def compiled(name: str, side: int, factor: torch.dtype, architecture: int) -> An
 
 @pytest.mark.parametrize("name", ["forward", "backward_features", "backward_head", "backward_image"])
 @pytest.mark.parametrize(
-    ("side", "factor", "architecture"), [(17, torch.bfloat16, 90), (33, torch.float32, 90), (9, torch.float32, 80)]
+    ("side", "channels", "factor", "architecture"),
+    [
+        (17, 64, torch.bfloat16, 90),
+        (33, 64, torch.float32, 90),
+        (9, 64, torch.float32, 80),
+        (17, 128, torch.float32, 86),
+    ],
 )
 def test_compiles_without_a_gpu(
-    name: str, side: int, factor: torch.dtype, architecture: int, tmp_path: Path
+    name: str, side: int, channels: int, factor: torch.dtype, architecture: int, tmp_path: Path
 ) -> None:  # fmt: skip
     """What the interpreter cannot see: sizes that are no powers of 2, shared memory, registers spilt to memory."""
-    code = compiled(name, side, factor, architecture)
+    code = compiled(name, side, channels, factor, architecture)
     assert code.metadata.shared <= 99 << 10  # bytes; the least that a block may use on GPUs of these generations
     (tmp_path / "kernel.cubin").write_bytes(code.asm["cubin"])
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
@@ -71,6 +77,13 @@ def test_compiles_without_a_gpu(
     spilt = re.search(r"STACK:(\d+)", usage.stdout)
     assert spilt is not None, usage.stdout
     assert int(spilt[1]) <= 128, usage.stdout  # bytes a thread; most seen: 0 on sm_90, 72 on sm_80
+
+
+def test_few_taps_are_wasted_on_a_row_of_the_image_gradient() -> None:
+    from bags.ops import per_pixel_conv_triton
+
+    taps = per_pixel_conv_triton.launches(17, 64, 40, 60, 1)["backward_image"].sizes["TAPS"]
+    assert taps == 8  # three times, 7 of 24 in vain; 16 would be 15 of 32
 
 
 class OnCuda:

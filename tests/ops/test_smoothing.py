@@ -1,17 +1,40 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import conv2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from bags.ops.sharpness import laplacian_variance
 from bags.ops.smoothing import box_taps, reach, smoothed, smoothing_radius, smoothing_variance
 
 
-@pytest.mark.parametrize("stride", [1, 3, 5])
-def test_odd_strides_average_the_square_around_the_pixel(stride: int) -> None:
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 8])
+def test_every_pixel_becomes_the_mean_weighted_by_the_box(stride: int) -> None:
     image = torch.rand(3, 20, 23, dtype=torch.float64)
-    expected = avg_pool2d(image, stride, stride=1)
+    row = box_taps(stride, torch.float64)[None, None, None]
+    expected = conv2d(conv2d(image[:, None], row), row.mT)[:, 0]
     torch.testing.assert_close(smoothed(image, stride), expected, rtol=1e-12, atol=1e-12)
+
+
+class NoConvolution(TorchDispatchMode):
+    """cuDNN would round its factors to TF32: an error of 5e-4."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert "convolution" not in func.overloadpacket.__name__
+        return func(*args, **(kwargs or {}))
+
+
+def test_smoothing_and_sharpness_are_no_convolutions() -> None:
+    image = torch.rand(3, 20, 23, requires_grad=True)
+    with NoConvolution():
+        smoothed(image, 4).sum().backward()
+        found = laplacian_variance(image.detach())
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
+    expected = conv2d(255 * image.detach().mean(dim=0)[None, None], kernel).var(correction=0)
+    assert found == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4, 7])

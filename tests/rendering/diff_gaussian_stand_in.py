@@ -60,7 +60,7 @@ def draw(build, s, means3D, means2D, opacities, colours, scales, rotations) -> t
     _expect(s.subpixel_offset, height, width, 2)
     assert not s.subpixel_offset.any()
     view, full = _expect(s.viewmatrix, 4, 4), _expect(s.projmatrix, 4, 4)
-    campos, background = _expect(s.campos, 3), _expect(s.bg, 3)
+    campos, background = _expect(s.campos, 3), _expect(s.bg, 3).detach()  # the real ones give it no gradient
     means = _expect(means3D, count, 3)
     assert torch.allclose(campos @ view[:3, :3] + view[3, :3], torch.zeros(3, dtype=torch.float64), atol=1e-5)
     assert torch.allclose(rotations.norm(dim=1), torch.ones(count), atol=1e-5)  # they are not normalised there
@@ -99,7 +99,7 @@ def draw(build, s, means3D, means2D, opacities, colours, scales, rotations) -> t
         colours = sh_to_rgb(colours[:, :1].double(), colours[:, 1:].double(), directions, s.sh_degree)
     key = distances if build == "bags" else z
     flat = Projection(pixels, conics, colours.double(), _expect(opacities, count, 1)[:, 0] * compensation, key, radii)
-    image, depth, _ = reference.rasterize(flat, background, width, height)
+    image, depth, alpha = reference.rasterize(flat, background, width, height)
     if build == "bags":
-        return image.float(), radii, depth.float()[None]
+        return image.float(), radii, depth.float()[None], alpha.float()[None]
     return image.float(), radii

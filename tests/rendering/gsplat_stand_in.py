@@ -1,18 +1,32 @@
 """gsplat 1.5's public functions in plain torch, for machines without a GPU: its conventions, checks and habits.
 
-Written from gsplat's documentation: quaternions wxyz of any norm, directions clamped relative to the image's edges,
-pixel centres on halves, alpha capped at 0.999. Sums are in float64.
+Written from gsplat's documentation: pixel centres on halves, alpha capped at 0.999, no harmonics without a direction, a
+division by the number of Gaussians. Sums are in float64.
 """
 
 from __future__ import annotations
 
+import inspect
+import sys
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
-from bags.ops.geometry import covariance_root
 from bags.ops.sh import sh_basis
 
 __version__ = "1.5.3"
+
+
+def put_in_place(monkeypatch) -> None:
+    """Where the package would be, its kernels loaded."""
+    from bags.rendering import gsplat_backend
+
+    kernels = ModuleType("gsplat.cuda._backend")
+    kernels._C = object()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gsplat", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", kernels)
+    monkeypatch.setattr(gsplat_backend, "why_not", inspect.unwrap(gsplat_backend.why_not))  # asked anew
 
 
 def _expect(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> None:
@@ -20,40 +34,11 @@ def _expect(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> 
     assert tensor.dtype == dtype, tensor.dtype
 
 
-def quat_scale_to_covar_preci(quats, scales, compute_covar=True, compute_preci=True, triu=False):
-    count = len(quats)
-    _expect(quats, count, 4)
-    _expect(scales, count, 3)
-    assert compute_covar and not compute_preci and not triu
-    root = covariance_root(scales.double(), quats.double())
-    return (root @ root.mT).float(), None
-
-
-def proj(means, covars, Ks, width, height, camera_model="pinhole"):
-    count = means.shape[1]
-    _expect(means, 1, count, 3)
-    _expect(covars, 1, count, 3, 3)
-    _expect(Ks, 1, 3, 3)
-    assert isinstance(width, int) and isinstance(height, int) and camera_model == "pinhole"
-    k = Ks[0].double()
-    assert k[2].tolist() == [0, 0, 1] and k[0, 1] == k[1, 0] == 0
-    fx, fy, cx, cy = k[0, 0], k[1, 1], k[0, 2], k[1, 2]
-    x, y, z = means[0].double().unbind(-1)
-    bleed_x, bleed_y = 0.3 * 0.5 * width / fx, 0.3 * 0.5 * height / fy
-    u = (x / z).clamp(-(cx / fx + bleed_x), (width - cx) / fx + bleed_x)
-    v = (y / z).clamp(-(cy / fy + bleed_y), (height - cy) / fy + bleed_y)
-    zero = torch.zeros_like(z)
-    jacobian = torch.stack([fx / z, zero, -fx * u / z, zero, fy / z, -fy * v / z], dim=-1).view(-1, 2, 3)
-    covariances = jacobian @ covars[0].double() @ jacobian.mT
-    means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
-    return means2d.float()[None], covariances.float()[None]
-
-
 def spherical_harmonics(degrees_to_use, dirs, coeffs, masks=None):
     _expect(dirs, len(dirs), 3)
     _expect(coeffs, len(dirs), coeffs.shape[1], 3)
     assert (degrees_to_use + 1) ** 2 <= coeffs.shape[1]
-    directions = torch.nn.functional.normalize(dirs.double(), dim=-1)
+    directions = dirs.double() * dirs.double().square().sum(dim=-1, keepdim=True).rsqrt()  # NaN where there is none
     used = coeffs[:, : (degrees_to_use + 1) ** 2].double()
     assert masks is None
     return torch.einsum("nk,nkc->nc", sh_basis(directions, degrees_to_use), used).float()
@@ -66,16 +51,16 @@ def isect_tiles(means2d, radii, depths, tile_size, tile_width, tile_height, sort
     _expect(radii, 1, count, 2, dtype=torch.int32)
     _expect(depths, 1, count)
     assert sort and not packed
+    corners = torch.stack([means2d[0] - radii[0], means2d[0] + radii[0]]) / tile_size
+    low, high = (side.clamp(0, 1 << 20).int().tolist() for side in (corners[0].floor(), corners[1].ceil()))
+    seen, bits = (radii[0] > 0).all(dim=1).tolist(), depths[0].view(torch.int32).tolist()
     pairs, per_gaussian = [], []
     for i in range(count):
         before = len(pairs)
-        if (radii[0, i] > 0).all():
-            low = ((means2d[0, i] - radii[0, i]) / tile_size).floor().clamp_min(0).int().tolist()
-            high = ((means2d[0, i] + radii[0, i]) / tile_size).ceil().clamp_min(0).int().tolist()
-            depth = int(depths[0, i].view(torch.int32))
-            for row in range(low[1], min(high[1], tile_height)):
-                for column in range(low[0], min(high[0], tile_width)):
-                    pairs.append(((row * tile_width + column) << 32 | depth, i))
+        if seen[i]:
+            for row in range(low[i][1], min(high[i][1], tile_height)):
+                for column in range(low[i][0], min(high[i][0], tile_width)):
+                    pairs.append(((row * tile_width + column) << 32 | bits[i], i))
         per_gaussian.append(len(pairs) - before)
     pairs.sort()
     keys = torch.tensor([key for key, _ in pairs], dtype=torch.int64)
@@ -113,6 +98,7 @@ def rasterize_to_pixels(
     backgrounds=None, masks=None, packed=False, absgrad=False,
 ):  # fmt: skip
     count, channels = means2d.shape[1], colors.shape[2]
+    assert count, "gsplat divides by the number of Gaussians, which ends the process"
     _expect(means2d, 1, count, 2)
     _expect(conics, 1, count, 3)
     _expect(colors, 1, count, channels)

@@ -37,7 +37,7 @@ def step_on(rasterizer: Rasterizer, monkeypatch: pytest.MonkeyPatch) -> BagsModu
 
 
 def test_statistics_and_gradients_agree_and_absolute_ones_are_larger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gsplat", gsplat_stand_in)
+    gsplat_stand_in.put_in_place(monkeypatch)
     monkeypatch.setitem(sys.modules, diff_gaussian_backend.MODULE, diff_gaussian_stand_in.module("bags"))
     exact = step_on(make_rasterizer("numba", "cpu"), monkeypatch)
     assert exact.gaussians.gradient_count.sum() > 100
@@ -49,8 +49,8 @@ def test_statistics_and_gradients_agree_and_absolute_ones_are_larger(monkeypatch
             assert (ours - expected).norm() <= 1e-5 * expected.norm(), name
         for name, parameter in exact.gaussians.named_parameters():
             ours = module.gaussians.get_parameter(name)
-            # The balls of the start turn without effect: nothing but rounding, hence the floor.
-            assert (ours.grad - parameter.grad).norm() <= 1e-5 * parameter.grad.norm() + 1e-12, name
+            # The balls of the start turn without effect: nothing but rounding (of float32: 2e-9), hence the floor.
+            assert (ours.grad - parameter.grad).norm() <= 1e-5 * parameter.grad.norm() + 1e-8, name
     absolute = step_on(gsplat_backend.load(absolute_gradients=True), monkeypatch).gaussians.gradient_sum
     assert (absolute >= exact.gaussians.gradient_sum * 0.999).all()
     assert absolute.sum() > 1.2 * exact.gaussians.gradient_sum.sum()
