@@ -72,6 +72,7 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
         points = with_background(points, datamodule.train, count, settings.seed)
     module = BagsModule(
         settings,
+        datamodule.schedule,
         PointCloud(points.xyz.to(device), points.rgb.to(device)),
         num_views=len(datamodule.scene.train),
         extent=datamodule.extent,
@@ -84,7 +85,7 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
 
 
 def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
-    """Load a checkpoint into ``module``.
+    """Load a checkpoint into ``module``, and what was decided on the run's length into its schedule.
 
     Returns:
         The whole checkpoint.
@@ -95,6 +96,7 @@ def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
     saved = read_checkpoint(path)
     try:
         module.load_state_dict(saved["state_dict"])
+        module.schedule.restore(saved.get("decisions", ()))
     except Exception as error:  # torch lists all that does not fit, each in its own way
         raise DataError(f"{path} is not a checkpoint of this run's model: {error}") from error
     return saved
