@@ -57,7 +57,6 @@ def prepare_process(settings: Settings) -> None:
 def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     """Read the scene and make the module that learns it."""
     prepare_process(settings)
-    device = choose_device(settings)
     if reason := idle_cuda(settings):
         log.warning("%s", reason)
     datamodule = SceneDataModule(
@@ -70,18 +69,23 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     else:
         count = count_beside(len(points.xyz), settings.model.gaussians)
         points = with_background(points, datamodule.train, count, settings.seed)
-    module = BagsModule(
+    return datamodule, make_module(settings, datamodule, points, datamodule.training_width)
+
+
+def make_module(settings: Settings, datamodule: SceneDataModule, points: PointCloud, width: int) -> BagsModule:
+    """The module that learns a scene from ``points``, with views ``width`` pixels wide; Gaussians are on its device."""
+    device = choose_device(settings)
+    return BagsModule(
         settings,
         datamodule.schedule,
         PointCloud(points.xyz.to(device), points.rgb.to(device)),
         num_views=len(datamodule.scene.train),
         extent=datamodule.extent,
-        width=datamodule.training_width,
+        width=width,
         rasterizer=make_rasterizer(
             settings.rasterizer.name, device, absolute_gradients=settings.rasterizer.absolute_gradients
         ),
     )
-    return datamodule, module
 
 
 def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
