@@ -312,8 +312,8 @@ class ModelSettings:
 class ScheduleSettings:
     """When what happens (section 4). All numbers are optimiser steps of the full schedule.
 
-    ``steps`` shortens the whole schedule by the factor ``steps / iterations``; the ``shortest_*`` limits keep a short
-    run from densifying or resetting too often.
+    ``steps``, or those that fit into ``minutes``, shorten the whole schedule by the factor ``steps / iterations``; the
+    ``shortest_*`` limits keep a short run from densifying or resetting too often.
 
     Attributes:
         iterations: steps of both phases together.
