@@ -1,7 +1,7 @@
 """How long ``task=reconstruct`` will take, part by part, told before it begins; and how long each part took.
 
-The models are as simple as they can be, and fitted to one machine: two cores with AVX2 (docs/benchmark.md). What is
-done on all cores takes less on more of them. To fit them anew, change the numbers below and nothing else.
+The models are as simple as they can be. Their figures are for two cores with AVX2, as seen in runs beside other work;
+what is done on all cores takes less on more of them. To fit them anew, change the numbers below and nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ALL_PAIRS, NEIGHBOURS = 150, 20
 PLACE = 1.0  # of one core: a photo placed, and all adjusted again now and then
 LOAD = 0.05  # of one core: a megapixel of a photo read again; training and every task after it do so
 JUDGE, JUDGE_PIXELS = 0.3, 3.0  # of one core: a photo looked at for the report; and a megapixel of training resolution
-DRAW, DRAW_PIXELS = 0.05, 1.0  # of one core: a picture and its depth drawn and written; and a megapixel of them
+DRAW, DRAW_PIXELS = 0.06, 0.6  # of one core: a picture and its depth drawn and written; and a megapixel of them
 START = 15.0  # programs loaded and compiled, the report written
 UNKNOWN = 12.0  # megapixels of a photo whose size cannot be told
 
@@ -95,7 +95,8 @@ class Timetable:
         for name, seconds in self.parts.items():
             table.add_row(name, in_minutes(seconds))
         table.add_section()
-        table.add_row("together", in_minutes(sum(self.parts.values())))
+        together = "together" if TRAINING in self.parts else "together, and the training"
+        table.add_row(together, in_minutes(sum(self.parts.values())))
         terminal().print(table)
 
     @contextlib.contextmanager

@@ -16,6 +16,7 @@ from bags.modules.bags_module import BagsModule
 from bags.settings import Settings
 from bags.tasks import evaluate, render, train
 from tests.integration.test_training import assert_same, run, settings_of, state_of
+from tests.integration.test_views_per_step import command
 
 SECONDS = {4: 1 / 64, 2: 1 / 8, 1: 1 / 2}  # of a step, by its scale; they add up without rounding
 
@@ -138,3 +139,12 @@ def test_too_short_a_budget_names_the_least(clock: Any, tmp_path: Path, monkeypa
     with pytest.raises(BagsError, match=words):
         train.run(short(tmp_path))
     assert not list(tmp_path.glob("*/checkpoints/*"))
+
+
+def test_several_processes_decide_together(tmp_path: Path) -> None:
+    whole = ("schedule.iterations=12", "schedule.ms_steps=6", "schedule.scale_starts=[1,3,5]")
+    done = command(tmp_path, "trainer=ddp", "schedule.steps=null", "schedule.minutes=30", "output.report=false", *whole)
+    assert done.returncode == 0, done.stdout
+    assert "12 steps in" in done.stdout and done.stdout.count("results in") == 1
+    (metrics,) = (json.loads(path.read_text()) for path in tmp_path.glob("*/metrics.json"))
+    assert [decision["steps"] for decision in metrics["budget"]["decisions"]] == [12]
