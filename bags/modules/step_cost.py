@@ -14,7 +14,7 @@ from bags.modules.gaussians import Gaussians
 from bags.schedule import Kind
 from bags.types import Camera, ViewBatch
 
-GROWTH = 2  # Gaussians of an average step for each one at the start
+GROWTH = 3  # Gaussians of an average step for each one at the start
 REPEATS = 3  # timed steps of every kind, after one that compiles
 LONG = 4.0  # seconds; no further repeat once they have taken so many together
 
