@@ -8,7 +8,6 @@ from torch.nn.functional import interpolate
 
 from bags.modules.bags_module import Explanation
 from bags.modules.bpn import Proposal
-from bags.ops.per_pixel_conv import kernels_at
 
 COLUMNS = 12  # kernels across a sheet
 PICTURES = ("photo", "sharp", "prediction", "mask", "kernels")  # of a view whose blur is modelled
@@ -24,7 +23,7 @@ def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 def effective_kernels(proposal: Proposal, rows: Tensor, columns: Tensor) -> Tensor:
     """(P, K, K) kernels ``m w + (1 - m) delta`` at chosen pixels: what the view's blur amounts to there."""
-    kernels = kernels_at(proposal.features, proposal.head, rows, columns)
+    kernels = proposal.kernels_at(rows, columns)
     mask = proposal.mask[rows, columns][:, None, None]
     effective = mask * kernels
     middle = proposal.kernel_size // 2

@@ -180,7 +180,12 @@ class BPNSettings:
         carry_over: a scale's head begins from that of the scale before instead of from random weights (beyond the
             published method; docs/full_resolution.md).
         margin: render half a kernel more on every side instead of padding with zeros (beyond the published method).
-        bfloat16: run the network's convolutions and matrix products in bfloat16; parameters stay float32.
+        rgbd_spacing: render and depth are averaged over so many pixels squared before their features are computed;
+            a multiple of ``kernel_spacing`` (published: 1).
+        kernel_spacing: pixels from one proposed kernel to the next; between them kernels are interpolated bilinearly;
+            1, 2, 4, 8 or 16 (published: 1).
+        bfloat16: run the network's convolutions and matrix products in bfloat16; parameters stay float32. ``auto``:
+            where the processor or GPU has instructions for it (``bags.ops.precision``), without which it is slower.
     """
 
     kernels: tuple[int, ...] = (5, 9, 17)
@@ -199,7 +204,9 @@ class BPNSettings:
     mask_bias: float = 0.0
     carry_over: bool = False
     margin: bool = False
-    bfloat16: bool = False
+    rgbd_spacing: int = 1
+    kernel_spacing: int = 1
+    bfloat16: bool | str = False
 
     def __post_init__(self) -> None:
         _need(len(self.kernels) >= 1, "model.bpn.kernels", self.kernels, "give one kernel side per scale")
@@ -214,6 +221,24 @@ class BPNSettings:
             )
         if self.single_kernel is not None:
             _odd("model.bpn.single_kernel", self.single_kernel)
+        _need(
+            self.kernel_spacing in (1, 2, 4, 8, 16),
+            "model.bpn.kernel_spacing",
+            self.kernel_spacing,
+            "must be 1, 2, 4, 8 or 16",
+        )
+        _need(
+            1 <= self.rgbd_spacing <= 64 and self.rgbd_spacing % self.kernel_spacing == 0,
+            "model.bpn.rgbd_spacing",
+            self.rgbd_spacing,
+            f"must be a multiple of model.bpn.kernel_spacing ({self.kernel_spacing}), at most 64",
+        )
+        _need(
+            isinstance(self.bfloat16, bool) or self.bfloat16 == "auto",
+            "model.bpn.bfloat16",
+            self.bfloat16,
+            "must be true, false or auto",
+        )
         if self.fit_to_width is not None:
             _at_least(1, model__bpn__fit_to_width=self.fit_to_width)
         _at_least(
@@ -687,13 +712,21 @@ class ViewerSettings:
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """``task=benchmark``: repetitions per row (the median is reported) and whether to run the large cases."""
+    """``task=benchmark``.
+
+    Attributes:
+        repeats: of every row; the median is reported.
+        full: run the large cases, too.
+        processor: ``native``, or ``avx2`` to use no more instructions than a processor with AVX2 has, as many laptops.
+    """
 
     repeats: int = 5
     full: bool = True
+    processor: str = "native"
 
     def __post_init__(self) -> None:
         _at_least(1, benchmark__repeats=self.repeats)
+        _one_of("benchmark.processor", self.processor, ("native", "avx2"))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,11 @@ from torch.nn.functional import unfold
 
 from bags.benchmark.inputs import clear_gradients, front_camera, random_splats
 from bags.benchmark.measure import measure, peak_mb, row
+from bags.ops.enlarging import enlarged
+from bags.ops.interpolated_conv import interpolated_conv, node_kernels
 from bags.ops.per_pixel_conv import BAND_ROWS, inside, per_pixel_conv
+from bags.ops.precision import has_fast_bfloat16
+from bags.ops.windows import Window
 from bags.rendering.base import make_rasterizer
 from bags.types import Splats
 
@@ -147,7 +151,8 @@ def convolution_row(
         clear_gradients(image, features, head, mask)
 
     ours = measure(lambda: both(per_pixel_conv), repeats, device)
-    half = measure(lambda: both(per_pixel_conv, bfloat16=True), repeats, device)
+    rounds = has_fast_bfloat16(device)  # elsewhere it takes many times as long, and nothing uses it
+    half = measure(lambda: both(per_pixel_conv, bfloat16=True), repeats, device) if rounds else None
     plain = measure(lambda: both(unfolded_conv), repeats, device) if compare else None
     flat = features.detach().flatten(1)
     rows = height if flat.is_cuda else 8
@@ -165,7 +170,59 @@ def convolution_row(
         f"convolution K{side} {width}x{height}",
         ours,
         plain,
-        ours_bfloat16_ms=round(half.ms, 2),
+        ours_bfloat16_ms=None if half is None else round(half.ms, 2),
         matrix_products_ms=round(bound.ms, 2),
         part_of_bound=round(bound.ms / ours.ms, 2),
     )
+
+
+def interpolated_row(side: int, width: int, height: int, spacing: int, repeats: int) -> dict[str, Any]:
+    """The convolution with kernels ``spacing`` pixels apart: logits, softmax, interpolation, gather and mask.
+
+    The plain alternative is torch's ``unfold`` with the kernels enlarged by its ``interpolate``. The bound is
+    arithmetic: the fused multiply-adds that every tap of every pixel needs, 4 forward and 8 backward, against the rate
+    that this machine reaches in a large matrix product.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    image = draw(3, height + side - 1, width + side - 1).requires_grad_()
+    features = draw(64, -(-height // spacing), -(-width // spacing)).requires_grad_()
+    head = (0.1 * draw(side * side, 64)).requires_grad_()
+    mask = draw(height, width).sigmoid_().requires_grad_()
+    weights = draw(3, height, width)
+
+    def ours() -> Tensor:
+        return interpolated_conv(image, node_kernels(features, head), mask, spacing)
+
+    def plain() -> Tensor:
+        kernels = enlarged(node_kernels(features, head), spacing, Window(0, 0, width, height)).flatten(1)
+        blurred = (unfold(image[None], side).view(3, side * side, -1) * kernels).sum(dim=1).view(3, height, width)
+        return mask * blurred + (1 - mask) * inside(image, mask.shape)
+
+    def both(convolve: Callable[[], Tensor]) -> None:
+        (convolve() * weights).sum().backward()
+        clear_gradients(image, features, head, mask)
+
+    timed = measure(lambda: both(ours), repeats)
+    bound = side * side * height * width * 24 / product_rate(repeats) * 1e3
+    return row(
+        f"interpolated convolution K{side} {width}x{height}, {spacing} px",
+        timed,
+        measure(lambda: both(plain), max(1, min(repeats, 2))),
+        bound_ms=round(bound, 2),
+        part_of_bound=round(bound / timed.ms, 2),
+    )
+
+
+def product_rate(repeats: int) -> float:
+    """Floating-point operations a second in a float32 matrix product that fits the second-level cache."""
+    a, b = torch.randn(384, 384), torch.randn(384, 384)
+
+    def products() -> None:
+        for _ in range(20):
+            a @ b
+
+    return 20 * 2 * 384**3 / (measure(products, repeats).ms / 1e3)

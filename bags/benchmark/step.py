@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from bags.benchmark.inputs import front_camera, random_splats
 from bags.benchmark.measure import measure, row
 from bags.modules.bpn import BPN, Proposal
 from bags.modules.gaussians import Gaussians
+from bags.ops.interpolated_conv import interpolated_conv_reference, node_kernels
 from bags.ops.per_pixel_conv import per_pixel_conv_reference
+from bags.ops.precision import has_fast_bfloat16
 from bags.ops.ssim import l1_ssim, ssim_reference
 from bags.rendering.base import Projection, make_rasterizer
 from bags.settings import BPNSettings, GaussianSettings
@@ -34,6 +37,7 @@ def step_row(
     repeats: int,
     device: torch.device | str = "cpu",
     compare: bool = True,
+    spacing: int = 4,
 ) -> dict[str, Any]:
     """Render, blur, loss, backward and Adam as one training step does them, whole and in parts.
 
@@ -44,10 +48,12 @@ def step_row(
         height: of the photo, pixels.
         count: Gaussians.
         pixels: their standard deviation on screen.
-        kernel: kernel side of the Blur Proposal Network (with margin, in bfloat16); None: no blur model.
+        kernel: kernel side of the Blur Proposal Network (with margin, in the precision that this machine is fast in);
+            None: no blur model.
         repeats: of every measurement.
         device: where the step runs, with the best rasteriser there.
         compare: measure the plain alternative too.
+        spacing: pixels between proposed kernels, and so many squared averaged for render features; 1: as published.
     """
     raw = random_splats(count, pixels, width, device=device)
     points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
@@ -56,7 +62,8 @@ def step_row(
     gaussians.opacity_logits.data = raw.opacities.detach().logit()
     margin = kernel // 2 if kernel else 0
     camera = front_camera(width, height, device).padded(margin)
-    bpn = BPN(1, (kernel,), None, BPNSettings(bfloat16=True)).to(device) if kernel else None
+    network = BPNSettings(rgbd_spacing=spacing, kernel_spacing=spacing)
+    bpn = BPN(1, (kernel,), None, network, has_fast_bfloat16(device)).to(device) if kernel else None
     photo = torch.rand(3, height, width, device=device)
     background = torch.zeros(3, device=device)
     parameters = [*gaussians.parameters(), *(bpn.parameters() if bpn else ())]
@@ -70,11 +77,7 @@ def step_row(
         if bpn is not None:
             inner = (slice(margin, margin + height), slice(margin, margin + width))
             proposal = bpn(0, 0, render.rgb[:, inner[0], inner[1]], render.depth[inner])
-            prediction = (
-                per_pixel_conv_reference(render.rgb, proposal.features.float(), proposal.head.float(), proposal.mask)
-                if plain
-                else proposal.blur(render.rgb)
-            )
+            prediction = plain_blur(proposal, render.rgb) if plain else proposal.blur(render.rgb)
         if plain:
             loss = 0.8 * (prediction - photo).abs().mean() + 0.2 * (1 - ssim_reference(prediction, photo))
         else:
@@ -84,9 +87,17 @@ def step_row(
 
     ours = measure(lambda: step("auto", False), repeats, device)
     plain = measure(lambda: step("reference", True), max(1, min(repeats, 2)), device) if compare else None
-    kind = f"K{kernel}" if kernel else "no blur"
+    kind = "no blur" if not kernel else f"K{kernel}" if spacing > 1 else f"K{kernel}, as published"
     name = f"step {width}x{height} {count / 1000:g}k {kind}"
     return row(name, ours, plain, parts_ms=parts(gaussians, bpn, camera, margin, photo, adam, repeats))
+
+
+def plain_blur(proposal: Proposal, image: Tensor) -> Tensor:
+    """``Proposal.blur`` by the references."""
+    features, head = proposal.features.float(), proposal.head.float()
+    if proposal.spacing == 1:
+        return per_pixel_conv_reference(image, features, head, proposal.mask)
+    return interpolated_conv_reference(image, node_kernels(features, head), proposal.mask, proposal.spacing)
 
 
 def parts(
@@ -134,15 +145,15 @@ def parts(
         features_in, head, mask = (
             tensor.detach().requires_grad_() for tensor in (proposal.features, proposal.head, proposal.mask)
         )
-        cut = Proposal(features_in, head, mask, proposal.bfloat16)
+        cut = replace(proposal, features=features_in, head=head, mask=mask)
 
         def propose() -> None:
             proposal = bpn(0, 0, sharp, depth)
             backward(proposal.features, proposal.mask)
 
         time("BPN", propose)
-        time("of it, render features", lambda: backward(features(sharp, depth)))
-        time("per-pixel convolution", lambda: backward(cut.blur(rgb)))
+        time("of it, render features", lambda: backward(features(sharp, depth, bpn.rounds)))
+        time("convolution", lambda: backward(cut.blur(rgb)))
     prediction = torch.rand_like(photo).requires_grad_()
     time("loss", lambda: l1_ssim(prediction, photo, 0.2).backward())
     time("Adam", adam.step)

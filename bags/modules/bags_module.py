@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,12 +14,13 @@ from bags.modules.bpn import BPN, Proposal
 from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.losses import training_loss
+from bags.ops.precision import has_fast_bfloat16
 from bags.ops.random import uniform
 from bags.ops.smoothing import reach
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
 from bags.schedule import Phase, ScaleSchedule
-from bags.settings import Settings
+from bags.settings import BPNSettings, Settings
 from bags.types import Camera, PointCloud, RenderOutput, ViewBatch
 
 
@@ -91,9 +92,10 @@ class BagsModule(LightningModule):
         self.settings = settings
         self.schedule = schedule
         self.gaussians = Gaussians(points, settings.model.gaussians, extent)
-        self.kernels = KernelSizes.fitted(settings.model.bpn, width)
+        bpn = settings.model.bpn
+        self.kernels = KernelSizes.fitted(bpn, width)
         self.bpn = (
-            BPN(num_views, self.kernels.scales, self.kernels.second, settings.model.bpn)
+            BPN(num_views, self.kernels.scales, self.kernels.second, bpn, self._in_bfloat16(bpn, points))
             if settings.model.blur
             else None
         )
@@ -101,6 +103,11 @@ class BagsModule(LightningModule):
         self.register_buffer("background", torch.full((3,), float(settings.dataset.white_background)), persistent=False)
         self.background: Tensor
         self.output = None
+
+    @staticmethod
+    def _in_bfloat16(settings: BPNSettings, points: PointCloud) -> bool:
+        """The precision that the settings ask for; ``auto``: what the machine that holds the points is fast in."""
+        return has_fast_bfloat16(points.xyz.device) if settings.bfloat16 == "auto" else bool(settings.bfloat16)
 
     def render(self, camera: Camera) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time."""
@@ -161,17 +168,16 @@ class BagsModule(LightningModule):
         """
         height, width = batch.image.shape[1:]
         whole: dict[str, Tensor] = {}
+        proposal: Proposal | None = None
         for window in tiles(width, height, self.settings.dataset.window):
             part = self.explain(batch.cropped(*window), phase)
-            layers = {name: getattr(part, name) for name in ("sharp", "depth", "alpha", "prediction")}
-            if part.proposal is not None:
-                layers |= {"features": part.proposal.features, "mask": part.proposal.mask}
-            for name, layer in layers.items():
+            for name in ("sharp", "depth", "alpha", "prediction"):
+                layer = getattr(part, name)
                 whole.setdefault(name, layer.new_empty(*layer.shape[:-2], height, width))
                 window.of(whole[name]).copy_(layer)
-        proposal = part.proposal
-        if proposal is not None:
-            proposal = replace(proposal, features=whole["features"], mask=whole["mask"])
+            if part.proposal is not None:
+                proposal = proposal or part.proposal.room(height, width)
+                proposal.take(part.proposal, window)
         return Explanation(batch, whole["sharp"], whole["depth"], whole["alpha"], whole["prediction"], proposal)
 
     def jittered(self, batch: ViewBatch) -> Camera:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from bags.modules.blur_kind import Kind, blur_field
 from bags.modules.bpn import Proposal
-from bags.ops.kernel_moments import kernel_moments
 
 PIXELS = 300_000  # of a larger view, every n-th row and column are looked at: these are plenty for a mean
 
@@ -48,8 +47,7 @@ def estimate_blur(proposal: Proposal, sharp: Tensor, depth: Tensor) -> BlurEstim
     mask = proposal.mask.detach()
     every = max(1, math.ceil((mask.numel() / PIXELS) ** 0.5))
     some = (..., slice(None, None, every), slice(None, None, every))
-    features, head = proposal.features.detach()[some], proposal.head.detach()
-    _, covariance = kernel_moments(features, head, mask[some], proposal.stride)
+    _, covariance = proposal.moments(every)
     field = blur_field(covariance, gradient(sharp.detach())[some], depth[some], mask[some])
     shaken, unfocused = field.kind == "motion", field.kind == "defocus"
     return BlurEstimate(

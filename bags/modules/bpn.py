@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, conv2d, pad
+from torch.nn.functional import avg_pool1d, avg_pool2d, batch_norm, conv2d, pad
 
 from bags.ops.depth import normalised
 from bags.ops.enlarging import enlarged
-from bags.ops.per_pixel_conv import inside, per_pixel_conv
+from bags.ops.interpolated_conv import interpolated_conv, kernels_between, node_kernels
+from bags.ops.kernel_moments import effective_moments, raw_moments
+from bags.ops.per_pixel_conv import inside, kernels_at, per_pixel_conv
 from bags.ops.positional import positional_code_1d
 from bags.ops.smoothing import reach, smoothed
 from bags.ops.windows import Window
@@ -26,11 +28,15 @@ class Proposal:
     """What the network proposes for one view. The kernels themselves are never all written out.
 
     Attributes:
-        features: (C, H, W) hidden features of every pixel, in bfloat16 where that is asked for.
+        features: (C, h, w) hidden features, in bfloat16 where that is asked for: of every pixel, or with ``spacing``
+            above 1 of nodes ``spacing`` pixels apart, as ``bags.ops.interpolated_conv`` has them.
         head: (K*K, C) makes kernel logits of them, in the order of ``bags.ops.per_pixel_conv``.
         mask: (H, W) in [0, 1]: how much of the pixel is blurred.
         bfloat16: whether ``blur`` runs its matrix products in bfloat16.
         stride: pixels from one tap of the kernels to the next.
+        spacing: pixels from one known kernel to the next.
+        corner: column and row at which the pixels of ``mask`` begin in the whole view, where the nodes cover that;
+            None: they cover these pixels alone.
     """
 
     features: Tensor
@@ -38,6 +44,8 @@ class Proposal:
     mask: Tensor
     bfloat16: bool = False
     stride: int = 1
+    spacing: int = 1
+    corner: tuple[int, int] | None = None
 
     @property
     def kernel_size(self) -> int:
@@ -55,14 +63,60 @@ class Proposal:
         Taps further apart than a pixel see the image smoothed (``bags.ops.smoothing``); the unmasked part stays sharp.
         """
         image, sharp = smoothed(padded_image, self.stride), inside(padded_image, self.mask.shape)
-        return per_pixel_conv(image, self.features, self.head, self.mask, self.bfloat16, self.stride, sharp)
+        if self.spacing == 1:
+            return per_pixel_conv(image, self.features, self.head, self.mask, self.bfloat16, self.stride, sharp)
+        nodes = node_kernels(self.features, self.head, self.bfloat16)
+        return interpolated_conv(image, nodes, self.mask, self.spacing, self.corner or (0, 0), self.stride, sharp)
+
+    @torch.no_grad()
+    def kernels_at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """(P, K, K) kernels at the pixels ``(rows[i], columns[i])``; entry [0, 0] weighs the top left neighbour."""
+        if self.spacing == 1:
+            return kernels_at(self.features, self.head, rows, columns)
+        nodes = node_kernels(self.features, self.head)
+        left, top = self.corner or (0, 0)
+        found = kernels_between(nodes, rows + top, columns + left, self.spacing)
+        return found.T.unflatten(1, (self.kernel_size, self.kernel_size))
+
+    def moments(self, every: int = 1) -> tuple[Tensor, Tensor]:
+        """Mean (2, H, W) and covariance (3, H, W) of the effective kernels in pixels (``ops.kernel_moments``).
+
+        Args:
+            every: of that many rows and columns, only one is looked at.
+        """
+        some = (..., slice(None, None, every), slice(None, None, every))
+        mask = self.mask.detach()
+        if self.spacing == 1:
+            raw = raw_moments(self.features.detach()[some], self.head.detach(), self.stride)
+        else:
+            nodes = raw_moments(self.features.detach(), self.head.detach(), self.stride)
+            raw = enlarged(nodes, self.spacing, Window(*(self.corner or (0, 0)), mask.shape[1], mask.shape[0]))[some]
+        return effective_moments(raw, mask[some])
+
+    def room(self, height: int, width: int) -> Proposal:
+        """Room for the proposal of a view of which this is a part, for ``take`` to fill."""
+        mask = self.mask.new_empty(height, width)
+        if self.corner is not None:
+            return replace(self, mask=mask, corner=(0, 0))
+        rows, columns = -(-height // self.spacing), -(-width // self.spacing)
+        return replace(self, mask=mask, features=self.features.new_empty(len(self.features), rows, columns))
+
+    def take(self, part: Proposal, window: Window) -> None:
+        """Copy the proposal of the pixels ``window``, which begins at a node, in place."""
+        window.of(self.mask).copy_(part.mask)
+        if self.corner is None:
+            height, width = part.features.shape[1:]
+            nodes = Window(window.left // self.spacing, window.top // self.spacing, width, height)
+            nodes.of(self.features).copy_(part.features)
 
     def detached(self) -> Proposal:
         """The same proposal, from which nothing is learned."""
         return replace(self, **{name: getattr(self, name).detach() for name in ("features", "head", "mask")})
 
     def enlarged(self, factor: int, camera: Camera) -> Proposal:
-        """The same blur for pixels ``factor`` times as fine: taps that much further apart, features and mask between.
+        """The same blur for pixels ``factor`` times as fine: taps and nodes that much further apart, the mask between.
+
+        Where every pixel has features, those between are interpolated.
 
         Args:
             factor: how much finer.
@@ -70,8 +124,10 @@ class Proposal:
                 ``camera.reduced(factor)``.
         """
         part = Window(*camera.corner, camera.width, camera.height)
-        features, mask = (enlarged(layer, factor, part) for layer in (self.features, self.mask[None]))
-        return replace(self, features=features, mask=mask[0], stride=self.stride * factor)
+        finer = replace(self, mask=enlarged(self.mask[None], factor, part)[0], stride=self.stride * factor)
+        if self.spacing == 1:
+            return replace(finer, features=enlarged(self.features, factor, part))
+        return replace(finer, spacing=self.spacing * factor, corner=camera.corner)
 
 
 class RenderFeatures(nn.Module):
@@ -80,31 +136,31 @@ class RenderFeatures(nn.Module):
     Args:
         hidden: channels of the two inner layers.
         channels: of the result.
-        bfloat16: run in bfloat16 (parameters stay float32).
+        spacing: render and depth are averaged over so many pixels squared first.
     """
 
-    def __init__(self, hidden: int, channels: int, bfloat16: bool) -> None:
+    def __init__(self, hidden: int, channels: int, spacing: int = 1) -> None:
         super().__init__()
-        self.rounds = bfloat16
+        self.spacing = spacing
         self.conv1 = nn.Conv2d(4, hidden, 5, padding=2)
         self.conv2 = nn.Conv2d(hidden, hidden, 5, padding=2)
         self.conv3 = nn.Conv2d(hidden, channels, 3, padding=1)
 
-    def forward(self, rgb: Tensor, depth: Tensor) -> Tensor:
+    def forward(self, rgb: Tensor, depth: Tensor, bfloat16: bool = False) -> Tensor:
         """(channels, H, W) from ``rgb`` (3, H, W) and ``depth`` (H, W), which get no gradient.
 
-        Depth is shifted and scaled to [0, 1]; a constant one becomes 0.
+        Depth is shifted and scaled to [0, 1]; a constant one becomes 0. With a spacing above 1 the result has
+        H / spacing rows and W / spacing columns, rounded up. ``bfloat16``: run in it (parameters stay float32).
         """
-        image = torch.cat([rgb.detach(), normalised(depth.detach())[None]])[None].contiguous(
-            memory_format=torch.channels_last
-        )
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.rounds):
+        image = torch.cat([rgb.detach(), normalised(depth.detach())[None]])[None]
+        image = cell_means(image, self.spacing).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=bfloat16):
             hidden = _normalised(self.conv1(image).relu_())
             hidden = _normalised(self.conv2(hidden).relu_())
-            features = self._last(hidden)[0]
+            features = self._last(hidden, bfloat16)[0]
         return features.to(image.dtype)
 
-    def _last(self, hidden: Tensor) -> Tensor:
+    def _last(self, hidden: Tensor, bfloat16: bool) -> Tensor:
         """The third convolution, with as many outputs as inputs, of which those beyond ``channels`` are not kept.
 
         oneDNN's weight gradient for 64 inputs and 32 outputs in bfloat16 takes a path that is 25 times slower (443 ms
@@ -113,10 +169,15 @@ class RenderFeatures(nn.Module):
         weight, bias = self.conv3.weight, self.conv3.bias
         assert bias is not None
         extra = hidden.shape[1] - weight.shape[0]
-        if not self.rounds or extra <= 0:
+        if not bfloat16 or extra <= 0:
             return self.conv3(hidden)
         whole = conv2d(hidden, pad(weight, (0, 0, 0, 0, 0, 0, 0, extra)), pad(bias, (0, extra)), padding=1)
         return whole[:, : weight.shape[0]]
+
+
+def cell_means(image: Tensor, side: int) -> Tensor:
+    """(1, C, h, w) means over cells of ``side`` x ``side`` pixels of a (1, C, H, W) image; the last ones may be cut."""
+    return image if side == 1 else avg_pool2d(image, side, ceil_mode=True, count_include_pad=False)
 
 
 def _normalised(x: Tensor) -> Tensor:
@@ -162,7 +223,9 @@ class BPN(nn.Module):
         num_views: training views.
         kernels: kernel side per scale, coarse to fine.
         single_kernel: kernel side of the second network; None: there is none.
-        settings: channels and switches; its own kernel sides and strides are not read here.
+        settings: channels and switches; its own kernel sides and strides, and its precision, are not read here.
+        bfloat16: run convolutions and matrix products in it. Kept with the state: what was trained in one precision
+            goes on in it, on whatever machine.
     """
 
     def __init__(
@@ -171,12 +234,16 @@ class BPN(nn.Module):
         kernels: tuple[int, ...],
         single_kernel: int | None,
         settings: BPNSettings,
+        bfloat16: bool = False,
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.rounds = bfloat16
         self.embedding = nn.Embedding(num_views, settings.embedding)
         self.render_features = (
-            RenderFeatures(settings.hidden, settings.rgbd_channels, settings.bfloat16) if settings.use_rgbd else None
+            RenderFeatures(settings.hidden, settings.rgbd_channels, settings.rgbd_spacing)
+            if settings.use_rgbd
+            else None
         )
         half = settings.position_channels // 2 if settings.use_position else 0
         self.input_channels = (settings.embedding, half, half, settings.rgbd_channels if settings.use_rgbd else 0)
@@ -186,6 +253,18 @@ class BPN(nn.Module):
             if single_kernel is None
             else HiddenLayers(sum(self.input_channels), settings.hidden, (None, single_kernel), settings.use_mask)
         )
+
+    def get_extra_state(self) -> Tensor:
+        """The precision."""
+        return torch.tensor(self.rounds)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over the precision."""
+        self.rounds = bool(state)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())  # checkpoints of before have none
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(
         self, view: int, scale: int | Literal["single"], rgb: Tensor, depth: Tensor, camera: Camera | None = None
@@ -205,37 +284,59 @@ class BPN(nn.Module):
         network, level = (self.second, 1) if isinstance(scale, str) else (self.scales, scale)
         if network is None:
             raise ValueError(f"scale {scale!r}: this BPN has no second network (model.bpn.second_network)")
-        with torch.autocast(depth.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+        spacing = self.settings.kernel_spacing
+        nodes = [-(-size // spacing) for size in depth.shape]
+        with torch.autocast(depth.device.type, torch.bfloat16, enabled=self.rounds):
             hidden = self._first_layer(_weight(network.layers[0]), view, rgb, depth, camera)
             for layer in network.layers[1 : level + 1]:
                 hidden = (_weight(layer) @ hidden).relu_()
-            mask = self._mask(network, level, hidden).to(depth.dtype).reshape(depth.shape)
+            mask = self._mask(network, level, hidden.unflatten(1, nodes), depth)
         head = _weight(network.kernel_heads[str(level)])
-        return Proposal(hidden.unflatten(1, depth.shape), head, mask, self.settings.bfloat16)
+        return Proposal(hidden.unflatten(1, nodes), head, mask, self.rounds, spacing=spacing)
 
-    def _mask(self, network: HiddenLayers, level: int, hidden: Tensor) -> Tensor:
-        """(1, H*W) how much of each pixel is blurred; all of it where there is no mask head."""
+    def _mask(self, network: HiddenLayers, level: int, hidden: Tensor, depth: Tensor) -> Tensor:
+        """(H, W) how much of each pixel is blurred; all of it where there is no mask head."""
         if not self.settings.use_mask:
-            return hidden.new_ones(1, hidden.shape[1])
+            return torch.ones_like(depth)
         weight = _weight(network.mask_heads[str(level)])
-        return ((weight @ hidden).to(weight.dtype) + self.settings.mask_bias).sigmoid()
+        opened = (weight @ hidden.flatten(1)).to(weight.dtype) + self.settings.mask_bias
+        if self.settings.kernel_spacing == 1:
+            return opened.sigmoid().to(depth.dtype).reshape(depth.shape)
+        whole = Window(0, 0, depth.shape[1], depth.shape[0])
+        between = enlarged(opened.unflatten(1, hidden.shape[1:]), self.settings.kernel_spacing, whole)
+        return between[0].sigmoid().to(depth.dtype)
 
     def _first_layer(self, weight: Tensor, view: int, rgb: Tensor, depth: Tensor, camera: Camera | None) -> Tensor:
-        """(hidden, H*W) the first layer on the concatenated inputs, which are never written out.
+        """(hidden, h*w) the first layer on the concatenated inputs, which are never written out.
 
         The embedding is constant over the image and each half of the positional code along an axis, so the layer sees a
-        vector, a row profile and a column profile; only the render features are multiplied pixel by pixel.
+        vector, a row profile and a column profile; only the render features are multiplied node by node.
         """
         for_view, for_rows, for_columns, for_render = weight.split(self.input_channels, dim=1)
         height, width = depth.shape
         ground = (for_view @ self.embedding.weight[view])[:, None]
+        spacing = self.settings.kernel_spacing
         if self.settings.use_position:
             half = self.input_channels[1]
             (across, down), (left, top) = (camera.photo_size, camera.corner) if camera else ((width, height), (0, 0))
             code_rows = positional_code_1d(down, half, weight.device)[:, top : top + height]
             code_columns = positional_code_1d(across, half, weight.device)[:, left : left + width]
-            rows, columns = ground + for_rows @ code_rows, for_columns @ code_columns
+            rows = ground + for_rows @ _cell_means_1d(code_rows, spacing)
+            columns = for_columns @ _cell_means_1d(code_columns, spacing)
             ground = (rows[:, :, None] + columns[:, None, :]).flatten(1)
         if self.render_features is None:
-            return ground.relu().expand(-1, height * width)
-        return torch.addmm(ground, for_render, self.render_features(rgb, depth).flatten(1)).relu_()
+            return ground.relu().expand(-1, -(-height // spacing) * -(-width // spacing))
+        return torch.addmm(ground, for_render, self._seen(rgb, depth).flatten(1)).relu_()
+
+    def _seen(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        """(rgbd_channels, h, w) the render's features at the nodes."""
+        assert self.render_features is not None
+        features: Tensor = self.render_features(rgb, depth, self.rounds)
+        spacing = self.settings.kernel_spacing
+        height, width = (-(-size // spacing) for size in depth.shape)
+        return enlarged(features, self.settings.rgbd_spacing // spacing, Window(0, 0, width, height))
+
+
+def _cell_means_1d(code: Tensor, length: int) -> Tensor:
+    """(C, n): means over cells of ``length`` of a (C, size) code; the last one may be cut."""
+    return code if length == 1 else avg_pool1d(code, length, ceil_mode=True, count_include_pad=False)

@@ -63,13 +63,13 @@ def per_pixel_conv_reference(
     """The same in plain PyTorch, any device and dtype: holds all kernels and all patches at once."""
     _check(image, features, head, mask, stride, sharp)
     weights = torch.einsum("kc,cyx->kyx", head, features).softmax(dim=0)
-    blurred = torch.einsum("kyx,ckyx->cyx", weights, _patches(image, _side(head), stride))
+    blurred = torch.einsum("kyx,ckyx->cyx", weights, patches(image, side_of(head), stride))
     return mask * blurred + (1 - mask) * (inside(image, mask.shape) if sharp is None else sharp)
 
 
 def kernels_at(features: Tensor, head: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """(P, K, K) softmax kernels at the pixels ``(rows[i], cols[i])``; entry [0, 0] weighs the top left neighbour."""
-    side = _side(head)
+    side = side_of(head)
     return (features[:, rows, cols].T.to(head.dtype) @ head.T).softmax(dim=1).reshape(-1, side, side)
 
 
@@ -94,14 +94,15 @@ def _triton() -> ModuleType | None:
     return per_pixel_conv_triton
 
 
-def _side(head: Tensor) -> int:
-    return math.isqrt(head.shape[0])
+def side_of(kernels: Tensor) -> int:
+    """Kernel side K of a tensor whose first axis runs over the K*K entries."""
+    return math.isqrt(kernels.shape[0])
 
 
 def _check(
     image: Tensor, features: Tensor, head: Tensor, mask: Tensor, stride: int, sharp: Tensor | None
 ) -> None:  # fmt: skip
-    side = _side(head)
+    side = side_of(head)
     if side % 2 == 0 or side * side != head.shape[0]:
         raise ValueError(f"head has {head.shape[0]} rows: must be the square of an odd kernel side")
     if stride < 1:
@@ -125,7 +126,7 @@ def inside(image: Tensor, size: Sequence[int]) -> Tensor:
     return image[:, top : top + size[0], left : left + size[1]]
 
 
-def _patches(image: Tensor, side: int, stride: int) -> Tensor:
+def patches(image: Tensor, side: int, stride: int) -> Tensor:
     """(3, K*K, H, W) what every pixel's taps see."""
     reach = stride * (side - 1) + 1
     windows = image.unfold(1, reach, 1).unfold(2, reach, 1)[..., ::stride, ::stride]
@@ -197,7 +198,7 @@ def _over_bands(task: Callable[[range], Result], mask: Tensor) -> Iterator[Resul
 
 def _strips(band: range, head: Tensor, mask: Tensor) -> Iterator[tuple[int, int]]:
     """First row and number of rows of every strip of a band."""
-    rows = strip_rows(_side(head), mask.shape[1])
+    rows = strip_rows(side_of(head), mask.shape[1])
     return ((first, min(rows, band.stop - first)) for first in range(band.start, band.stop, rows))
 
 
@@ -208,7 +209,7 @@ def _rows(values: Tensor, first: int, rows: int) -> Tensor:
 
 def _scratch(head: Tensor, image: Tensor, mask: Tensor) -> Tensor:
     """Room for the logits of a strip, taken once a band: fresh memory costs as much as filling it."""
-    return image.new_empty(head.shape[0] * strip_rows(_side(head), mask.shape[1]) * mask.shape[1])
+    return image.new_empty(head.shape[0] * strip_rows(side_of(head), mask.shape[1]) * mask.shape[1])
 
 
 def _logits(weights: Tensor, features: Tensor, scratch: Tensor) -> Tensor:
@@ -230,16 +231,16 @@ def _forward_strip(
     logits: Tensor, image: Tensor, stride: int, first: int, log_sum: Tensor, blurred: Tensor
 ) -> None:  # fmt: skip
     """Fill the strip's rows of ``log_sum`` (H, W) and ``blurred`` (3, H, W), the weighted sum."""
-    rows, side = logits.shape[1], _side(logits)
+    rows, side = logits.shape[1], side_of(logits)
     if _has_kernels(image):
         from bags.ops.per_pixel_conv_kernels import forward_rows
 
         forward_rows(logits.numpy(), image.numpy(), stride, first, log_sum.numpy(), blurred.numpy())
         return
     strip = slice(first, first + rows)
-    patches = _patches(_rows(image, first, rows + stride * (side - 1)), side, stride)
+    seen_by_taps = patches(_rows(image, first, rows + stride * (side - 1)), side, stride)
     log_sum[strip] = logits.logsumexp(dim=0)
-    blurred[:, strip] = torch.einsum("kyx,ckyx->cyx", (logits - log_sum[strip]).exp(), patches)
+    blurred[:, strip] = torch.einsum("kyx,ckyx->cyx", (logits - log_sum[strip]).exp(), seen_by_taps)
 
 
 def _backward_strip(
@@ -251,7 +252,7 @@ def _backward_strip(
     With weights w and ``d_k = sum_c grad_c I_c(x + s k)``, the gradient of a logit is ``w_k (d_k - sum_j w_j d_j)``;
     the sum is ``mean`` (H, W), known from the forward pass. ``grad`` (3, H, W) is that of the weighted sum.
     """
-    rows, side = logits.shape[1], _side(logits)
+    rows, side = logits.shape[1], side_of(logits)
     if _has_kernels(image):
         from bags.ops.per_pixel_conv_kernels import backward_rows
 
@@ -260,7 +261,7 @@ def _backward_strip(
         return
     strip, seen = slice(first, first + rows), rows + stride * (side - 1)
     weights = (logits - log_sum[strip]).exp_()
-    patches = _patches(_rows(image, first, seen), side, stride)
-    torch.mul(weights, torch.einsum("cyx,ckyx->kyx", grad[:, strip], patches) - mean[strip], out=logits)
+    seen_by_taps = patches(_rows(image, first, seen), side, stride)
+    torch.mul(weights, torch.einsum("cyx,ckyx->kyx", grad[:, strip], seen_by_taps) - mean[strip], out=logits)
     spread = (grad[:, None, strip] * weights).flatten(2)
     image_grad[:, :seen] += fold(spread, (seen, image.shape[2]), (side, side), dilation=stride)[:, 0]

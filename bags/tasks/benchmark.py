@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bags.benchmark.rows import convolution_memory_row, convolution_row, projection_row, rasterizer_row
+from bags.benchmark.rows import (
+    convolution_memory_row,
+    convolution_row,
+    interpolated_row,
+    projection_row,
+    rasterizer_row,
+)
 from bags.benchmark.step import step_row
 from bags.console import terminal
+from bags.ops.precision import instruction_sets
 from bags.run_folder import write_json
 from bags.settings import BenchmarkSettings, Settings
 from bags.tasks.setup import device_name, prepare_process, versions
 
+# What holds torch, oneDNN, MKL and Numba back to the instructions of a lesser processor.
+LESSER = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "",  # or Numba takes the features of the real processor
+    }
+}
 Case = Callable[[], dict[str, Any]]
 
 
@@ -32,15 +52,26 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
         lambda: projection_row(60_000, n),
         lambda: convolution_row(9, 300, 200, n),
         lambda: convolution_row(17, 600, 400, n),
+        lambda: interpolated_row(9, 300, 200, 4, n),
+        lambda: interpolated_row(17, 600, 400, 4, n),
         lambda: convolution_memory_row(17, 2400, 1600),
         lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n),
+        lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n, compare=False, spacing=1),
+        lambda: step_row(600, 400, 60_000, pixels=2.0, kernel=17, repeats=n, compare=False),
         lambda: step_row(600, 400, 2_000, pixels=12.0, kernel=None, repeats=n),
     ]
     return small + large if settings.full else small
 
 
 def run(settings: Settings) -> None:
-    """Measure every case, write ``benchmark.json`` and print the table."""
+    """Measure every case, write ``benchmark.json`` and print the table.
+
+    With ``benchmark.processor`` in a process of its own: libraries read what holds them back when they load.
+    """
+    held_back = LESSER.get(settings.benchmark.processor, {})
+    if any(os.environ.get(key) != value for key, value in held_back.items()):
+        command = [sys.executable, "-m", "bags.cli", *sys.argv[1:]]
+        sys.exit(subprocess.run(command, env={**os.environ, **held_back}).returncode)
     prepare_process(settings)
     console = terminal()
     rows = []
@@ -48,8 +79,11 @@ def run(settings: Settings) -> None:
         rows.append(case())
         gain = "{ratio} times" if rows[-1]["ratio"] is not None else "memory {memory_ratio} times"
         console.print(f"{{name}}: {gain}".format(**rows[-1]))
-    write_json(settings.folder / "benchmark.json", {"machine": device_name(), "versions": versions(), "rows": rows})
+    sets = instruction_sets()
+    facts = {"machine": device_name(), "instructions": sets, "versions": versions()}
+    write_json(settings.folder / "benchmark.json", {**facts, "rows": rows})
     show(console, rows)
+    console.print(", ".join(f"{name}: {value}" for name, value in sets.items()))
     console.print(f"results in {settings.folder / 'benchmark.json'}")
 
 

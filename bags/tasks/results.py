@@ -47,6 +47,7 @@ def run_facts(
         "scene": settings.scene,
         "seed": settings.seed,
         "model": settings.model.name,
+        "bfloat16": module.bpn is not None and module.bpn.rounds,
         "left_out": left_out(settings.dataset.root),
         "device": device_name(module.device),
         "versions": versions(),

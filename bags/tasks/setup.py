@@ -20,6 +20,7 @@ from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.errors import DataError
 from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import random_points
+from bags.ops.precision import has_fast_bfloat16
 from bags.rendering.base import make_rasterizer
 from bags.schedule import ScaleSchedule
 from bags.settings import Settings
@@ -69,7 +70,9 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     else:
         count = count_beside(len(points.xyz), settings.model.gaussians)
         points = with_background(points, datamodule.train, count, settings.seed)
-    return datamodule, make_module(settings, datamodule, points, datamodule.training_width)
+    module = make_module(settings, datamodule, points, datamodule.training_width)
+    tell_precision(module)
+    return datamodule, module
 
 
 def make_module(settings: Settings, datamodule: SceneDataModule, points: PointCloud, width: int) -> BagsModule:
@@ -86,6 +89,20 @@ def make_module(settings: Settings, datamodule: SceneDataModule, points: PointCl
             settings.rasterizer.name, device, absolute_gradients=settings.rasterizer.absolute_gradients
         ),
     )
+
+
+def tell_precision(module: BagsModule) -> None:
+    """One line about the precision of the blur model, and a warning where it is a slow one."""
+    if module.bpn is None:
+        return
+    rounds, fast = module.bpn.rounds, has_fast_bfloat16(module.gaussians.means.device)
+    if rounds and not fast:
+        log.warning(
+            "model.bpn.bfloat16=true: this machine has no instructions for bfloat16, so that steps take several times "
+            "as long as in float32; leave it at auto"
+        )
+    else:
+        log.info("blur model in %s", "bfloat16" if rounds else "float32")
 
 
 def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from torch.nn.functional import interpolate
 
 from bags.io.images import depth_picture
 from bags.modules.bags_module import BagsModule, Explanation
-from bags.ops.kernel_moments import kernel_moments
 from bags.pictures import effective_kernels
 from bags.schedule import Phase
 from bags.types import Camera, RenderOutput, Splats, ViewBatch
@@ -139,14 +138,13 @@ class Painter:
         row, column = (torch.tensor([int(part * side)]) for part, side in ((down, height), (across, width)))
         kernel = effective_kernels(proposal, row, column)
         mask = proposal.mask[row, column]
-        _, covariance = kernel_moments(
-            proposal.features[:, row, column, None], proposal.head, mask[:, None], proposal.stride
-        )
+        _, covariance = proposal.moments()
+        xx, _, yy = covariance[:, row, column]
         enlarged = interpolate(kernel[:, None].float(), scale_factor=max(1, KERNEL_SIDE // proposal.kernel_size))[0]
         return KernelPicture(
             picture=(enlarged / enlarged.max().clamp_min(1e-12)).expand(3, -1, -1),
             side=2 * proposal.reach + 1,
-            spread=float((covariance[0] + covariance[2]).clamp_min(0).sqrt()),
+            spread=float((xx + yy).clamp_min(0).sqrt()),
             mask=float(mask),
         )
 

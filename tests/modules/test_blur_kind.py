@@ -11,7 +11,6 @@ from torch import Tensor
 from bags.modules.blur_estimate import estimate_blur, gradient
 from bags.modules.blur_kind import BlurField, blur_field
 from bags.modules.bpn import Proposal
-from bags.ops.kernel_moments import kernel_moments
 
 SIDE = 21
 SHAPE = (24, 32)
@@ -147,7 +146,7 @@ def test_of_direction_and_depth_the_one_that_tells_more_decides() -> None:
 def test_moments_of_the_line_are_a_line_s() -> None:
     """The kernels above and the moments agree: 12 times the variance along the line is its length squared."""
     proposal = proposal_of(everywhere(line(9, 0)))
-    _, covariance = kernel_moments(proposal.features, proposal.head, proposal.mask)
+    _, covariance = proposal.moments()
     assert 12 * float(covariance[0, 5, 5]) == pytest.approx(81, rel=0.03)
     assert BlurField(1.0, 2.0, 81 / 12, 0.0, 0.0, 0.0).length == pytest.approx(9)
     assert BlurField(1.0, 3.0, 4.5, 4.5, 0.0, 0.0).radius == pytest.approx(3 * math.sqrt(2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -21,9 +23,9 @@ def render(seed: int = 0) -> tuple[Tensor, Tensor]:
     return torch.rand(3, HEIGHT, WIDTH, generator=generator), 2 + torch.rand(HEIGHT, WIDTH, generator=generator)
 
 
-def network(single: int | None = None, **switches: bool) -> BPN:
+def network(single: int | None = None, bfloat16: bool = False, **switches: Any) -> BPN:
     torch.manual_seed(1)
-    return BPN(VIEWS, (3, 5, 7), single, BPNSettings(kernels=(3, 5, 7), **switches))
+    return BPN(VIEWS, (3, 5, 7), single, BPNSettings(kernels=(3, 5, 7), **switches), bfloat16)
 
 
 def plain(bpn: BPN, view: int, scale: int | str, rgb: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:

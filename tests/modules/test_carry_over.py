@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from bags.modules.bpn import BPN, Proposal
 from bags.modules.carry_over import carry_over, resampling
-from bags.ops.kernel_moments import kernel_moments
+from bags.ops.kernel_moments import effective_moments, raw_moments
 from bags.settings import BPNSettings
 from bags.types import Camera
 
@@ -103,8 +103,8 @@ def test_finer_taps_mean_about_the_same_blur_of_the_photo(old: int, new: int) ->
     bent = (x * along.cos() + y * along.sin()) ** 2 / (old / 4) ** 2 + (y * along.cos() - x * along.sin()) ** 2
     head = -0.5 * bent.reshape(6, -1).T  # six streaks, one for each feature
     features, mask = torch.eye(6).reshape(6, 1, 6), torch.full((1, 6), 0.8)
-    mean, spread = kernel_moments(features, head, mask)
-    finer_mean, finer_spread = kernel_moments(features, resampling(old, new, 0.5) @ head, mask)
+    mean, spread = effective_moments(raw_moments(features, head), mask)
+    finer_mean, finer_spread = effective_moments(raw_moments(features, resampling(old, new, 0.5) @ head), mask)
     torch.testing.assert_close(finer_mean / 2, mean, rtol=0, atol=1e-5)
     torch.testing.assert_close(finer_spread / 4, spread, rtol=0.1, atol=0.2)  # in coarse pixels squared
 

@@ -11,7 +11,6 @@ from bags.modules import blur_estimate
 from bags.modules.bpn import Proposal
 from bags.modules.kernel_sizes import KernelSizes
 from bags.ops.enlarging import enlarged
-from bags.ops.kernel_moments import kernel_moments
 from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.ops.smoothing import smoothed
 from bags.ops.windows import Window
@@ -101,7 +100,7 @@ def test_moments_are_those_of_the_blurred_point(stride: int) -> None:
             (spread * y * y).sum() - mean_y**2,
         ]
     )
-    mean, covariance = kernel_moments(features, head, proposal.mask, stride)
+    mean, covariance = proposal.moments()
     torch.testing.assert_close(mean[:, 15, 15].double(), torch.stack([mean_x, mean_y]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(covariance[:, 15, 15].double(), expected, rtol=1e-4, atol=1e-4)
 
