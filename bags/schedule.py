@@ -7,9 +7,13 @@ from 1, while Adam's moments, the resolution and the degree of the spherical har
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bags.settings import ScheduleSettings
+
+Kind = tuple[int, bool, bool]  # Phase.kind
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,104 @@ class Phase:
     divisor: int
     blur: bool
 
+    @property
+    def kind(self) -> Kind:
+        """What a step's cost goes by, beside the number of Gaussians."""
+        return self.scale, self.multi_scale, self.blur
+
+
+class Decision(NamedTuple):
+    """How long a run of a time budget was found to be (``ScaleSchedule.decide``).
+
+    Attributes:
+        after: the step up to which all stays as it was.
+        total: steps of the run from then on.
+        seconds: a step was expected to take, on average over those left.
+    """
+
+    after: int
+    total: int
+    seconds: float
+
 
 class ScaleSchedule:
-    """Answers "where are we?" for every step; pure, made from ``ScheduleSettings`` alone.
+    """Answers "where are we?" for every step; made from ``ScheduleSettings`` and, with a time budget, from decisions.
 
     With ``settings.steps`` every number is scaled by ``steps / iterations``, except that densification and opacity
     resets never come closer together than the ``shortest_*`` limits.
 
+    With ``settings.minutes`` the first decision does what ``settings.steps`` does otherwise: it makes the plan. Each
+    later one stretches or squeezes what is left of that plan to another number of steps; what is behind stays.
+    Everything below is asked of the plan: a state holds at the step that stands there, and an event falls on the first
+    step that reaches it. Before the first decision, and without a budget, step and plan are the same.
+
     Attributes:
+        decisions: that were taken, in their order.
         total: steps of the run.
-        ms_steps: steps of the multi-scale phase.
+        longest: it will never have more steps.
+        planned: steps of the plan.
+        ms_steps: of these, in the multi-scale phase; like all numbers below.
         divisors: resolution divisors, coarse to fine.
     """
 
     def __init__(self, settings: ScheduleSettings) -> None:
         self.settings = settings
-        self.total = settings.steps or settings.iterations
-        self.factor = self.total / settings.iterations
+        self.total: int
         self.divisors = tuple(settings.scale_divisors)
+        self.longest = settings.steps or settings.iterations
+        self.decisions: list[Decision] = []
+        self._plan(self.longest)
+
+    def decide(self, after: int, total: int, seconds: float) -> None:
+        """Let the run have ``total`` steps; see ``Decision``.
+
+        Raises:
+            ValueError: that cannot be: it ends before it is decided, or not after an earlier decision.
+        """
+        earlier = self.decisions[-1].after if self.decisions else -1
+        if not earlier < after < total <= self.longest or after >= self.total:
+            raise ValueError(f"a run of {total} steps, decided after step {after}, the decision before after {earlier}")
+        begins = after, self.plan_at(after)
+        if self.decisions:
+            self._pieces.append((*begins, total))
+        else:
+            self._plan(total)
+        self.total = total
+        self.decisions.append(Decision(after, total, seconds))
+
+    def restore(self, decisions: Iterable[Iterable[float]]) -> None:
+        """Take the decisions of a checkpoint in place of what was decided here; none without ``settings.minutes``.
+
+        Raises:
+            ValueError: they are none that could have been taken.
+        """
+        self.decisions = []
+        self._plan(self.longest)
+        for after, total, seconds in decisions if self.settings.minutes is not None else ():
+            self.decide(int(after), int(total), float(seconds))
+
+    def plan_at(self, step: int) -> int:
+        """Where in the plan ``step`` stands: never further than its end before the last step, and there at the last."""
+        begin, planned, total = next((piece for piece in reversed(self._pieces) if piece[0] <= step), self._pieces[0])
+        return planned + (step - begin) * (self.planned - planned) // (total - begin)
+
+    def _reached(self, step: int) -> range:
+        """The steps of the plan that ``step`` is the first to reach: one without a budget, else none or several."""
+        return range(self.plan_at(step - 1) + 1, self.plan_at(step) + 1)
+
+    def rest(self, step: int, most: int) -> list[Phase]:
+        """What is still to come after ``step``: up to ``most`` phases, evenly spread over the rest of the plan."""
+        begin = self.plan_at(step)
+        count = min(most, self.planned - begin)
+        return [self._phase(step, begin + 1 + (self.planned - begin) * i // count) for i in range(count)]
+
+    def _plan(self, total: int) -> None:
+        """Scale everything to ``total`` steps."""
+        settings = self.settings
+        self.total = self.planned = total
+        # From a step on, which stands somewhere in the plan, it goes evenly to a last step.
+        self._pieces: list[tuple[int, int, int]] = [(0, 0, total)]
+        self.factor = total / settings.iterations
         self.ms_steps = round(settings.ms_steps * self.factor)
         self.starts = [1]
         for start in settings.scale_starts[1:]:
@@ -72,9 +156,13 @@ class ScaleSchedule:
 
     def at(self, step: int) -> Phase:
         """The phase of 1-based ``step``; steps past the end stand where the last one does."""
-        multi_scale = step <= self.ms_steps
-        clock = step if multi_scale or not self.settings.restart else step - self.ms_steps
-        scale = sum(start <= step for start in self.starts) - 1
+        return self._phase(step, self.plan_at(step))
+
+    def _phase(self, step: int, plan: int) -> Phase:
+        """The phase of ``step`` that stands at ``plan``."""
+        multi_scale = plan <= self.ms_steps
+        clock = plan if multi_scale or not self.settings.restart else plan - self.ms_steps
+        scale = sum(start <= plan for start in self.starts) - 1
         waits = multi_scale or self.settings.sharp_after_restart
         blur = clock > self.sharp_steps or not waits
         return Phase(step, clock, multi_scale, scale, self.divisors[scale], blur)
@@ -86,11 +174,11 @@ class ScaleSchedule:
 
     def changes_scale(self, step: int) -> bool:
         """Is ``step`` the first at its resolution?"""
-        return step in self.starts
+        return any(plan in self.starts for plan in self._reached(step))
 
     def restarts(self, step: int) -> bool:
         """Does the clock start over at ``step``?"""
-        return self.settings.restart and step == self.ms_steps + 1 and self.ms_steps > 0
+        return self.settings.restart and self.ms_steps > 0 and self.ms_steps + 1 in self._reached(step)
 
     def sh_degree(self, step: int, largest: int) -> int:
         """Active degree: one more at each multiple of ``sh_every`` of the clock, never shrinking."""
@@ -105,8 +193,8 @@ class ScaleSchedule:
 
     def cooling(self, step: int) -> float:
         """Factor on all learning rates: 1, then log-linear down to ``cooldown_to`` over the run's last part."""
-        length = self.settings.cooldown * self.total
-        part = max(0.0, 1 - (self.total - step) / length) if length > 0 else 0.0
+        length = self.settings.cooldown * self.planned
+        part = max(0.0, 1 - (self.planned - self.plan_at(step)) / length) if length > 0 else 0.0
         return self.settings.cooldown_to**part
 
     def densifying(self, step: int) -> bool:
@@ -115,13 +203,15 @@ class ScaleSchedule:
 
     def densifies(self, step: int) -> bool:
         """Are Gaussians cloned, split and pruned at ``step``?"""
-        clock = self.at(step).clock
-        return self.densifying(step) and clock > self.densify_from and clock % self.densify_every == 0
+        return self.densifying(step) and any(
+            clock > self.densify_from and clock % self.densify_every == 0 for clock in self._clocks(step)
+        )
 
     def resets_opacity(self, step: int) -> bool:
         """Are opacities reset at ``step``? In a shortened run never so late that it would end before they recover."""
-        recovers = self.factor >= 1 or self.total - step >= self.settings.shortest_recovery
-        return self.densifying(step) and recovers and self.at(step).clock % self.opacity_reset_every == 0
+        recovers = self.factor >= 1 or self.planned - self.plan_at(step) >= self.settings.shortest_recovery
+        due = any(clock % self.opacity_reset_every == 0 for clock in self._clocks(step))
+        return self.densifying(step) and recovers and due
 
     def prunes_big(self, step: int) -> bool:
         """Are Gaussians that are too large in the world pruned at ``step``, when it densifies?"""
@@ -129,5 +219,9 @@ class ScaleSchedule:
 
     def refilters(self, step: int) -> bool:
         """Is the 3D filter recomputed after the edits of ``step``?"""
-        late = not self.densifying(step) and step < self.total - 100
-        return self.densifies(step) or (late and self.at(step).clock % self.filter_every == 0)
+        late = not self.densifying(step) and self.plan_at(step) < self.planned - 100
+        return self.densifies(step) or (late and any(clock % self.filter_every == 0 for clock in self._clocks(step)))
+
+    def _clocks(self, step: int) -> list[int]:
+        """The clock at every step of the plan that ``step`` reaches."""
+        return [self._phase(step, plan).clock for plan in self._reached(step)]

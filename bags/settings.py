@@ -337,13 +337,15 @@ class ModelSettings:
 class ScheduleSettings:
     """When what happens (section 4). All numbers are optimiser steps of the full schedule.
 
-    ``steps`` shortens the whole schedule by the factor ``steps / iterations``; the ``shortest_*`` limits keep a short
-    run from densifying or resetting too often.
+    ``steps``, or those that fit into ``minutes``, shorten the whole schedule by the factor ``steps / iterations``; the
+    ``shortest_*`` limits keep a short run from densifying or resetting too often.
 
     Attributes:
         iterations: steps of both phases together.
         ms_steps: steps of the multi-scale phase; after it the schedule's clock restarts from 1.
-        steps: steps to run, everything scaled; null: ``iterations``.
+        steps: steps to run, everything scaled; null: ``iterations``, or as ``minutes`` says.
+        minutes: time that training may take on this machine; as many steps are run as fit, at most ``iterations``, as
+            with ``steps`` (docs/experiments.md).
         scale_divisors: training resolution divided by these, coarse to fine.
         scale_starts: first step at each of the scales (1-based).
         coarse_to_fine: go through the scales; else every step is at the last one, with its kernel.
@@ -365,6 +367,7 @@ class ScheduleSettings:
     iterations: int = 30_000
     ms_steps: int = 9_000
     steps: int | None = None
+    minutes: float | None = None
     scale_divisors: tuple[int, ...] = (4, 2, 1)
     scale_starts: tuple[int, ...] = (1, 3000, 6000)
     coarse_to_fine: bool = True
@@ -398,6 +401,10 @@ class ScheduleSettings:
             _at_least(0, **{f"schedule__{key}": getattr(self, key)})
         if self.steps is not None:
             _at_least(1, schedule__steps=self.steps)
+        if self.minutes is not None:
+            _need(0 < self.minutes <= 100_000, "schedule.minutes", self.minutes, "must be above 0, at most 100,000")
+            remedy = f"schedule.steps = {self.steps} says how long already; add schedule.steps=null"
+            _need(self.steps is None, "schedule.minutes", self.minutes, remedy)
         _need(0 <= self.cooldown <= 1, "schedule.cooldown", self.cooldown, "is a part of the run: 0 to 1")
         _need(0 < self.cooldown_to <= 1, "schedule.cooldown_to", self.cooldown_to, "must be above 0 and at most 1")
         _need(

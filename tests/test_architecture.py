@@ -16,6 +16,7 @@ ALLOWED = {
     "settings": {"errors"},
     "types": {"errors"},
     "schedule": {"settings"},
+    "pace": {"schedule"},
     "stopping": set(),
     "ops": BASE,
     "io": BASE | {"ops"},
@@ -34,7 +35,7 @@ ALLOWED = {
     "viewer": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "callbacks": BASE
     | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"}
-    | {"viewer", "console"},
+    | {"viewer", "console", "pace"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE | {"io"},
     "sweeps": BASE | {"config", "ops", "run_folder", "tasks"},

@@ -17,6 +17,7 @@ from bags.callbacks.sh_growth import SHGrowth
 from bags.callbacks.skip_nonfinite import SkipNonFinite
 from bags.callbacks.stopwatch import Stopwatch
 from bags.callbacks.test_metrics import TestMetrics
+from bags.callbacks.time_budget import TimeBudget
 
 __all__ = [
     "CarryOver",
@@ -36,4 +37,5 @@ __all__ = [
     "SkipNonFinite",
     "Stopwatch",
     "TestMetrics",
+    "TimeBudget",
 ]

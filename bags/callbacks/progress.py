@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 from lightning import Trainer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
+from rich.text import Text
 
 from bags.callbacks.base import StepCallback
+from bags.callbacks.time_budget import TimeBudget
 from bags.console import terminal
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.psnr import psnr
@@ -33,6 +36,7 @@ class Progress(StepCallback):
         self._console = terminal(stderr=True)
         self._bar: Bar | None = None
         self._task: Any = None
+        self._budget: TimeBudget | None = None
         self._loss = self._psnr = float("nan")
         self._spoke = 0.0
 
@@ -41,6 +45,7 @@ class Progress(StepCallback):
         if not (pl_module.settings.trainer.progress and trainer.is_global_zero):
             return
         self._spoke = time.monotonic()
+        self._budget = next((c for c in trainer.callbacks if isinstance(c, TimeBudget)), None)  # type: ignore[attr-defined]
         if sys.stderr.isatty():
             self._bar = bar(self._console, pl_module.settings.name, pl_module.schedule.total)
             self._task = self._bar.add_task(
@@ -48,6 +53,7 @@ class Progress(StepCallback):
                 total=pl_module.schedule.total,
                 completed=trainer.global_step,
                 numbers="",
+                left=self._left(trainer.global_step),
             )
             self._bar.start()
 
@@ -64,11 +70,17 @@ class Progress(StepCallback):
             f"loss {self._loss:.4f}  PSNR {self._psnr:5.2f}  Gaussians {len(pl_module.gaussians):,}"
             f"  scale 1/{output.phase.divisor}{'' if output.phase.blur else '  sharp only'}"
         )
+        left = self._left(step)
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, numbers=numbers)
+            self._bar.update(self._task, completed=step, total=total, numbers=numbers, left=left)
         elif time.monotonic() - self._spoke > QUIET_SECONDS or step == total:
             self._spoke = time.monotonic()
-            self._console.print(f"{pl_module.settings.name}  step {step}/{total}  {numbers}")
+            when = "" if left is None else f"  left {in_hours(left)}"
+            self._console.print(f"{pl_module.settings.name}  step {step}/{total}{when}  {numbers}")
+
+    def _left(self, step: int) -> float | None:
+        """Seconds that a time budget leaves."""
+        return None if self._budget is None else self._budget.left(step)
 
     def teardown(self, trainer: Trainer, pl_module: BagsModule, stage: str) -> None:  # type: ignore[override]
         """Leave the terminal tidy, also after an error."""
@@ -89,11 +101,25 @@ def bar(console: Console, name: str, total: int) -> Bar:
         MofNCompleteColumn(table_column=whole(2 * len(str(total)) + 1)),
         TimeElapsedColumn(table_column=whole(len("0:00:00"))),
         TextColumn("left", table_column=whole(len("left"))),
-        TimeRemainingColumn(table_column=whole(len("0:00:00"))),
+        TimeLeftColumn(table_column=whole(len("0:00:00"))),
         TextColumn("{task.fields[numbers]}"),
         console=console,
         speed_estimate_period=SPEED_SECONDS,
     )
+
+
+class TimeLeftColumn(TimeRemainingColumn):
+    """What a time budget leaves (the task's field ``left``, in seconds); without one, judged by the speed."""
+
+    def render(self, task: Task) -> Text:
+        """As hours, minutes and seconds."""
+        left = task.fields.get("left")
+        return super().render(task) if left is None else Text(in_hours(left), style="progress.remaining")
+
+
+def in_hours(seconds: float) -> str:
+    """``seconds`` as hours, minutes and seconds."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 def shortened(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -19,19 +19,25 @@ class Stopwatch(Callback):
         self.seconds = 0.0
         self._since: float | None = None
 
-    def _tick(self) -> None:
-        now = time.perf_counter()
+    def tick(self) -> float:
+        """Count up to now.
+
+        Returns:
+            The seconds so far.
+        """
+        now = perf_counter()
         if self._since is not None:
             self.seconds += now - self._since
         self._since = now
+        return self.seconds
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin this sitting."""
-        self._since = time.perf_counter()
+        self._since = perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         """Count up to here, so that a checkpoint holds the time."""
-        self._tick()
+        self.tick()
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds so far."""

@@ -66,20 +66,27 @@ class ViewLoader:
         self.slots = range(views) if slots is None else slots
         self.feed = feed
         generator = torch.Generator().manual_seed(seed)
-        self.order: list[int] = torch.randint(len(pyramid), (schedule.total * views,), generator=generator).tolist()
+        self.order: list[int] = torch.randint(len(pyramid), (schedule.longest * views,), generator=generator).tolist()
         self._done = 0
         self._resume_at = 0
 
     def __len__(self) -> int:
-        """Views of the whole run that this process takes."""
-        return self.schedule.total * len(self.slots)
+        """Views of the whole run that this process takes; of a time budget's, at most: it tells while it runs."""
+        return self.schedule.longest * len(self.slots)
 
     def __iter__(self) -> Iterator[ViewBatch]:
         """Batches of steps 1 to N, or those after the position that was loaded."""
         self._done, self._resume_at = self._resume_at, 0
         for batch in self.feed(self._batch(number) for number in range(self._done, len(self))):
+            if batch.step > self.schedule.total:
+                return
             self._done += 1  # counts what is handed out: the feed may be ahead
             yield batch
+
+    def of_step(self, step: int) -> list[ViewBatch]:
+        """The views that this process takes of ``step``."""
+        begin, count = (step - 1) * len(self.slots), len(self.slots)
+        return [ready(self._batch(number)) for number in range(begin, begin + count)]
 
     def _batch(self, number: int) -> ViewBatch:
         before, place = divmod(number, len(self.slots))

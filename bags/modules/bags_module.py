@@ -68,6 +68,7 @@ class BagsModule(LightningModule):
 
     Args:
         settings: the whole run's.
+        schedule: the run's clock, which the loader of views goes by, too.
         points: to start from (overwritten when a checkpoint is loaded).
         num_views: training views.
         extent: scene extent.
@@ -78,11 +79,18 @@ class BagsModule(LightningModule):
     output: TrainingOutput | None
 
     def __init__(
-        self, settings: Settings, points: PointCloud, num_views: int, extent: float, width: int, rasterizer: Rasterizer
+        self,
+        settings: Settings,
+        schedule: ScaleSchedule,
+        points: PointCloud,
+        num_views: int,
+        extent: float,
+        width: int,
+        rasterizer: Rasterizer,
     ) -> None:
         super().__init__()
         self.settings = settings
-        self.schedule = ScaleSchedule(settings.schedule)
+        self.schedule = schedule
         self.gaussians = Gaussians(points, settings.model.gaussians, extent)
         bpn = settings.model.bpn
         self.kernels = KernelSizes.fitted(bpn, width)
@@ -194,6 +202,10 @@ class BagsModule(LightningModule):
             **{**output.__dict__, "losses": {name: term.detach() for name, term in terms.items()}}
         )
         return torch.stack(list(terms.values())).sum()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """How long the run was found to be is part of its state (``schedule.minutes``)."""
+        checkpoint["decisions"] = [list(decision) for decision in self.schedule.decisions]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let a finished run go on where its schedule has grown longer, although Lightning saw the last batch then."""

@@ -5,19 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from bags.config import said
+from omegaconf import OmegaConf
+
+from bags.config import on_top_of_saved, said, to_settings
 from bags.console import terminal
-from bags.errors import DataError
+from bags.errors import BagsError, DataError
 from bags.io.documents import read_json
-from bags.preparation.choices import choose
+from bags.preparation.choices import MINUTES, choose
 from bags.preparation.scene import RECORD
 from bags.settings import Settings
 from bags.tasks import export, render, train
 from bags.tasks.device import choose_device
 from bags.tasks.prepare import prepared
+from bags.tasks.rehearsal import steps_that_fit
+from bags.tasks.timetable import DRAWING, PLACING, TRAINING, Timetable, expected, material
 
 log = logging.getLogger(__name__)
 
@@ -25,27 +30,81 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Prepare ``source``, choose settings, train, draw every photo sharp, film, export, and list the files.
 
-    What the command line says is kept; with ``experiment=`` nothing is chosen. With ``ckpt_path`` a stopped training
-    goes on, on the scene that was prepared for it.
+    How long it will take is told first. What the command line says is kept; with ``experiment=`` nothing is chosen.
+    With ``ckpt_path`` a stopped training goes on, on the scene that was prepared for it and with what was chosen then.
     """
     device = choose_device(settings).type  # what cannot be is told before the long work
-    record = prepared(settings).record if settings.ckpt_path is None else prepared_before(settings)
-    placed = [row for row in record["photos"] if row["placed"]]
-    sizes, sharpness = [(row["width"], row["height"]) for row in placed], [row["sharpness"] for row in placed]
     stated = said()
-    chosen = {} if "experiment" in stated else choose(sizes, sharpness, device)
-    chosen = {key: value for key, value in chosen.items() if not any(f"{key}.".startswith(f"{s}.") for s in stated)}
-    log.info("settings chosen for these photos: %s", ", ".join(f"{k}={v}" for k, v in chosen.items()) or "none")
-    settings = replace(with_values(settings, chosen), task="train")
-    train.run(settings)
+    times = Timetable({})
+    if settings.source and Path(settings.source).exists() and settings.ckpt_path is None and device == "cpu":
+        found = material(Path(settings.source), settings.prepare.frames)
+        times = Timetable(expected(settings, found, minutes(settings, stated)))
+        times.announce()
+    if settings.ckpt_path is None:
+        with times.part(PLACING):
+            record = prepared(settings).record
+    else:
+        record = prepared_before(settings)
+    with times.part(TRAINING):
+        settings = replace(with_values(settings, chosen(settings, record, device, stated)), task="train")
+        train.run(settings)
     if not (settings.folder / "metrics.json").is_file():
         return  # stopped by hand; train has said how to go on
-    finished = replace(settings, ckpt_path=None)
-    path = settings.render.path or "train"
-    for drawn in (replace(settings.render, split="both", path=None), replace(settings.render, path=path)):
-        render.run(replace(finished, render=drawn))
-    export.run(finished)
+    with times.part(DRAWING):
+        finished = replace(settings, ckpt_path=None)
+        path = settings.render.path or "train"
+        for drawn in (replace(settings.render, split="both", path=None), replace(settings.render, path=path)):
+            render.run(replace(finished, render=drawn))
+        export.run(finished)
     list_files(settings.folder)
+
+
+def minutes(settings: Settings, stated: set[str]) -> float | None:
+    """That training may take on a CPU; None where the steps are known instead."""
+    if settings.schedule.minutes is not None:
+        return settings.schedule.minutes
+    return None if {"schedule", "schedule.steps", "experiment"} & stated else MINUTES
+
+
+def chosen(settings: Settings, record: dict[str, Any], device: str, stated: set[str]) -> dict[str, Any]:
+    """Values chosen for the photos of ``record`` by their keys, but for those that ``stated`` names.
+
+    A training that goes on keeps those of its ``config.yaml``: another choice would make it another run.
+    """
+    if "experiment" in stated:
+        return {}
+    allowed = minutes(settings, stated) if device == "cpu" else None
+
+    def unsaid(values: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in values.items() if not any(f"{key}.".startswith(f"{s}.") for s in stated)}
+        if "schedule.steps" in stated:
+            kept.pop("schedule.minutes", None)
+        return kept
+
+    def steps(values: Mapping[str, Any]) -> int:
+        tried = with_values(settings, unsaid(values) | {"schedule.minutes": allowed})
+        fit = steps_that_fit(tried)
+        log.info("at dataset.factor=%d %d steps fit into %g minutes", tried.dataset.factor, fit, allowed)
+        return fit
+
+    placed = [row for row in record["photos"] if row["placed"]]
+    sizes, sharpness = [(row["width"], row["height"]) for row in placed], [row["sharpness"] for row in placed]
+    before = stored(settings) if settings.ckpt_path is not None else None
+    measured = allowed is not None and before is None and not {"dataset", "dataset.factor"} & stated
+    values = unsaid(choose(sizes, sharpness, device, steps if measured else None))
+    if before is not None:
+        kept = {key: attrgetter(key)(before) for key in values}
+        values |= {key: value for key, value in kept.items() if value is not None}
+    log.info("settings chosen for these photos: %s", ", ".join(f"{k}={v}" for k, v in values.items()) or "none")
+    return values
+
+
+def stored(settings: Settings) -> Settings | None:
+    """What ``config.yaml`` in the run's folder says; None where there is none, or none that can be read."""
+    try:
+        return to_settings(on_top_of_saved(OmegaConf.create(), settings.folder / "config.yaml", ()))
+    except BagsError:
+        return None
 
 
 def prepared_before(settings: Settings) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def run_facts(
         "steps": steps,
         "steps_skipped": skipped,
         "train_seconds": None if seconds is None else round(seconds, 2),
+        "budget": budget(module, seconds),
         "num_gaussians": len(module.gaussians),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "gpu_memory_mb": gpu_memory_mb(),
@@ -49,6 +50,21 @@ def run_facts(
         "left_out": left_out(settings.dataset.root),
         "device": device_name(module.device),
         "versions": versions(),
+    }
+
+
+def budget(module: BagsModule, seconds: float | None) -> dict[str, Any] | None:
+    """What became of ``schedule.minutes``: promised, used, and what was decided when; None without a budget."""
+    minutes = module.settings.schedule.minutes
+    if minutes is None:
+        return None
+    return {
+        "minutes": minutes,
+        "used_minutes": None if seconds is None else round(seconds / 60, 2),
+        "decisions": [
+            {"after_step": after, "steps": total, "seconds_a_step": round(cost, 4)}
+            for after, total, cost in module.schedule.decisions
+        ],
     }
 
 
@@ -91,9 +107,10 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
         console.print(table_of_tests(settings, metrics))
     if kinds := in_short(metrics["train_views"]):
         console.print(f"training photos: {kinds}")
+    allowed = f" of {60 * metrics['budget']['minutes']:.0f}" if metrics["budget"] else ""
     console.print(
-        f"{metrics['steps']} steps in {number(metrics['train_seconds'], 0)} s, {metrics['num_gaussians']:,} Gaussians, "
-        f"{metrics['peak_memory_mb']:.0f} MB, seed {metrics['seed']}",
+        f"{metrics['steps']} steps in {number(metrics['train_seconds'], 0)}{allowed} s,"
+        f" {metrics['num_gaussians']:,} Gaussians, {metrics['peak_memory_mb']:.0f} MB, seed {metrics['seed']}",
     )
     if "blur_rank_correlation" in metrics:
         console.print(

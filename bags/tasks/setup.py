@@ -58,7 +58,6 @@ def prepare_process(settings: Settings) -> None:
 def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     """Read the scene and make the module that learns it, on the run's device."""
     prepare_process(settings)
-    device = choose_device(settings)
     if reason := idle_cuda(settings):
         log.warning("%s", reason)
     datamodule = SceneDataModule(
@@ -71,18 +70,25 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
     else:
         count = count_beside(len(points.xyz), settings.model.gaussians)
         points = with_background(points, datamodule.train, count, settings.seed)
-    module = BagsModule(
+    module = make_module(settings, datamodule, points, datamodule.training_width)
+    tell_precision(module)
+    return datamodule, on_device(settings, module)
+
+
+def make_module(settings: Settings, datamodule: SceneDataModule, points: PointCloud, width: int) -> BagsModule:
+    """The module that learns a scene from ``points``, with views ``width`` pixels wide; Gaussians are on its device."""
+    device = choose_device(settings)
+    return BagsModule(
         settings,
+        datamodule.schedule,
         PointCloud(points.xyz.to(device), points.rgb.to(device)),
         num_views=len(datamodule.scene.train),
         extent=datamodule.extent,
-        width=datamodule.training_width,
+        width=width,
         rasterizer=make_rasterizer(
             settings.rasterizer.name, device, absolute_gradients=settings.rasterizer.absolute_gradients
         ),
     )
-    tell_precision(module)
-    return datamodule, on_device(settings, module)
 
 
 def on_device(settings: Settings, module: BagsModule) -> BagsModule:
@@ -105,7 +111,7 @@ def tell_precision(module: BagsModule) -> None:
 
 
 def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
-    """Load a checkpoint into ``module``.
+    """Load a checkpoint into ``module``, and what was decided on the run's length into its schedule.
 
     Returns:
         The whole checkpoint.
@@ -116,6 +122,7 @@ def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:
     saved = read_checkpoint(path)
     try:
         module.load_state_dict(saved["state_dict"])
+        module.schedule.restore(saved.get("decisions", ()))
     except Exception as error:  # torch lists all that does not fit, each in its own way
         raise DataError(f"{path} is not a checkpoint of this run's model: {error}") from error
     return saved

@@ -35,3 +35,18 @@ def test_slow_steps_have_a_time_left_too() -> None:
         shown.update(task, completed=done)
         now[0] += 40.0  # seconds for ten steps
     assert shown.tasks[0].time_remaining == 3920
+
+
+def test_a_time_budget_tells_what_is_left_of_it() -> None:
+    """Coarse steps are quick: judged by them, the time left is a small part of what it will be."""
+    now = [0.0]
+    window = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
+    shown = bar(window, "trip", 1000)
+    shown.get_time = lambda: now[0]
+    task = shown.add_task("trip", total=1000, numbers="", left=900.0)
+    for done, total, left in ((10, 1000, 899.4), (20, 1200, 890.0)):
+        now[0] += 0.1
+        shown.update(task, completed=done, total=total, left=left)
+    with window.capture() as said:
+        window.print(shown.get_renderable())
+    assert "20/1200" in said.get() and "left 0:14:50" in said.get()

@@ -22,10 +22,39 @@ def test_resolution_and_gaussians(size, device, factor, gaussians) -> None:
     chosen = choose([size] * 3, [0.5] * 3, device)
     assert chosen["dataset.factor"] == factor
     assert chosen["model.gaussians.max_count"] == gaussians
-    assert chosen["schedule.steps"] == {"cpu": 2000, "cuda": None}[device]
+    assert chosen.get("schedule.minutes") == {"cpu": 15, "cuda": None}[device] and "schedule.steps" not in chosen
     assert "model.bpn.kernels" not in chosen
 
 
 def test_mostly_sharp_photos_get_small_kernels() -> None:
     assert choose([(300, 200)] * 3, [0.5, 0.72, 0.8], "cpu")["model.bpn.kernels"] == (5, 7, 9)
     assert "model.bpn.kernels" not in choose([(300, 200)] * 3, [0.5, 0.6, 0.8], "cpu")
+
+
+@pytest.mark.parametrize(
+    ("size", "step", "factor", "tried"),
+    [
+        ((2400, 1600), 0.4, 4, [8, 4]),  # seconds of a step at 600 pixels, growing with the area
+        ((2400, 1600), 3.2, 8, [8]),
+        ((2400, 1600), 0.04, 2, [8, 4, 2]),
+        ((2400, 1600), 0.0, 2, [8, 4, 2]),
+        ((1600, 2400), 0.4, 4, [8, 4]),
+        ((800, 533), 0.4, 2, [4, 2]),
+        ((160, 120), 0.4, 1, [1]),
+        ((4032, 3024), 60.0, 16, [16]),
+    ],
+)
+def test_as_many_pixels_as_leave_steps_enough(size, step, factor, tried) -> None:
+    """15 minutes; the coarsest is tried first, and nothing that cannot fit."""
+    asked = []
+
+    def steps(values) -> int:
+        asked.append(values["dataset.factor"])
+        seconds = step * (max(size) / values["dataset.factor"] / 600) ** 2
+        return 30_000 if seconds == 0 else min(30_000, int(900 / seconds))
+
+    chosen = choose([size] * 3, [0.5] * 3, "cpu", steps)
+    assert (chosen["dataset.factor"], asked) == (factor, tried)
+    assert chosen["schedule.minutes"] == 15
+    pixels = size[0] * size[1] / factor**2
+    assert chosen["model.gaussians.max_count"] == min(60_000, max(10_000, round(0.25 * pixels, -3)))

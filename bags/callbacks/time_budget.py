@@ -1,0 +1,102 @@
+"""A training that takes as long as it may (``schedule.minutes``)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from lightning import Trainer
+
+from bags.callbacks.base import StepCallback
+from bags.callbacks.stopwatch import Stopwatch
+from bags.errors import BagsError
+from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.modules.step_cost import step_costs
+from bags.ops.ranks import max_over_ranks
+from bags.pace import Pace
+from bags.schedule import Kind
+
+log = logging.getLogger(__name__)
+
+FEWEST = 300  # steps; fewer show nothing worth looking at
+
+
+class TimeBudget(StepCallback):
+    """Decides how many steps fit into ``schedule.minutes``, before the first one and again where they turn out not to.
+
+    Decisions are the schedule's and travel with the checkpoint (``BagsModule``), so that a resumed run goes by those
+    that were taken; time is the stopwatch's and goes on where it stood. Several processes decide alike, by the slowest.
+    Has to come after the stopwatch and before whatever asks how long the run is.
+    """
+
+    def __init__(self) -> None:
+        self.pace: Pace | None = None
+        self._before: dict[str, Any] = {}
+        self._watch: Stopwatch | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
+        """Measure a step of every kind, unless the checkpoint told, and decide.
+
+        Raises:
+            BagsError: hardly any steps fit.
+        """
+        schedule, minutes = pl_module.schedule, pl_module.settings.schedule.minutes
+        if minutes is None or trainer.global_step >= schedule.total:
+            return
+        watches = [callback for callback in trainer.callbacks if isinstance(callback, Stopwatch)]  # type: ignore[attr-defined]
+        if not watches:
+            raise BagsError("schedule.minutes goes by the stopwatch: leave callbacks.stopwatch as it is")
+        self._watch = watches[0]
+        step, decided = trainer.global_step, bool(schedule.decisions)
+        costs: dict[Kind, float] = self._before.get("costs", {})
+        if not costs:
+            cameras = trainer.datamodule.cameras(schedule.finest)  # type: ignore[attr-defined]
+            costs = step_costs(pl_module, trainer.train_dataloader.of_step, cameras)  # type: ignore[union-attr]
+        costs = {kind: agreed(seconds) for kind, seconds in costs.items()}
+        self.pace = Pace(schedule, 60 * minutes, costs)
+        now = agreed(self._watch.tick())
+        if not decided:
+            self._see_that_it_is_worth_it(step, now)
+        self.pace.begin(step, now, self._before)
+        if not decided:
+            finest = max(seconds for kind, seconds in costs.items() if kind[0] == schedule.finest)
+            log.info(
+                "a step takes %.2g s here at the full training resolution: %d steps in %s minutes",
+                finest, schedule.total, f"{self.pace.left(step) / 60:.1f} of {minutes:g}",
+            )  # fmt: skip
+
+    def _see_that_it_is_worth_it(self, step: int, now: float) -> None:
+        assert self.pace is not None
+        fit, cost = self.pace.fitting(step, now) - step, self.pace.cost(step)
+        if fit < min(FEWEST, self.pace.schedule.longest - step):
+            raise BagsError(
+                f"schedule.minutes = {self.pace.seconds / 60:g} is too short: steps of {cost:.2g} s, of which"
+                f" {FEWEST} are the least, need {(now + FEWEST * cost) / 60:.1f} minutes here for these photos;"
+                " smaller ones (a larger dataset.factor) need less"
+            )
+
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
+        """Look at the clock."""
+        if self.pace is None or self._watch is None:
+            return
+        if self.pace.passed(output.phase, agreed(self._watch.seconds)):
+            _, total, seconds = pl_module.schedule.decisions[-1]
+            log.info("step %d: steps take %.2g s, so that there will be %d", output.phase.step, seconds, total)
+
+    def left(self, step: int) -> float | None:
+        """Seconds from ``step`` to the end of the training; None without a budget."""
+        return None if self.pace is None else self.pace.left(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What steps cost, and when the clock was looked at."""
+        return {} if self.pace is None else self.pace.state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what the interrupted run measured."""
+        self._before = state_dict
+
+
+def agreed(seconds: float) -> float:
+    """The longest of all processes: so they decide alike."""
+    return float(max_over_ranks(torch.tensor(seconds, dtype=torch.float64)))
