@@ -13,16 +13,17 @@ from bags.preparation.sharpness import sharpness
 from bags.settings import PrepareSettings
 
 # Seconds of one core of an Intel Xeon (Sapphire Rapids, 2.1 GHz); docs/benchmark.md has what they were fitted to.
+# Photos of one size differ by half as much again in their details, and with them in time.
 START = 2.0  # once: the process
 READ = 0.08  # a megapixel of a photo: decoded, judged, copied
-OPEN = 0.07  # a megapixel of a photo: decoded again and reduced to ``prepare.feature_size``
-LOOK = 0.35  # a megapixel of the reduced photo searched for details
-DESCRIBE = 0.0005  # a detail described
-COMPARE = 0.035  # two photos compared by 2,000 details each; the time grows with their product
-PLACE = 0.25  # a photo placed, and all adjusted again now and then
+OPEN = 0.03  # a megapixel of a photo: decoded again and reduced to ``prepare.feature_size``
+LOOK = 0.05  # a megapixel of the reduced photo searched for details
+DETAILS = 2200  # found on a megapixel of a reduced photo, and no more than ``prepare.features``
+DESCRIBE = 0.0007  # a detail described
+COMPARE, COMPARE_DETAIL = 0.009, 15e-6  # two photos compared; and each of the details of one of them
+PLACE = 0.055  # a photo placed and all adjusted again now and then, times the square root of the number of photos
 FLATTEN = 0.10  # a megapixel undistorted and written
-DETAILS = 2000  # found on a megapixel of a usual photo, and no more than ``prepare.features``
-PROBE = 0.040  # ``slowness`` = 1: seconds that the probe takes on that processor
+PROBE = 0.045  # ``slowness`` = 1: seconds that the probe takes on that processor
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def placing_seconds(
         start=slowness * START,
         reading=slowness * count * READ * pixels,
         details=slowness * count * (OPEN * pixels + LOOK * reduced + DESCRIBE * details) / threads,
-        comparing=slowness * pairs * COMPARE * (details / 2000) ** 2 / threads,
-        placing=slowness * count * PLACE,
+        comparing=slowness * pairs * (COMPARE + COMPARE_DETAIL * details) / threads,
+        placing=slowness * count**1.5 * PLACE,
         undistorting=slowness * count * FLATTEN * pixels / threads,
     )
 
