@@ -762,8 +762,8 @@ class PrepareSettings:
         frames: of a video, so many frames are taken.
         feature_size: details are looked for on photos whose longer side is at most so many pixels.
         features: at most so many details a photo; comparing takes time with their square.
-        enough: where the careful settings place less than this part of the photos firmly (by 100 points or more),
-            tolerant ones are tried too.
+        enough: where the careful settings place less than this part of the photos (by 20 points or more), tolerant
+            ones are tried too.
         test_views: hold out so many photos to test on: the sharpest of as many equal runs of them, in the order of
             their names; null: none, all photos are trained on.
         threads: CPU threads; null: all.
@@ -771,7 +771,7 @@ class PrepareSettings:
 
     frames: int = 60
     feature_size: int = 1200
-    features: int = 4096
+    features: int = 2048
     enough: float = 0.9
     test_views: int | None = None
     threads: int | None = None

@@ -22,7 +22,7 @@ ALLOWED = {
     "io": BASE | {"ops"},
     "rendering": BASE | {"ops"},
     "datamodules": BASE | {"ops", "io"},
-    "preparation": BASE | {"io"},
+    "preparation": BASE | {"ops", "io"},
     "modules": BASE | {"ops", "io", "rendering"},
     "densification": BASE | {"ops", "modules"},
     "pictures": BASE | {"ops", "modules"},

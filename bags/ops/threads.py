@@ -80,3 +80,8 @@ def map_alone(task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
 def piece_count(items: int, smallest: int) -> int:
     """Pieces to cut ``items`` into: at least ``smallest`` items each, at most 4 a thread, never 0."""
     return max(1, min(items // smallest, 4 * torch.get_num_threads()))
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

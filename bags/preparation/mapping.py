@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from bags.errors import DataError
+from bags.ops.threads import available_cores
 from bags.preparation.intake import Photo, Report
+from bags.preparation.pairs import pairs_of
 from bags.settings import PrepareSettings
 
 CHILD = Path(__file__).with_name("mapping_child.py")
@@ -40,15 +42,22 @@ def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: 
     Raises:
         DataError: too few photos could be placed, or pycolmap failed.
     """
-    groups: dict[str, list[str]] = defaultdict(list)
+    groups: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
-        groups[photo.camera].append(photo.name)
+        groups[photo.camera].append(photo)
     job = {
-        "cameras": list(groups.values()),
+        "cameras": [
+            {
+                "photos": [photo.name for photo in group],
+                "small": 2 * max(group[0].width, group[0].height) <= settings.feature_size,
+            }
+            for group in groups.values()
+        ],
+        "pairs": pairs_of(sorted(photo.name for photo in photos)),
         "features": settings.features,
         "feature_size": settings.feature_size,
         "enough": settings.enough,
-        "threads": settings.threads or -1,
+        "threads": settings.threads or available_cores(),
         "seed": seed,
     }
     (work / "job.json").write_text(json.dumps(job), encoding="utf-8")

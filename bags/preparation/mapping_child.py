@@ -2,16 +2,15 @@
 
 ``WORK/job.json`` says what to do; ``WORK/photos/`` holds the photos. Leaves ``WORK/scene/`` (undistorted photos and the
 model) and ``WORK/result.json``; lines of ``WORK/progress`` tell what is being done. Settings that are not set here are
-COLMAP's own. The second attempt, where the first leaves photos out or hardly holds them, is what users of blurry
-photos report to help: no lens distortion to go astray with, guided matching, fewer matches and smaller triangulation
-angles allowed.
+COLMAP's own. The second attempt, where the first leaves photos out, is what users of blurry photos report to help: no
+lens distortion to go astray with, guided matching of the pairs that concern the photos left out, fewer matches and
+smaller triangulation angles allowed.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,7 @@ import pycolmap
 
 MODELS = {"careful": "SIMPLE_RADIAL", "tolerant": "SIMPLE_PINHOLE"}
 SMALLEST_MODEL = 3  # photos
-FIRM = 100  # points: with fewer, a photo's place is uncertain
-ALL_PAIRS = 150  # so many photos are compared each with each; more only with their neighbours by name
-NEIGHBOURS = 20
+FIRM = 20  # points: with fewer, a photo counts as left out
 
 
 class Job:
@@ -32,7 +29,8 @@ class Job:
         self.photos = work / "photos"
         self.database = work / "database.db"
         self.said: dict[str, Any] = json.loads((work / "job.json").read_text(encoding="utf-8"))
-        self.names: list[str] = sorted(name for group in self.said["cameras"] for name in group)
+        self.names: list[str] = sorted(name for group in self.said["cameras"] for name in group["photos"])
+        self.pairs: list[tuple[str, str]] = [(first, second) for first, second in self.said["pairs"]]
 
     def tell(self, what: str, total: int) -> None:
         """Say what begins now, and how many of them there are."""
@@ -48,7 +46,7 @@ def main(work: Path) -> None:
     extract(job)
     best: list[Any] = []
     for attempt in MODELS:
-        match(job, attempt)
+        match(job, attempt, firm(best))
         models = place(job, attempt)
         if not (work / "result.json").exists() or quality(models) > quality(best):
             best = models
@@ -61,27 +59,34 @@ def main(work: Path) -> None:
 
 def quality(models: list[Any]) -> tuple[int, int]:
     """How many photos the largest model places firmly, and how many at all."""
-    if not models:
-        return 0, 0
-    points = [image.num_points3D for image in models[0].images.values() if image.has_pose]
-    return sum(number >= FIRM for number in points), len(points)
+    return (len(firm(models)), models[0].num_reg_images()) if models else (0, 0)
+
+
+def firm(models: list[Any]) -> set[str]:
+    """Names of the photos that the largest model places firmly."""
+    images = models[0].images.values() if models else ()
+    return {image.name for image in images if image.has_pose and image.num_points3D >= FIRM}
 
 
 def extract(job: Job) -> None:
-    """SIFT features that survive blur: affine shapes, pooled over sizes, found on reduced photos."""
+    """SIFT features that survive blur: pooled over sizes, found on reduced photos.
+
+    Enlarging photos twofold first, as SIFT does by itself, takes four times as long, and blurred ones hold nothing so
+    small; only small photos are enlarged.
+    """
     job.tell("finding details", len(job.names))
     reader, extraction = pycolmap.ImageReaderOptions(), pycolmap.FeatureExtractionOptions()
     reader.camera_model = MODELS["careful"]
     extraction.num_threads = job.said["threads"]
     extraction.max_image_size = job.said["feature_size"]
     extraction.sift.max_num_features = job.said["features"]
-    extraction.sift.estimate_affine_shape = True
     extraction.sift.domain_size_pooling = True
     for group in job.said["cameras"]:
+        extraction.sift.first_octave = -1 if group["small"] else 0
         pycolmap.extract_features(
             job.database,
             job.photos,
-            image_names=group,
+            image_names=group["photos"],
             camera_mode=pycolmap.CameraMode.SINGLE,
             reader_options=reader,
             extraction_options=extraction,
@@ -89,21 +94,16 @@ def extract(job: Job) -> None:
         )
 
 
-def match(job: Job, attempt: str) -> None:
-    """Compare photos in pairs."""
-    pairs = list(combinations(job.names, 2))
-    if len(job.names) > ALL_PAIRS:
-        place_of = {name: place for place, name in enumerate(job.names)}
-        pairs = [pair for pair in pairs if place_of[pair[1]] - place_of[pair[0]] <= NEIGHBOURS]
-    job.tell("comparing photos" if attempt == "careful" else "comparing photos again, more tolerantly", len(pairs))
-    matching, verification = pycolmap.FeatureMatchingOptions(), pycolmap.TwoViewGeometryOptions()
+def match(job: Job, attempt: str, settled: set[str]) -> None:
+    """Compare photos in pairs; in the second attempt those again that are not ``settled`` both."""
+    pairs, matching, verification = job.pairs, pycolmap.FeatureMatchingOptions(), pycolmap.TwoViewGeometryOptions()
     matching.num_threads = job.said["threads"]
     if attempt == "tolerant":
+        pairs = [pair for pair in pairs if not settled.issuperset(pair)]
         matching.guided_matching = True
         verification.min_num_inliers = 10
-        with pycolmap.Database.open(str(job.database)) as database:
-            database.clear_matches()
-            database.clear_two_view_geometries()
+        forget(job, pairs)
+    job.tell("comparing photos" if attempt == "careful" else "comparing photos again, more tolerantly", len(job.pairs))
     listed = job.work / "pairs.txt"
     listed.write_text("".join(f"{first} {second}\n" for first, second in pairs), encoding="utf-8")
     pairing = pycolmap.ImportedPairingOptions()
@@ -115,6 +115,16 @@ def match(job: Job, attempt: str) -> None:
         verification_options=verification,
         device=pycolmap.Device.cpu,
     )
+
+
+def forget(job: Job, pairs: list[tuple[str, str]]) -> None:
+    """Take from the database what was found out about ``pairs``."""
+    with pycolmap.Database.open(str(job.database)) as database:
+        number_of = {image.name: image.image_id for image in database.read_all_images()}
+        with pycolmap.DatabaseTransaction(database):
+            for first, second in pairs:
+                database.delete_matches(number_of[first], number_of[second])
+                database.delete_two_view_geometry(number_of[first], number_of[second])
 
 
 def place(job: Job, attempt: str) -> list[Any]:

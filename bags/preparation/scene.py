@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,9 +19,13 @@ from typing import Any
 from bags.errors import DataError, SettingError
 from bags.io.atomic import explained
 from bags.io.documents import read_json
+from bags.ops.threads import available_cores
 from bags.preparation import mapping, video
+from bags.preparation.forecast import placing_seconds, slowness
 from bags.preparation.intake import VIDEO_SUFFIXES, Dropped, Photo, Report, take_in
 from bags.settings import PrepareSettings
+
+log = logging.getLogger(__name__)
 
 FEWEST = 3  # photos
 RECORD = "prepare.json"
@@ -60,6 +66,7 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
                 + _told(dropped)
             )
         held_out(photos, settings.test_views)  # a number that cannot be is told before the long work
+        _foretell(photos, settings)
         found = mapping.place(work, photos, settings, seed, report)
         scene = work / "scene"
         _tidy(scene)
@@ -125,6 +132,20 @@ def _take(source: Path, work: Path, settings: PrepareSettings, report: Report) -
     if source.suffix.lower() not in VIDEO_SUFFIXES:
         raise DataError(f"{source}: neither a folder nor a video ({', '.join(VIDEO_SUFFIXES)})")
     return video.take_frames(source, into, settings.frames, report), []
+
+
+def _foretell(photos: Sequence[Photo], settings: PrepareSettings) -> None:
+    width, height = (
+        int(statistics.median(sides)) for sides in zip(*((p.width, p.height) for p in photos), strict=True)
+    )
+    cores = available_cores()
+    expected = placing_seconds(len(photos), width, height, settings, cores, slowness())
+    log.info(
+        "placing %d photos in space will take about %.0f s here (finding details %.0f, comparing %.0f, placing %.0f,"
+        " undistorting %.0f), two to three times that where careful settings are not enough",
+        len(photos), expected.total - expected.reading, expected.details, expected.comparing, expected.placing,
+        expected.undistorting,
+    )  # fmt: skip
 
 
 def _told(dropped: Sequence[Dropped]) -> str:

@@ -7,6 +7,7 @@ import os
 import torch
 
 from bags.ops.memory import free_memory
+from bags.ops.threads import available_cores
 from bags.settings import Settings
 from bags.tasks.device import choose_device
 
@@ -40,11 +41,6 @@ def visible_devices() -> list[str]:
     """The CUDA devices that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return chosen.split(",") if chosen else [str(i) for i in range(torch.cuda.device_count())]
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory_gb() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bags.console import terminal
@@ -44,10 +44,11 @@ def prepared(settings: Settings) -> Prepared:
 
 
 class Bars:
-    """Progress bars, one for each thing that is done, in the order in which they begin."""
+    """Progress bars with the time left, one for each thing that is done, in the order in which they begin."""
 
     def __init__(self, hidden: bool) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        time = TimeRemainingColumn(elapsed_when_finished=True)
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), time
         self.progress = Progress(*columns, console=terminal(stderr=True), disable=hidden)
         self.tasks: list[tuple[str, TaskID]] = []
 
