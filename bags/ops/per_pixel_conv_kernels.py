@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from bags.ops.numba_cache import njit
 
 _F = np.float32
 _U = np.uint64

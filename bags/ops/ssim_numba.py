@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bags.ops.numba_cache import njit
 from bags.ops.ssim import C1, C2, RADIUS, window
 from bags.ops.threads import piece_count, run_pieces
 
