@@ -172,6 +172,8 @@ class _Cache(caching.FunctionCache):
             return super().load_overload(sig, target_context)
         except Exception as error:  # whatever reading a damaged file may raise
             log.warning("%s: not usable (%s); compiling anew", self.cache_path, type(error).__name__)
+            with suppress(OSError):
+                self.flush()
             return None
 
     def save_overload(self, sig, data):
