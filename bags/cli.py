@@ -122,7 +122,7 @@ def check_places(settings: Settings) -> None:
     """
     if settings.task in FROM_PHOTOS and settings.ckpt_path is None:
         photos_or_video(settings.source)
-    elif settings.task in ("train", *ON_A_RUN) and settings.dataset.parser != "synthetic":
+    elif settings.task == "train" and settings.dataset.parser != "synthetic":
         scene_folder(settings.dataset.root)
 
 
