@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bags.config import check_keys, on_top_of_saved, register, to_settings
 from bags.errors import BagsError, SettingError, to_install
+from bags.io.places import photos_or_video, scene_folder
 from bags.run_folder import psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep
@@ -49,6 +51,7 @@ def _run(cfg: DictConfig) -> float | None:
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         settings = _settings(cfg)
+        check_places(settings)
         logging.captureWarnings(True)
         # Imported only now: a mistake in the settings is told before torch and lightning load.
         importlib.import_module(f"bags.tasks.{settings.task}").run(settings)
@@ -111,6 +114,18 @@ def check_data(cfg: DictConfig, scene: str | None) -> None:
         raise SettingError("dataset.root", cfg.dataset.root, "the built-in scene has no folder; add scene=own")
 
 
+def check_places(settings: Settings) -> None:
+    """See that what the task reads is there.
+
+    Raises:
+        BagsError: it is not, or not said.
+    """
+    if settings.task in FROM_PHOTOS and settings.ckpt_path is None:
+        photos_or_video(settings.source)
+    elif settings.task == "train" and settings.dataset.parser != "synthetic":
+        scene_folder(settings.dataset.root)
+
+
 def check_words(words: Sequence[str]) -> None:
     """Tell of the command line what Hydra would, but in one line and with what to do.
 
@@ -119,9 +134,27 @@ def check_words(words: Sequence[str]) -> None:
     """
     if "hydra/sweeper=optuna" in words and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
         raise BagsError(f"hydra/sweeper=optuna is not installed: {to_install('optuna')}")
-    if not any(word.startswith(OTHER_KEYS) for word in words):
+    if not others(words):
         groups = {path.name for path in Path(config_folder()).iterdir() if path.is_dir()}
         check_keys(words, groups | {"local"})
+
+
+def others(words: Sequence[str]) -> bool:
+    """Does the command line bring configuration of its own, which only Hydra knows?"""
+    return any(word.startswith(OTHER_KEYS) for word in words)
+
+
+def help_text() -> str:
+    """What ``--help`` prints, as Hydra would make it of ``conf/hydra/help/bags.yaml``: Hydra takes seconds for it."""
+    conf = Path(config_folder())
+    known = yaml.safe_load((conf / "hydra/help/bags.yaml").read_text(encoding="utf-8"))
+    groups = {
+        folder.name: ", ".join(sorted(option.stem for option in folder.glob("*.yaml")))
+        for folder in sorted(conf.iterdir())
+        if folder.is_dir() and folder.name != "hydra"
+    }
+    listed = "".join(f"{name}: {options}\n" for name, options in groups.items())
+    return str(known["template"]).replace("${hydra.help.header}", known["header"]).replace("$APP_CONFIG_GROUPS", listed)
 
 
 def main() -> None:
@@ -132,6 +165,9 @@ def main() -> None:
     if any(f"task={task}" in sys.argv for task in FROM_PHOTOS) and not any(a.startswith("scene=") for a in sys.argv):
         sys.argv.append("scene=photos")
     try:
+        if not {"--help", "-h"}.isdisjoint(sys.argv) and not others(sys.argv):
+            print(help_text())
+            return
         check_words(sys.argv[1:])
     except BagsError as error:
         sys.exit(f"error: {error}")

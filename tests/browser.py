@@ -10,6 +10,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from tests.waiting import HANG
+
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions",
          "--no-proxy-server", "--disable-background-networking")  # fmt: skip
 
@@ -51,7 +53,7 @@ def start(*flags: str) -> webdriver.Chrome:
     assert chromium and driver
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    options.timeouts = {"pageLoad": 60_000}  # five minutes otherwise
+    options.timeouts = {"pageLoad": int(1000 * HANG)}
     for flag in (*FLAGS, *flags):
         options.add_argument(flag)
     # A path, so that selenium looks for no driver; no proxy is in the environment (tests.surroundings).

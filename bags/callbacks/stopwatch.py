@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from time import perf_counter
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+
+from bags import BEGAN
+
+log = logging.getLogger(__name__)
 
 
 class Stopwatch(Callback):
@@ -18,6 +23,7 @@ class Stopwatch(Callback):
     def __init__(self) -> None:
         self.seconds = 0.0
         self._since: float | None = None
+        self._waited = False
 
     def tick(self) -> float:
         """Count up to now.
@@ -36,8 +42,11 @@ class Stopwatch(Callback):
         self._since = perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Count up to here, so that a checkpoint holds the time."""
+        """Count up to here, so that a checkpoint holds the time; the first step is told of."""
         self.tick()
+        if not self._waited:
+            self._waited = True
+            log.info("first step done, %.0f s after the command", perf_counter() - BEGAN)
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds so far."""

@@ -8,7 +8,8 @@ An inner loop runs over the pixels of one row and phase, a few arrays long, so t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from bags.ops.numba_cache import njit
 
 _F = np.float32
 _U = np.uint64

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from bags.ops.numba_cache import njit
 
 _F = np.float32
 _U = np.uint64
@@ -37,6 +38,12 @@ def _exp_difference(logits, shift, out):
         p *= p
         p *= p
         out[x] = p
+
+
+@njit(inline="always", **_FLAGS)
+def _copy(values, out):
+    for x in range(_U(out.size)):
+        out[x] = values[x]
 
 
 @njit(inline="always", **_FLAGS)
@@ -86,7 +93,7 @@ def forward_rows(logits, image, stride, first, log_sum, blurred):
     for row in range(rows):
         y = first + row
         top, total, weight = np.empty(width, _F), np.zeros(width, _F), np.empty(width, _F)
-        top[:] = logits[0, row]
+        _copy(logits[0, row], top)
         for k in range(1, taps):
             _maximum(logits[k, row], top)
         blurred[:, y] = _F(0.0)
@@ -131,4 +138,4 @@ def backward_rows(logits, image, stride, first, log_sum, grad, mean, image_grad)
             for c in range(3):
                 _add_product(weight, grad[c, y], image_grad[c, z - first, reach:])
             _multiply(centred, weight)
-            logits[k, row] = weight
+            _copy(weight, logits[k, row])

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bags.ops.numba_cache import njit
 from bags.ops.ssim import C1, C2, RADIUS, window
 from bags.ops.threads import piece_count, run_pieces
 
@@ -28,7 +28,8 @@ _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": _FAST, "nogil": True, "er
 def _blur_row(padded: Any, out: Any) -> None:
     """Blur one row along itself: ``padded`` has RADIUS zeros at either end."""
     width = out.shape[0]
-    out[:] = TAPS[0] * padded[:width]
+    for x in range(width):
+        out[x] = TAPS[0] * padded[x]
     for k in range(1, 2 * RADIUS + 1):
         tap, part = TAPS[k], padded[k : k + width]
         for x in range(width):
@@ -38,7 +39,8 @@ def _blur_row(padded: Any, out: Any) -> None:
 @njit(inline="always", **_OPTIONS)
 def _blur_column(rows: Any, y: int, out: Any) -> None:
     """Row ``y`` of the blur of ``rows`` (H, W) down the columns, zeros beyond the border."""
-    out[:] = np.float32(0)
+    for x in range(out.shape[0]):
+        out[x] = np.float32(0)
     for k in range(max(0, y - RADIUS), min(rows.shape[0], y + RADIUS + 1)):
         tap, part = TAPS[k - y + RADIUS], rows[k]
         for x in range(out.shape[0]):

@@ -19,6 +19,7 @@ from typing import Any
 from bags.errors import DataError, SettingError
 from bags.io.atomic import explained
 from bags.io.documents import read_json
+from bags.io.places import photos_or_video
 from bags.ops.threads import available_cores
 from bags.preparation import mapping, video
 from bags.preparation.forecast import placing_seconds, slowness
@@ -109,8 +110,7 @@ def held_out(photos: Sequence[Photo], count: int | None) -> list[str]:
 
 
 def _check_places(source: Path, root: Path) -> None:
-    if not source.exists():
-        raise DataError(f"{source}: no such folder or file; source= takes a folder of photos or a video")
+    photos_or_video(source)
     if root.exists() and not (root / RECORD).is_file() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(
             f"{root}: holds something else already; say where the scene goes with dataset.root=<a new folder>"

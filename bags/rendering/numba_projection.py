@@ -14,8 +14,8 @@ from __future__ import annotations
 from math import ceil, floor, isfinite, sqrt
 
 import numpy as np
-from numba import njit
 
+from bags.ops.numba_cache import njit
 from bags.ops.sh import C0, C1, C2_XX, C2_XY, C2_ZZ, C3_A, C3_B, C3_C, C3_D, C3_E
 from bags.rendering.base import MAX_RADIUS, MIN_DETERMINANT, NEAR, RADIUS_SIGMAS, TILE
 

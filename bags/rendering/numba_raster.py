@@ -24,10 +24,11 @@ from math import ceil, floor, log, log2, sqrt
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.polynomial import Chebyshev, Polynomial
 
+from bags.ops.numba_cache import njit
 from bags.rendering.base import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
 
 # No "nnan", "ninf": a diverged loss may send such gradients, and they should come out as what they are.

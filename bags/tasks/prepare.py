@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bags.console import terminal
 from bags.errors import SettingError, one_line
+from bags.io.places import photos_or_video
 from bags.preparation.scene import Prepared, prepare
 from bags.settings import Settings
 from bags.stopping import heard_by, stop
@@ -32,13 +33,12 @@ def prepared(settings: Settings) -> Prepared:
         DataError: no scene can be made of it.
         Stopped: by a signal; nothing half made and no child process is left.
     """
-    if not settings.source:
-        raise SettingError("source", settings.source, "give a folder of photos or a video: source=/path/to/photos")
+    source = photos_or_video(settings.source)
     if not settings.dataset.root:
         raise SettingError("dataset.root", settings.dataset.root, "say where the scene goes")
     quiet_logs()
     with heard_by(stop), Bars(hidden=not settings.trainer.progress) as bars:
-        scene = prepare(Path(settings.source), Path(settings.dataset.root), settings.prepare, settings.seed, bars.show)
+        scene = prepare(source, Path(settings.dataset.root), settings.prepare, settings.seed, bars.show)
     report(scene)
     return scene
 

@@ -28,6 +28,22 @@ def settings_of(*overrides: str) -> Settings:
         return to_settings(compose("config", overrides=list(overrides)))
 
 
+LIST = """
+import atexit, sys
+heavy = {"torch", "lightning", "numba", "wandb", "pycolmap", "scipy", "skimage", "torchmetrics", "av", "viser"}
+atexit.register(lambda: print("loaded:", *sorted(heavy & set(sys.modules))))
+from bags.cli import main
+main()
+"""
+
+
+def run_and_list(*words: str, folder: Path | None = None) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """The command line with these words, and the heavy packages that it has loaded; its output is without them."""
+    done = subprocess.run([sys.executable, "-c", LIST, *words], capture_output=True, text=True, cwd=folder)
+    done.stdout, loaded = done.stdout.split("loaded:")
+    return done, loaded.split()
+
+
 def test_the_glob_finds_the_groups() -> None:
     assert {"model=bags", "scene=demo", "experiment=none", "rasterizer=numba"} <= set(OPTIONS)
 
@@ -179,13 +195,16 @@ def test_every_process_takes_as_many_views() -> None:
         ("scene=photos", "source=/path/to/photos"),
         ("source=/some/photos", "source = '/some/photos': task=train does not use it; leave it out, or add task=recon"),
         ("dataset.root=/some/where", "dataset.root = '/some/where'"),
+        ("scene=own dataset.root=/nowhere", "/nowhere: no such folder; set dataset.root"),
+        ("task=reconstruct", "source = None: give a folder of photos or a video"),
+        ("task=prepare source=/nowhere", "/nowhere: no such folder or file"),
+        ("task=view name=none", "no run in outputs/none"),
     ],
 )
 def test_command_line_tells_a_mistake_at_once(override: str, needle: str, tmp_path: Path) -> None:
-    """Before torch loads, without a traceback, with exit status 1, leaving nothing behind."""
-    code = f"import sys; sys.argv = ['bags', {override!r}]; from bags.cli import main\n"
-    code += "try: main()\nfinally: assert 'torch' not in sys.modules, 'torch was loaded'"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    """Before anything heavy loads, without a traceback, with exit status 1, leaving nothing behind."""
+    result, loaded = run_and_list(*override.split(), folder=tmp_path)
+    assert loaded == []
     assert result.returncode == 1
     assert needle in result.stderr and "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -231,6 +250,15 @@ def test_help_names_every_task() -> None:
     assert sorted(re.findall(r"^  (\w+) ", tasks, re.MULTILINE)) == sorted(TASKS)
     assert "usage: python run.py" in said and said.count("\n  python run.py") == 5 and "\nscene: " in said
     assert "Hydra" not in said.split("--hydra-help")[0] and len(said.splitlines()) < 60
+
+
+def test_help_is_what_hydra_would_print() -> None:
+    """It is put together here, as Hydra takes seconds; a configuration of one's own sends it to Hydra."""
+    assert run_and_list("--help")[0].stdout == run_and_list("--help", "--config-name", "config")[0].stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert run_and_list("--help")[1] == []
 
 
 def test_a_class_that_is_not_there_is_named() -> None:

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pytest
 import yaml
+from hydra.core.hydra_config import HydraConfig
 
+from bags.cli import main
 from tests.integration.test_training import TINY
+from tests.waiting import HANG, until
 
 RUN = [sys.executable, str(Path(__file__).parents[2] / "run.py")]
 
 
 def bags(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*RUN, *overrides], cwd=folder, capture_output=True, text=True)
+
+
+def in_process(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process, where torch has been loaded: for what needs no process of its own."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["bags", *overrides])
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        finally:
+            HydraConfig.instance().cfg = None
+            logging.captureWarnings(False)
+    return subprocess.CompletedProcess(overrides, status, out.getvalue(), err.getvalue())
 
 
 def test_sweep_gives_every_job_its_folder_and_evaluate_needs_only_the_name(tmp_path: Path) -> None:
@@ -30,11 +52,11 @@ def test_sweep_gives_every_job_its_folder_and_evaluate_needs_only_the_name(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     configs = [yaml.safe_load((tmp_path / "outputs" / name / "config.yaml").read_text()) for name in folders[:2]]
     assert [config["group"] for config in configs] == ["halves", "halves"]
-    again = bags(tmp_path, "task=evaluate", f"name={folders[0]}", "metrics=mip_splatting", "metrics.lpips=false")
+    again = in_process(tmp_path, "task=evaluate", f"name={folders[0]}", "metrics=mip_splatting", "metrics.lpips=false")
     assert again.returncode == 0, again.stderr
     metrics = json.loads((tmp_path / "outputs" / folders[0] / "metrics.json").read_text())
     assert metrics["protocol"] == "mip_splatting" and metrics["steps"] == 6
-    table = bags(tmp_path, "task=summarize", "summarize.runs=[demo-*]")
+    table = in_process(tmp_path, "task=summarize", "summarize.runs=[demo-*]")
     assert table.returncode == 0 and table.stderr == "", table.stderr
     assert {path.name for path in (tmp_path / "outputs/summary").iterdir()} == {
         "summary.md",
@@ -53,12 +75,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [*RUN, *TINY, "schedule.steps=100000", "trainer.progress=false", "output.checkpoint_steps=[3]"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        for _ in range(600):
-            if (tmp_path / "outputs/demo/checkpoints/step_3.ckpt").exists():
-                break
-            time.sleep(0.1)
+        until((tmp_path / "outputs/demo/checkpoints/step_3.ckpt").exists, alive=lambda: process.poll() is None)
         os.kill(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANG)
     finally:
         process.kill()
     assert process.returncode == 128 + signal.SIGINT

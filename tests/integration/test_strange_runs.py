@@ -14,7 +14,7 @@ from bags.config import on_top_of_saved
 from bags.errors import DataError
 from bags.run_folder import plain
 from bags.settings import DatasetSettings, Settings
-from tests.integration.test_cli import bags
+from tests.integration.test_cli import in_process
 
 
 def folder_of(root: Path, **changes: Any) -> Path:
@@ -32,7 +32,7 @@ def test_the_folder_is_the_one_that_was_named(tmp_path: Path) -> None:
     )
     (tmp_path / "other/theirs/checkpoints").mkdir(parents=True)
     (tmp_path / "other/theirs/checkpoints/last.ckpt").touch()
-    done = bags(tmp_path, "task=evaluate", "name=mine")
+    done = in_process(tmp_path, "task=evaluate", "name=mine")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "no checkpoint at outputs/mine/checkpoints/last.ckpt" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "outputs"]
@@ -43,9 +43,9 @@ def test_a_run_keeps_the_photos_it_began_with(tmp_path: Path) -> None:
     """``task=reconstruct`` leaves ``source`` in ``config.yaml``; on the command line of such a task it is a mistake."""
     folder_of(tmp_path, source="/gone/photos", dataset=plain(asdict(DatasetSettings("colmap", root="/gone/scene"))))
     for task in ("evaluate", "export"):
-        done = bags(tmp_path, f"task={task}", "name=mine")
+        done = in_process(tmp_path, f"task={task}", "name=mine")
         assert done.returncode == 1 and "no checkpoint at outputs/mine" in done.stderr, done.stderr
-    done = bags(tmp_path, "task=view", "name=mine", "source=/gone/photos")
+    done = in_process(tmp_path, "task=view", "name=mine", "source=/gone/photos")
     assert done.returncode == 1 and "error: source = '/gone/photos': task=view does not use it" in done.stderr
 
 
@@ -72,5 +72,5 @@ def test_configurations_that_are_none(text: str, tmp_path: Path) -> None:
 
 def test_a_folder_beside_the_built_in_scene_is_no_mistake_of_a_finished_run(tmp_path: Path) -> None:
     folder_of(tmp_path, dataset=plain(asdict(DatasetSettings(root="/never/read"))))
-    done = bags(tmp_path, "task=evaluate", "name=mine")
+    done = in_process(tmp_path, "task=evaluate", "name=mine")
     assert done.returncode == 1 and "no checkpoint at outputs/mine" in done.stderr, done.stderr

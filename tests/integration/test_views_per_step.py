@@ -15,9 +15,9 @@ import torch
 from lightning import Callback
 
 from tests.integration.test_training import TINY, assert_same, run, settings_of, state_of
+from tests.waiting import HANG
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120  # a run takes about 8
 
 
 class At(Callback):
@@ -48,7 +48,7 @@ def command(root: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
         start_new_session=True,
     )  # fmt: skip
     try:
-        output, _ = process.communicate(timeout=SECONDS)  # ends when every process has let go of the pipe
+        output, _ = process.communicate(timeout=HANG)  # ends when every process has let go of the pipe
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wandb.proto.wandb_internal_pb2 import Record
+
+from tests.waiting import until
 
 BLOCK = 32768
 HEADER = 7  # of the file and of every piece of a record: 4 bytes checksum, 2 bytes length, 1 byte kind
@@ -36,12 +37,8 @@ def records(path: Path) -> Iterator[Record]:
 
 def settled(path: Path) -> list[Record]:
     """All records of a finished run; its last ones reach the file a moment after the run has ended."""
-    for _ in range(300):
-        found = list(records(path))
-        if any(record.WhichOneof("record_type") == "exit" for record in found):
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{path} has no end")
+    until(lambda: any(record.WhichOneof("record_type") == "exit" for record in records(path)))
+    return list(records(path))
 
 
 def items(parts: Any) -> dict[str, Any]:

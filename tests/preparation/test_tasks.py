@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from bags.preparation.scene import Prepared
 from bags.settings import DatasetSettings, PrepareSettings, Settings
 from bags.stopping import SIGNALS, stop
 from bags.tasks import prepare, reconstruct
+from tests.waiting import HANG, until
 
 RUN = [sys.executable, str(Path(__file__).parents[2] / "run.py")]
 
@@ -180,12 +180,9 @@ def test_told_to_end_nothing_half_made_is_left(photos: Path, tmp_path: Path) -> 
     command = [*RUN, "task=prepare", f"source={photos}", "dataset.root=scenes/trip", "prepare.threads=1"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(600):
-            if at_work_in(tmp_path) == 2:
-                break
-            time.sleep(0.1)
+        until(lambda: at_work_in(tmp_path) == 2, alive=lambda: process.poll() is None)
         process.terminate()
-        assert process.wait(60) == 128 + signal.SIGTERM
+        assert process.wait(HANG) == 128 + signal.SIGTERM
     finally:
         process.kill()
     assert not (tmp_path / "scenes").exists() and at_work_in(tmp_path) == 0

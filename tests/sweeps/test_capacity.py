@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from bags.settings import Settings, TrainerSettings
 from bags.sweeps import capacity
 from bags.sweeps.processes import run_all
 from bags.sweeps.slurm import Command
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,12 @@ STUBBORN = (
 STUBBORN += "print('ready', flush=True)\ntime.sleep(60)"
 
 
+def hears(process: int, number: int) -> bool:
+    """Does a process handle a signal?"""
+    caught = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if "SigCgt" in line)
+    return bool(int(caught.split()[1], 16) >> number - 1 & 1)
+
+
 def test_a_job_asked_to_stop_has_no_result(tmp_path: Path) -> None:
     """Else submitit would take it for finished, while Slurm starts it again."""
     code = "import sys; from bags.sweeps.slurm import Command\n"
@@ -66,7 +72,7 @@ def test_a_job_asked_to_stop_has_no_result(tmp_path: Path) -> None:
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}
     ) as job:
         assert job.stdout is not None and job.stdout.readline() == "ready\n"
-        time.sleep(0.3)
+        until(lambda: hears(job.pid, signal.SIGTERM))
         job.send_signal(signal.SIGTERM)
         assert job.stdout.read() == "saved\n"
     assert job.returncode == 143
@@ -77,8 +83,7 @@ def test_at_the_time_limit_the_job_saves_and_is_the_same_again(tmp_path: Path) -
     command = Command([sys.executable, "-c", STUBBORN])
     with open(log, "w") as file:
         command._process = subprocess.Popen(command.command, stdout=file)
-    while "ready" not in log.read_text():
-        time.sleep(0.05)
+    until(lambda: "ready" in log.read_text())
     again = command.checkpoint()
     assert "saved" in log.read_text() and again.function.command == command.command
     command._process.returncode = 143  # it was waited for behind Popen's back

@@ -18,8 +18,7 @@ from viser import _messages
 from websockets.sync.client import ClientConnection, connect
 
 from bags.viewer.eye import Eye
-
-SECONDS = 60  # to wait for what comes within one, unless kernels are compiled first
+from tests.waiting import HANG
 
 Draw = Callable[[], Any]
 
@@ -34,7 +33,7 @@ class Page:
     def __init__(self, address: str) -> None:
         protocol: Any = f"viser-v{viser.__version__}"
         self.socket: ClientConnection = connect(
-            address.replace("http", "ws"), subprotocols=[protocol], max_size=None, open_timeout=SECONDS
+            address.replace("http", "ws"), subprotocols=[protocol], max_size=None, open_timeout=HANG
         )
         self.heard: list[dict[str, Any]] = []
         self.read = 0
@@ -66,7 +65,7 @@ class Page:
 
     def hear(self, kind: str, draw: Draw = no_drawing, good: Callable[[Any], bool] = bool) -> Any:
         """The next message of a kind that is good, after the last one so heard; ``draw`` is called while waiting."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + HANG
         while time.monotonic() < end:
             while self.read < len(self.heard):
                 message = self.heard[self.read]

@@ -16,6 +16,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from bags.viewer.server import Viewer
 from tests.browser import needs_browser, start
+from tests.waiting import HANG
 
 pytestmark = needs_browser
 
@@ -50,7 +51,7 @@ def page(viewer: Viewer) -> Iterator[Chrome]:
 
 
 def until(page: Chrome, good: Callable[[], object], what: str) -> None:
-    WebDriverWait(page, timeout=60, poll_frequency=0.2).until(lambda _: good(), what)
+    WebDriverWait(page, timeout=HANG, poll_frequency=0.2).until(lambda _: good(), what)
 
 
 def picture(page: Chrome) -> np.ndarray:

@@ -15,6 +15,7 @@ from bags.settings import ViewerSettings
 from bags.viewer.server import Viewer
 from tests.viewer.page import Page
 from tests.viewer.test_viewer import at, drawn
+from tests.waiting import HANG, until
 
 
 def port_of(viewer: Viewer) -> int:
@@ -47,8 +48,8 @@ def test_only_this_machine_is_listened_to_unless_asked_for(viewer: Viewer) -> No
     assert ViewerSettings().host == "127.0.0.1"
     for address in own_addresses():
         with pytest.raises(OSError):
-            socket.create_connection((address, port_of(viewer)), timeout=5).close()
-    socket.create_connection(("127.0.0.1", port_of(viewer)), timeout=5).close()
+            socket.create_connection((address, port_of(viewer)), timeout=HANG).close()
+    socket.create_connection(("127.0.0.1", port_of(viewer)), timeout=HANG).close()
 
 
 def test_twenty_at_once_and_half_of_them_vanish(viewer: Viewer, crowd: list[Page]) -> None:
@@ -59,18 +60,14 @@ def test_twenty_at_once_and_half_of_them_vanish(viewer: Viewer, crowd: list[Page
         page.socket.socket.shutdown(socket.SHUT_RDWR)
     for page in crowd[1::2]:
         page.picture(drawn(viewer))
-    end = time.monotonic() + 60
-    while len(viewer.guests) > 10 and time.monotonic() < end:
-        time.sleep(0.01)
+    until(lambda: len(viewer.guests) <= 10)
     assert len(viewer.guests) == 10
 
 
 def test_who_never_reads_costs_no_more_and_more_memory(viewer: Viewer) -> None:
     with Page(viewer.address) as page:
         page.look(at(viewer))
-        end = time.monotonic() + 60
-        while not viewer.draw_one() and time.monotonic() < end:
-            time.sleep(0.01)
+        until(viewer.draw_one)
         (guest,) = viewer.guests.values()
         waiting = guest.client._websock_connection.get_message_buffer().message_from_id
         for _ in range(30):
@@ -83,7 +80,7 @@ def test_messages_that_are_too_deep_too_large_or_none(viewer: Viewer, message: b
     with Page(viewer.address) as page:
         with contextlib.suppress(ConnectionClosed):
             page.socket.send(message)
-        end = time.monotonic() + 60
+        end = time.monotonic() + HANG
         with pytest.raises(ConnectionClosed):
             while time.monotonic() < end:
                 with contextlib.suppress(TimeoutError):
@@ -106,7 +103,7 @@ def test_http_that_is_none_and_who_says_nothing(viewer: Viewer) -> None:
     ["/../../../../etc/passwd", "/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/..%5c..%5cetc/passwd", "//etc/passwd", "/%00"],
 )
 def test_no_other_files_are_served(viewer: Viewer, path: str) -> None:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port_of(viewer), timeout=60)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port_of(viewer), timeout=HANG)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
         assert answer.status >= 400 and b"root:" not in answer.read()

@@ -21,6 +21,7 @@ from bags.viewer.eye import Eye
 from bags.viewer.server import Viewer
 from tests.integration.test_training import assert_same, settings_of, state_of
 from tests.viewer.page import Page
+from tests.waiting import HANG
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,7 +107,7 @@ def test_task_view_serves_until_ctrl_c(live: Settings) -> None:
             page.picture()
             page.told("step 40")
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=30)
+        _, rest = process.communicate(timeout=HANG)
     finally:
         process.kill()
     assert process.returncode == 0 and "Traceback" not in said + rest

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from bags.datamodules.resolution import DIVISORS, training_size
 from bags.errors import DataError, shown
+from bags.io import places
 from bags.io.images import IMAGE_SUFFIXES, image_size, read_image
 from bags.settings import DatasetSettings
 from bags.types import View
@@ -28,10 +29,7 @@ def scene_folder(settings: DatasetSettings) -> Path:
     Raises:
         DataError: it is not.
     """
-    root = Path(settings.root or "")
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; set dataset.root to the scene's folder (or paths.data to its parent)")
-    return root
+    return places.scene_folder(settings.root)
 
 
 def find_photo(folder: Path, name: str, source: str, remedy: str) -> Path:

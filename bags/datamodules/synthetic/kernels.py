@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from bags.datamodules.synthetic.world import Pattern, Shape
+from bags.ops.numba_cache import njit
 
 # An array handed to a real function call has its references counted, atomically: 2.4 times slower in all.
-_inlined = njit(cache=True, error_model="numpy", inline="always")
+_inlined = njit(error_model="numpy", forceinline=True)
 _kernel = njit(cache=True, error_model="numpy", nogil=True)
 
 _EPS = 1e-6
