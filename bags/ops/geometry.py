@@ -22,7 +22,7 @@ def quaternion_to_rotation(quaternions: Tensor) -> Tensor:
     # Rodrigues: an axis e goes to e + 2 w (v x e) + 2 v x (v x e). In few operations: a GPU has to start each of them.
     once = torch.linalg.cross(v.expand_as(axes), axes)
     twice = torch.linalg.cross(v.expand_as(axes), once)
-    return (axes + 2 * (w * once + twice)).mT
+    return torch.add(torch.addcmul(axes, w, once, value=2), twice, alpha=2).mT
 
 
 def covariance_root(scales: Tensor, quaternions: Tensor) -> Tensor:

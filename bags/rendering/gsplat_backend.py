@@ -171,8 +171,7 @@ class GsplatRasterizer:
         camera = camera.to(splats.means.device, torch.float32)
         gate = _Gate()
         splats = gate.through(splats)
-        view = torch.addmm(camera.translation, splats.means, camera.rotation.T)
-        means2d, root = to_screen(view, covariance_root(splats.scales, splats.rotations), camera)
+        means2d, root, z = to_screen(splats.means, covariance_root(splats.scales, splats.rotations), camera)
         conics, compensation, size = filter2d(root, kernel_size)
         opacities = splats.opacities * compensation
 
@@ -182,16 +181,18 @@ class GsplatRasterizer:
         with torch.no_grad():
             on_image = touches_image(means2d, size, camera.width, camera.height)
             finite = torch.cat([conics, colours, opacities[:, None]], dim=1).isfinite().all(dim=1)
-            gate.drawn = drawn = (view[:, 2] > NEAR) & on_image & finite
-            radii = torch.where(drawn, size, 0).to(torch.int32)
-            reach = _reach(root.square().sum(dim=2) + kernel_size, opacities, radii)
+            gate.drawn = drawn = (z > NEAR) & on_image & finite
+            reach = torch.minimum(_reach(root, opacities, kernel_size), size[:, None])
+            radii, reach = (
+                torch.where(drawn[:, None], torch.cat([size[:, None], reach], dim=1), 0).int().split([1, 2], 1)
+            )
 
         def shown(values: Tensor) -> Tensor:
             return torch.where(drawn.view(-1, *[1] * (values.ndim - 1)), values, 0)
 
-        values = (means2d, conics, colours, opacities, view.norm(dim=1))
+        values = (means2d, conics, colours, opacities, offsets.norm(dim=1))
         means2d, conics, colours, opacities, distances = map(shown, values)
-        return GsplatProjection(means2d, conics, colours, opacities, distances, radii, reach)
+        return GsplatProjection(means2d, conics, colours, opacities, distances, radii[:, 0], reach)
 
     def rasterize(
         self, projection: GsplatProjection, background: Tensor, width: int, height: int
@@ -242,11 +243,11 @@ class _Gate:
         return torch.where(self.drawn.view(-1, *[1] * (gradient.ndim - 1)), gradient, 0)
 
 
-def _reach(variances: Tensor, opacities: Tensor, radii: Tensor) -> Tensor:
-    """(N, 2) int32, see ``GsplatProjection``; of variances (N, 2) in pixels squared, across and down."""
-    sigmas = (2 * (opacities / MIN_ALPHA).log().clamp_min(0)).sqrt()
-    reach = torch.minimum((sigmas[:, None] * variances.sqrt()).ceil(), radii[:, None].float())
-    return reach.nan_to_num(0).to(torch.int32)
+def _reach(root: Tensor, opacities: Tensor, kernel_size: float) -> Tensor:
+    """(N, 2) pixels across and down, half sides of the rectangle outside which alpha is below 1/255."""
+    variances = root.square().sum(dim=2) + kernel_size
+    sigmas = 2 * (opacities / MIN_ALPHA).log().clamp_min(0)  # squared
+    return (variances * sigmas[:, None]).sqrt().ceil()
 
 
 def _centres(projection: Projection) -> Tensor:

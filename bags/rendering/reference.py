@@ -44,8 +44,7 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
     camera = camera.to(splats.means.device, splats.means.dtype)
     seen = _in_front(splats, camera)
     means = splats.means[seen]
-    view = means @ camera.rotation.T + camera.translation
-    means2d, root = to_screen(view, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
+    means2d, root, _ = to_screen(means, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
     conics, compensation, size = filter2d(root, kernel_size)
     opacities = splats.opacities[seen] * compensation
 
@@ -65,26 +64,28 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
     return Projection(*(spread(v) for v in (means2d, conics, colours, opacities, distances, radii)))
 
 
-def to_screen(view: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+def to_screen(means: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
     """EWA: where Gaussians come to lie on the screen, and how they are spread there.
 
     Args:
-        view: (n, 3) centres in view space.
+        means: (n, 3) centres in the world.
         root: (n, 3, 3) roots ``R S`` of the 3D covariances.
-        camera: the view.
+        camera: the view, on the device of the others.
 
     Returns:
-        Centres (n, 2) in pixels and the roots (n, 2, 3) ``J W R S`` of the 2D covariances. J is taken at the clamped
-        direction.
+        Centres (n, 2) in pixels, the roots (n, 2, 3) ``J W R S`` of the 2D covariances, and view-space z (n,). J is
+        taken at the clamped direction.
     """
-    x, y, z = view.unbind(-1)
-    u, v = x / z, y / z
-    bound_x, bound_y = (DIRECTION_CLAMP * half for half in camera.half_field)
-    across, down, ahead = (camera.rotation @ root).unbind(1)
-    row_x = (across - u.clamp(-bound_x, bound_x).unsqueeze(1) * ahead) * (camera.fx / z).unsqueeze(1)
-    row_y = (down - v.clamp(-bound_y, bound_y).unsqueeze(1) * ahead) * (camera.fy / z).unsqueeze(1)
-    means2d = torch.stack([camera.fx * u + camera.cx, camera.fy * v + camera.cy], dim=-1)
-    return means2d, torch.stack([row_x, row_y], dim=1)
+    # World to camera, with x and y in units of a pixel at distance 1.
+    pose = torch.cat([camera.rotation, camera.translation[:, None]], dim=1)
+    pose = torch.cat([camera.fx * pose[:1], camera.fy * pose[1:2], pose[2:]])
+    view, turned = torch.addmm(pose[:, 3], means, pose[:, :3].T), pose[:, :3] @ root
+    z = view[:, 2:]
+    u, v = (view[:, :2] / z).unbind(1)  # pixels from the principal point
+    bound_x, bound_y = (DIRECTION_CLAMP * side / 2 for side in camera.photo_size)
+    direction = torch.stack([u.clamp(-bound_x, bound_x), v.clamp(-bound_y, bound_y)], dim=1)
+    root2d = torch.addcmul(turned[:, :2], direction[:, :, None], turned[:, 2:], value=-1) / z[:, :, None]
+    return torch.stack([u + camera.cx, v + camera.cy], dim=1), root2d, z[:, 0]
 
 
 def filter2d(root: Tensor, kernel_size: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,15 +103,14 @@ def filter2d(root: Tensor, kernel_size: float) -> tuple[Tensor, Tensor, Tensor]:
     """
     covariance = root @ root.mT
     a, b, c = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
-    sharp = torch.linalg.cross(root[:, 0], root[:, 1]).square().sum(dim=1)
-    det = sharp + kernel_size * (a + c) + kernel_size**2
-    a, c = a + kernel_size, c + kernel_size
-    conics = torch.stack([c, -b, a], dim=-1) / det.unsqueeze(-1)
-    drawn = (sharp > MIN_DETERMINANT) & (det > MIN_DETERMINANT)
+    sharp, trace = torch.linalg.cross(root[:, 0], root[:, 1]).square().sum(dim=1), a + c
+    det = torch.add(sharp + kernel_size**2, trace, alpha=kernel_size)  # never below sharp
+    conics = torch.stack([c + kernel_size, -b, a + kernel_size], dim=-1) / det.unsqueeze(-1)
+    drawn = sharp > MIN_DETERMINANT
     # The inner where keeps the square root's infinite slope at 0 away from the gradient.
     compensation = torch.where(drawn, torch.where(drawn, sharp / det, 1).sqrt(), 0)
     with torch.no_grad():
-        largest = (a + c) / 2 + (((a - c) / 2) ** 2 + b * b).sqrt()
+        largest = torch.add(torch.hypot((a - c) / 2, b) + kernel_size, trace, alpha=0.5)
         size = (RADIUS_SIGMAS * largest.sqrt()).ceil().clamp(max=MAX_RADIUS)
     return conics, compensation, size
 
