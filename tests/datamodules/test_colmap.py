@@ -178,7 +178,7 @@ def test_binary_file_too_long(colmap_scene, name):
 )
 def test_child_that_crashes_or_hangs(colmap_scene, monkeypatch, tmp_path, code, timeout, message):
     child = tmp_path / "child.py"
-    child.write_text(f"import os, sys, time\nopen(sys.argv[3] + '/cameras.json', 'w')\n{code}\n")
+    child.write_text(f"import os, sys, time\nopen(sys.argv[-1] + '/cameras.json', 'w')\n{code}\n")
     monkeypatch.setattr(colmap_files, "CHILD", child)
     monkeypatch.setattr(colmap_files, "TIMEOUT", (timeout, 0.0))
     with pytest.raises(DataError, match=message):
