@@ -121,7 +121,8 @@ def model_files(folder: Path) -> dict[str, Path]:
         points = next((names[f"points3d{s}"] for s in (suffix, *SUFFIXES, ".ply") if f"points3d{s}" in names), None)
         if len(files) == 2 and points is not None:
             return {**files, "points3D": points}
-    missing = ", ".join(f"{name}.bin" for name in FILES if f"{name.lower()}.bin" not in names)
+    lacking = [[name for name in FILES if f"{name.lower()}{suffix}" not in names] for suffix in SUFFIXES]
+    missing = ", ".join(f"{name}.bin" for name in min(lacking, key=len))
     raise DataError(
         f"{folder}: no {missing} (nor all three as .txt); run COLMAP's mapper, or copy the whole sparse model"
     )

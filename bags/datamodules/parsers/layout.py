@@ -79,9 +79,7 @@ def photo_folder(root: Path, model: Path, names: Sequence[str], settings: Datase
         return folders[counts.index(max(counts))]
     if (root / settings.images).is_dir():
         return PhotoFolder(root / settings.images)
-    raise DataError(
-        f"{root / settings.images}: no such folder of photos; set dataset.images to its name below dataset.root"
-    )
+    raise DataError(f"{root / settings.images}: no such folder of photos; {_photos_instead(root)}")
 
 
 def _count_found(folder: PhotoFolder, names: Sequence[str]) -> int:
@@ -133,7 +131,21 @@ def _tell(root: Path, models: Sequence[tuple[int, Path]]) -> None:
         log.info("the COLMAP model is %s", place if place != "." else "in dataset.root itself")
 
 
+def _photos_instead(root: Path) -> str:
+    for above in root.parents[:2]:
+        if (above / PHOTOS[0]).is_dir():
+            return f"{above / PHOTOS[0]} is one: set dataset.root={above}"
+    beside = [path.name for path in sorted(root.iterdir()) if path.is_dir() and PhotoFolder(path).pictures(path)]
+    there = f" (there are photos in {', '.join(beside[:5])})" if beside else ""
+    resized = any(re.fullmatch(r".*_\d+", name) for name in beside)
+    return (
+        f"set dataset.images to its name below dataset.root{there}{', of reduced ones with dataset.factor=1' * resized}"
+    )
+
+
 def _instead(root: Path) -> str:
+    if is_model(root.parent / "sparse" / "0") or is_model(root.parent / "sparse"):
+        return f"there is one beside it: set dataset.root={root.parent}"
     for pattern, what in OTHERS.items():
         if found := sorted(root.glob(pattern)):
             return f"{found[0].name} is {what}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from bags.io.images import image_size, read_image
 from bags.types import Camera, View
 
 SEEN = 0.05  # pixels of the photo
+BLANK = 0.02  # of the photo's sides by which an undistorted photo may reach beyond it
 GRID = 9  # rays across and down that are looked at
 ROUNDING = 2.0  # pixels by which a photo's shape may differ from its camera's: sizes were rounded on the way
 PINHOLES = {"SIMPLE_PINHOLE": (0, 0, 1, 2), "PINHOLE": (0, 1, 2, 3)}  # where fx, fy, cx, cy stand among the parameters
@@ -93,15 +95,13 @@ def read_undistorted(path: Path, lens: ColmapCamera) -> Image.Image:
         options = pycolmap.UndistortCameraOptions()
         return pycolmap.undistort_image(options, pycolmap.Bitmap.from_array(pixels), bent)[0].to_array()
 
+    pixels = np.array(photo)
     try:
-        pixels = np.array(photo)
-        channels = [flat(np.ascontiguousarray(pixels[..., :3]))]
-        channels += [flat(np.ascontiguousarray(pixels[..., 3])).reshape(*channels[0].shape[:2], 1)] * (
-            photo.mode == "RGBA"
-        )
+        # A Bitmap is of one channel or three.
+        channels = [flat(np.ascontiguousarray(part)) for part in np.split(pixels, [3], axis=2) if part.size]
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{path}: pycolmap cannot undistort it ({error}); undistort the photos first") from error
-    return Image.fromarray(np.concatenate(channels, axis=2))
+    return Image.fromarray(np.dstack(channels))
 
 
 def _pycolmap_camera(lens: ColmapCamera, size: tuple[int, int], where: str) -> Any:
@@ -127,11 +127,17 @@ def _intrinsics(camera: Any) -> tuple[float, float, float, float]:
 
 
 def _is_pinhole(lens: Any) -> bool:
-    fx, fy, cx, cy = _intrinsics(lens)
-    columns, rows = np.meshgrid(np.linspace(0, lens.width, GRID), np.linspace(0, lens.height, GRID))
+    pixels, bent = _through(lens, lens)
+    return bool(np.abs(bent - pixels).max() < SEEN)  # not where one is NaN
+
+
+def _through(flat: Any, lens: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels (N, 2) all over the picture of ``flat``, as a pinhole, and those that ``lens`` has of their rays."""
+    fx, fy, cx, cy = _intrinsics(flat)
+    columns, rows = np.meshgrid(np.linspace(0, flat.width, GRID), np.linspace(0, flat.height, GRID))
     pixels = np.column_stack([columns.ravel(), rows.ravel()])
     rays = np.column_stack([(pixels - (cx, cy)) / (fx, fy), np.ones(len(pixels))])
-    return bool(np.abs(np.asarray(lens.img_from_cam(rays)) - pixels).max() < SEEN)  # not where one is NaN
+    return pixels, np.asarray(lens.img_from_cam(rays))
 
 
 def _flattened(lens: Any, where: str) -> Any:
@@ -139,11 +145,14 @@ def _flattened(lens: Any, where: str) -> Any:
     import pycolmap
 
     try:
-        return pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), lens)
+        flat = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), lens)
     except (ValueError, RuntimeError) as error:
-        raise DataError(
-            f"{where}: pycolmap cannot undistort photos of this camera ({error}); rerun the mapper"
-        ) from error
+        raise DataError(f"{where}: its distortion cannot be undone ({error}); rerun the mapper") from error
+    _, seen = _through(flat, lens)
+    size = np.array([lens.width, lens.height])
+    if not (np.abs(seen / size - 0.5) < 0.5 + BLANK).all():
+        raise DataError(f"{where}: its distortion cannot be undone ({lens.params_to_string()}); rerun the mapper")
+    return flat
 
 
 def _check_shape(lens: ColmapCamera, path: Path, width: int, height: int) -> None:

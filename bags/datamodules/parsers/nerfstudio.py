@@ -63,7 +63,7 @@ def _held_out(file: JsonObject, frames: list[JsonObject]) -> frozenset[str] | No
     views = {parts_of(frame.text("file_path")) for frame in frames}
     held = set()
     for key in HELD_OUT:
-        for name in file.values.get(key) or ():
+        for name in file.items(key) if file.values.get(key) else ():
             if not isinstance(name, str) or parts_of(name) not in views:
                 raise file.fail(key, f"{name!r} is the file_path of no frame")
             held.add("_".join(parts_of(name)))

@@ -147,7 +147,7 @@ class PhotoFolder:
         if (folder / name).is_file():
             return folder / name
         stem = _stem(name)
-        pictures = [other for other in self._listed(folder) if Path(other).suffix.lower() in IMAGE_SUFFIXES]
+        pictures = self.pictures(folder)
         others = [other for other in pictures if _stem(other) == stem]
         others = others or [other for other in pictures if _key(_stem(other)) == _key(stem)]
         if len(others) > 1:
@@ -159,12 +159,16 @@ class PhotoFolder:
             self._names[folder] = sorted(os.listdir(folder)) if folder.is_dir() else []
         return self._names[folder]
 
+    def pictures(self, folder: Path) -> list[str]:
+        """Names of the pictures in ``folder``."""
+        return [name for name in self._listed(folder) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
+
     def unused(self, photos: Sequence[Photo]) -> list[str]:
         """Pictures beside ``photos``, in the same folders, that are none of them."""
         used = {photo.path for photo in photos}
-        beside = (folder / name for folder in sorted({path.parent for path in used}) for name in self._listed(folder))
-        pictures = (path for path in beside if path.suffix.lower() in IMAGE_SUFFIXES and path not in used)
-        return [readable(path.relative_to(self.path).as_posix()) for path in pictures]
+        folders = sorted({path.parent for path in used})
+        beside = (folder / name for folder in folders for name in self.pictures(folder))
+        return [readable(path.relative_to(self.path).as_posix()) for path in beside if path not in used]
 
 
 def _stem(name: str) -> str:
@@ -187,6 +191,9 @@ def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> N
     Raises:
         DataError: names those that do not, or are; or two views are of one file.
     """
+    if several := [path for path, count in Counter(photos).items() if count > 1]:
+        count = photos.count(several[0])
+        raise DataError(f"{several[0]}: named as the photo of {count} views; take one out, or restore another's")
     if long := [view.name for view in views if len(view.name.encode()) > LONGEST]:
         raise DataError(f"{where}: photo {shown(long[0])} has a name of more than {LONGEST} bytes; rename it")
     stems = Counter(PurePosixPath(view.name).stem for view in views)
@@ -194,9 +201,6 @@ def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> N
     if twice:
         names = ", ".join(twice[:5])
         raise DataError(f"{where}: more than one photo named {names} (extensions do not count); rename them")
-    if several := [path for path, count in Counter(photos).items() if count > 1]:
-        names = " and ".join(view.name for view, path in zip(views, photos, strict=True) if path == several[0])
-        raise DataError(f"{where}: {names} are one file, {several[0]}; one of them is missing, or is named twice")
 
 
 def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor: int) -> list[View]:

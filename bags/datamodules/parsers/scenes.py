@@ -103,9 +103,9 @@ def assembled(
         DataError: as ``check_names``; or no view is left to train on.
     """
     both = [*train, *test]
+    check_names([item.view for item in both], [item.photo.path for item in both], folder.path)
     if not train:
         raise DataError(f"{root}: no training view among {len(both)} photos{because}")
-    check_names([item.view for item in both], [item.photo.path for item in both], folder.path)
     if bent := sum(item.undistorted for item in both):
         log.info("%d photos of distorted lenses are undistorted as they are read", bent)
     left_out = {
