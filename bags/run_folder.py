@@ -70,7 +70,7 @@ def begin(settings: Settings) -> Path | None:
             aside = folder.with_name(f"{folder.name}.{made:%Y%m%d-%H%M%S}")
             os.rename(folder, aside)
         (folder / "metrics.json").unlink(missing_ok=True)  # written last: what is there is finished
-        write_text(folder / "config.yaml", yaml.safe_dump(plain(asdict(settings)), sort_keys=False))
+        write_text(folder / "config.yaml", yaml.safe_dump(_stored(settings), sort_keys=False))
         sweep(folder)
     return aside
 
@@ -84,7 +84,15 @@ def same_run(settings: Settings) -> bool:
         stored = read_yaml(settings.folder / "config.yaml")
     except DataError:
         return False
-    return _what(stored) == _what(plain(asdict(settings)))
+    return _what(stored) == _what(_stored(settings))
+
+
+def _stored(settings: Settings) -> dict[str, Any]:
+    """What ``config.yaml`` holds: the settings, with a ``dataset.root`` that is found from any folder."""
+    config: dict[str, Any] = plain(asdict(settings))
+    if config["dataset"]["root"]:
+        config["dataset"]["root"] = os.path.abspath(config["dataset"]["root"])
+    return config
 
 
 HOW = (

@@ -107,9 +107,14 @@ class DatasetSettings:
     """Where the photos come from, their training resolution and the held-out split (section 5, docs/datasets.md).
 
     Attributes:
-        parser: ``colmap``, ``blender``, ``multiscale_blender`` or ``synthetic``.
+        parser: ``colmap``, ``nerfstudio``, ``blender``, ``multiscale_blender`` or ``synthetic``.
         root: folder of the scene; not used by the built-in scene.
-        images: COLMAP: folder of the photos below ``root``.
+        images: COLMAP: folder of the photos below ``root``; ``images`` is also looked for beside the model, and under
+            other usual names (docs/inputs.md).
+        sparse: COLMAP: folder of the model below ``root``; null: the one with the most photos in ``sparse/``, or
+            wherever else one lies.
+        missing_photos: where a photo that the data set names is not in its folder, ``refuse`` the scene or ``skip`` the
+            photo, as long as half of them are there; which others are test views does not change.
         reduced_images: COLMAP: where ``factor`` is N and a folder ``<images>_N`` holds all photos at the training
             resolution already, take those instead of reducing.
         factor: training resolution: 1, 2, 4, 8, ... divides the photo's size (rounded); -1 keeps the size but at most
@@ -130,6 +135,8 @@ class DatasetSettings:
     parser: str = "synthetic"
     root: str | None = None
     images: str = "images"
+    sparse: str | None = None
+    missing_photos: str = "refuse"
     reduced_images: bool = True
     factor: int = 1
     window: int | None = None
@@ -141,7 +148,8 @@ class DatasetSettings:
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
 
     def __post_init__(self) -> None:
-        _one_of("dataset.parser", self.parser, ("colmap", "blender", "multiscale_blender", "synthetic"))
+        _one_of("dataset.parser", self.parser, ("colmap", "nerfstudio", "blender", "multiscale_blender", "synthetic"))
+        _one_of("dataset.missing_photos", self.missing_photos, ("refuse", "skip"))
         _need(self.factor == -1 or self.factor >= 1, "dataset.factor", self.factor, "must be -1 or at least 1")
         if self.window is not None:
             _at_least(32, dataset__window=self.window)
@@ -275,8 +283,8 @@ class GaussianSettings:
             much, so that they are drawn as before instead of thinning at once (beyond the published method;
             docs/full_resolution.md).
         kernel_size: variance of the 2D Mip filter in pixels squared (published: 0.1).
-        max_count: no more Gaussians than this; densification takes the largest gradients first; null: as many as the
-            memory holds.
+        max_count: no more Gaussians than this: of more points to start from so many are drawn, and densification takes
+            the largest gradients first; null: as many as the memory holds.
         random_points: points to start from where a scene has none.
         background_points: points to start from on a sphere behind those that a scene has (published: none); at most
             half of those that ``max_count`` leaves room for.

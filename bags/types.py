@@ -185,12 +185,19 @@ class PointCloud:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a parser makes of a data set: views to train on, views to test on, points to start from."""
+    """What a parser makes of a data set: views to train on, views to test on, points to start from.
+
+    Attributes:
+        unit: it is known to lie within [-1.3, 1.3]^3.
+        summary: one line that tells what became of its photos (``bags.io.tally``); empty where it has no files.
+    """
 
     name: str
     train: tuple[View, ...]
     test: tuple[View, ...]
     points: PointCloud
+    unit: bool = False
+    summary: str = ""
 
 
 @dataclass(frozen=True)

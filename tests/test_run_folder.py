@@ -12,8 +12,10 @@ import pytest
 
 from bags.errors import BagsError
 from bags.io.atomic import WriteError
+from bags.io.documents import read_yaml
 from bags.run_folder import begin, finished, owned, psnr, same_run, write_json, write_table
 from bags.settings import (
+    DatasetSettings,
     ExportSettings,
     LossSettings,
     PrepareSettings,
@@ -57,6 +59,20 @@ def test_what_is_made_of_a_trained_scene_or_came_before_it_may_change(settings: 
     after = {"export": ExportSettings(cameras=False), "render": RenderSettings(path="spiral")}
     assert same_run(replace(settings, task="reconstruct", prepare=PrepareSettings(threads=1), **after))
     assert not same_run(replace(settings, source="other/photos")), "photos of another folder are another run"
+
+
+def test_a_scene_is_found_from_another_folder(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relative = replace(settings, dataset=DatasetSettings(parser="colmap", root="scenes/trip"))
+    monkeypatch.chdir(tmp_path)
+    begin(relative)
+    stored = read_yaml(relative.folder / "config.yaml")
+    assert stored["dataset"]["root"] == str(tmp_path / "scenes/trip")
+    assert same_run(relative)
+    monkeypatch.chdir("/")
+    assert not same_run(relative)
+    assert same_run(replace(relative, dataset=replace(relative.dataset, root=str(tmp_path / "scenes/trip"))))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -17,11 +18,19 @@ from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings
 from bags.types import Camera, Scene
 
+log = logging.getLogger(__name__)
+
 
 def _parse_colmap(settings: DatasetSettings) -> Scene:
     from bags.datamodules.parsers.colmap import parse_colmap
 
     return parse_colmap(settings)
+
+
+def _parse_nerfstudio(settings: DatasetSettings) -> Scene:
+    from bags.datamodules.parsers.nerfstudio import parse_nerfstudio
+
+    return parse_nerfstudio(settings)
 
 
 def _parse_blender(settings: DatasetSettings) -> Scene:
@@ -44,6 +53,7 @@ def _make_synthetic(settings: DatasetSettings) -> Scene:
 
 PARSERS: dict[str, Callable[[DatasetSettings], Scene]] = {
     "colmap": _parse_colmap,
+    "nerfstudio": _parse_nerfstudio,
     "blender": _parse_blender,
     "multiscale_blender": _parse_multiscale_blender,
     "synthetic": _make_synthetic,
@@ -120,6 +130,8 @@ class SceneDataModule(LightningDataModule):
             SettingError: its training resolution cannot be.
         """
         _ = self.train, self.test, self.extent
+        if self.scene.summary:
+            log.info("%s", self.scene.summary)
 
     def train_dataloader(self) -> ViewLoader:
         """The training views of every step that this process takes: all of them, or its share."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from bags.errors import DataError
 
 LARGEST = 20_000_000  # bytes; the JSON of a full multi-scale Blender scene has about 2 million
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 LARGEST_YAML = 200_000  # bytes; a run's configuration has 8 thousand, and reading YAML is slow
 
 
@@ -19,14 +21,16 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     """The text of a file.
 
     Raises:
-        DataError: no such file (a pipe or a device is none), more than ``largest`` bytes, or not UTF-8.
+        DataError: no such file (a pipe or a device is none), more than ``largest`` bytes, or neither UTF-8 nor
+            UTF-16 with a mark at its front, which Windows' programs write.
     """
     try:
         if not path.is_file():
             raise DataError(f"{path}: no such file")
         if path.stat().st_size > largest:
             raise DataError(f"{path}: more than {largest:,} bytes, which it should never have")
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        return data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error})") from error
 

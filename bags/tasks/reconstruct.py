@@ -16,6 +16,7 @@ from bags.console import terminal
 from bags.errors import BagsError, DataError
 from bags.io.documents import read_json
 from bags.preparation.choices import MINUTES, choose
+from bags.preparation.forecast import slowness
 from bags.preparation.scene import RECORD
 from bags.settings import Settings
 from bags.tasks import export, render, train
@@ -38,7 +39,7 @@ def run(settings: Settings) -> None:
     times = Timetable({})
     if settings.source and Path(settings.source).exists() and settings.ckpt_path is None and device == "cpu":
         found = material(Path(settings.source), settings.prepare.frames)
-        times = Timetable(expected(settings, found, minutes(settings, stated)))
+        times = Timetable(expected(settings, found, minutes(settings, stated), slowness()))
         times.announce()
     if settings.ckpt_path is None:
         with times.part(PLACING):

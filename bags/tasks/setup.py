@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 from bags import __version__
 from bags.datamodules.background import count_beside, with_background
 from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.datamodules.start_points import around, thinned
 from bags.errors import DataError
 from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import random_points
@@ -64,13 +65,7 @@ def build(settings: Settings) -> tuple[SceneDataModule, BagsModule]:
         settings.dataset, ScaleSchedule(settings.schedule), settings.seed, settings.trainer.views
     )
     datamodule.setup()
-    points = datamodule.scene.points
-    if len(points.xyz) == 0:
-        points = random_points(settings.model.gaussians.random_points, settings.seed)
-    else:
-        count = count_beside(len(points.xyz), settings.model.gaussians)
-        points = with_background(points, datamodule.train, count, settings.seed)
-    module = make_module(settings, datamodule, points, datamodule.training_width)
+    module = make_module(settings, datamodule, start_points(settings, datamodule), datamodule.training_width)
     tell_precision(module)
     return datamodule, on_device(settings, module)
 
@@ -108,6 +103,22 @@ def tell_precision(module: BagsModule) -> None:
         )
     else:
         log.info("blur model in %s", "bfloat16" if rounds else "float32")
+
+
+def start_points(settings: Settings, datamodule: SceneDataModule) -> PointCloud:
+    """The scene's points with others behind them, or random ones where it has none; at most ``max_count``."""
+    gaussians, points = settings.model.gaussians, datamodule.scene.points
+    most = gaussians.max_count or max(gaussians.random_points, len(points.xyz))
+    if len(points.xyz) == 0:
+        points = random_points(min(gaussians.random_points, most), settings.seed)
+        return points if datamodule.scene.unit else around(points, datamodule.scene, datamodule.extent)
+    if len(points.xyz) > most:
+        log.warning(
+            "%s of the %s points to start from are taken, drawn evenly: model.gaussians.max_count",
+            f"{most:,}", f"{len(points.xyz):,}",
+        )  # fmt: skip
+    points = thinned(points, most, settings.seed)
+    return with_background(points, datamodule.train, count_beside(len(points.xyz), gaussians), settings.seed)
 
 
 def load_weights(module: BagsModule, path: Path) -> dict[str, Any]:

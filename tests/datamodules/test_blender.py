@@ -82,11 +82,11 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "name a number": (("frames", 1, "file_path"), 3, r"frames\[1\]\.file_path is 3: needs a text"),
     "name absolute": (("frames", 1, "file_path"), "/etc/passwd", r"frames\[1\]\.file_path.*refused"),
     "name leads outside": (("frames", 1, "file_path"), "train/../../r_1", r"refused"),
-    "name of backslashes": (("frames", 1, "file_path"), "train\\r_1", r"refused"),
+    "name of backslashes": (("frames", 1, "file_path"), "train\\r_9", r"train/r_9\.png: no such photo.*restore"),
     "name with a zero": (("frames", 1, "file_path"), "train/r\0", r"refused"),
     "name too long": (("frames", 1, "file_path"), "r" * 5000, r"frames\[1\]\.file_path.*rename"),
     "no such photo": (("frames", 1, "file_path"), "./train/r_9", r"train/r_9\.png: no such photo.*restore"),
-    "twice": (("frames", 1, "file_path"), "./train/r_0", r"more than one photo named train_r_0\.png"),
+    "twice": (("frames", 1, "file_path"), "./train/r_0", r"train/r_0\.png: named as the photo of 2 views"),
     "no pose": (("frames", 1, "transform_matrix"), None, r"frames\[1\]\.transform_matrix is missing"),
     "pose ragged": (("frames", 1, "transform_matrix", 2), [1, 2, 3], r"frames\[1\]\.transform_matrix.*4 x 4"),
     "pose of texts": (("frames", 1, "transform_matrix", 2, 1), "x", r"frames\[1\]\.transform_matrix.*4 x 4"),
@@ -99,8 +99,11 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "name of two lines": (("frames", 1, "file_path"), "train/r\n1", r"no file should be called so"),
     "pose scaled": (("frames", 1, "transform_matrix", 0, 0), 5.0, r"frames\[1\]\.transform_matrix.*rotation"),
     "last row": (("frames", 1, "transform_matrix", 3, 3), 2.0, r"frames\[1\]\.transform_matrix.*last row"),
-    "other camera": (("frames", 1, "fl_x"), 50.0, r"frames\[1\]\.fl_x is 50\.0.*dataset=colmap"),
-    "distortion": (("k1",), 0.1, r"k1 is 0\.1.*dataset=colmap"),
+    "other camera": (("frames", 1, "fl_x"), 50.0, r"frames\[1\]\.fl_x is 50\.0.*camera_angle_x of .* says 37\.8"),
+    "radial beyond": (("k4",), 0.1, r"k4 is 0\.1: no lens .* undistort"),
+    "distortion a text": (("k1",), "0.1", r"k1 is '0\.1': needs a finite number"),
+    "other model": (("camera_model",), "EQUIRECTANGULAR", r"camera_model is 'EQUIRECTANGULAR': needs one of"),
+    "size of another shape": (("h",), 50, r"r_0\.png: 32 x 24 pixels do not have the shape of its camera, 32 x 50"),
 }
 
 
@@ -126,6 +129,82 @@ def test_spoilt_transforms(tmp_path, case):
     assert str(tmp_path) in str(error.value) and len(str(error.value)) < 6000
 
 
+def rewritten(root, change, split="train"):
+    path = root / f"transforms_{split}.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    return root
+
+
+def test_what_other_tools_add_and_agrees(tmp_path):
+    """BlenderNeRF, instant-ngp: intrinsics beside the angle of view, distortion of zero, keys of their own."""
+    plain = blender(write_blender(tmp_path)).train[0].camera
+    more = {
+        "fl_x": plain.fx, "fl_y": plain.fy, "cx": 16.0, "cy": 12.0, "w": 32.0, "h": 24.0, "k1": 0, "k2": 0.0, "p1": 0.0,
+        "p2": 0.0, "camera_angle_y": 2 * math.atan(12 / plain.fy), "aabb_scale": 4, "is_fisheye": False,
+    }  # fmt: skip
+    camera = blender(rewritten(tmp_path, lambda values: values.update(more))).train[0].camera
+    assert (camera.width, camera.height, camera.offset) == (32, 24, (0.0, 0.0))
+    assert (camera.fx, camera.fy) == pytest.approx((plain.fx, plain.fy))
+
+
+def test_a_frame_has_its_own_lens(tmp_path):
+    def change(values):
+        del values["camera_angle_x"]
+        for number, frame in enumerate(values["frames"]):
+            frame |= {
+                "fl_x": 80.0 + number,
+                "fl_y": 90.0,
+                "cx": 34.0,
+                "cy": 22.0,
+                "w": 64,
+                "h": 48,
+            }  # of twice the size
+
+    cameras = [view.camera for view in blender(rewritten(write_blender(tmp_path), change)).train]
+    assert [(camera.fx, camera.fy) for camera in cameras] == [(40.0, 45.0), (40.5, 45.0), (41.0, 45.0)]
+    assert cameras[0].offset == (1.0, -1.0)
+
+
+def test_matrices_of_three_rows_and_windows_paths(tmp_path):
+    plain = blender(write_blender(tmp_path))
+
+    def change(values):
+        for frame in values["frames"]:
+            frame["transform_matrix"] = frame["transform_matrix"][:3]
+            frame["file_path"] = frame["file_path"].replace("/", "\\") + ".png"
+
+    scene = blender(rewritten(tmp_path, change))
+    assert [view.name for view in scene.train] == [view.name for view in plain.train]
+    for view, before in zip(scene.train, plain.train, strict=True):
+        assert view.camera.translation.equal(before.camera.translation) and view.load() == before.load()
+
+
+@pytest.mark.parametrize(
+    "path", ["C:\\scenes\\lego\\train\\r_0.png", "/home/me/lego/train/r_0", "../lego/train/r_0.png"]
+)
+def test_paths_from_another_machine(tmp_path, path):
+    rewritten(write_blender(tmp_path), lambda values: values["frames"][0].update(file_path=path))
+    assert blender(tmp_path).train[0].name == "train_r_0.png"
+
+
+def test_a_photo_in_both_splits_is_trained_on_and_not_tested(tmp_path, caplog):
+    rewritten(write_blender(tmp_path), lambda values: values["frames"][0].update(file_path="./train/r_1"), "test")
+    scene = blender(tmp_path)
+    assert len(scene.train) == 3 and [view.name for view in scene.test] == ["test_r_1.png"]
+    assert "transforms_test.json: 1 photos are also in transforms_train.json" in caplog.text
+
+
+def test_a_missing_photo_is_left_out_where_that_is_asked_for(tmp_path):
+    (write_blender(tmp_path) / "train/r_1.png").unlink()
+    with pytest.raises(DataError, match=r"train/r_1\.png: no such photo.*dataset\.missing_photos=skip"):
+        blender(tmp_path)
+    scene = blender(tmp_path, missing_photos="skip")
+    assert [view.name for view in scene.train] == ["train_r_0.png", "train_r_2.png"]
+    assert "missing: train_r_1.png" in scene.summary and scene.summary.startswith("4 of 6 photos of")
+
+
 METADATA = {
     "no split": (("test",), None, r"test is missing"),
     "split a list": (("test",), [], r"test is \[\]"),
@@ -136,7 +215,7 @@ METADATA = {
     "pose nan": (("test", "cam2world", 1, 0, 0), math.nan, r"test\[1\]\.cam2world"),
     "missing photo": (("test", "file_path", 0), "images_test/7.png", r"images_test/7\.png: no such photo"),
     "outside": (("test", "file_path", 0), "../7.png", r"test\[0\]\.file_path.*refused"),
-    "twice": (("train", "file_path", 2), "images_train/000_d0.png", r"more than one photo"),
+    "twice": (("train", "file_path", 2), "images_train/000_d0.png", r"named as the photo of 2 views"),
 }
 
 
@@ -188,9 +267,9 @@ def test_missing_files_are_named(tmp_path):
 
 def test_unknown_keys_are_told(tmp_path, caplog):
     path = write_blender(tmp_path) / "transforms_train.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "aabb_scale": 4}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "weather": 4}))
     blender(tmp_path)
-    assert "unknown keys are ignored: aabb_scale" in caplog.text
+    assert "unknown keys are ignored: weather" in caplog.text
 
 
 def test_a_photo_broken_in_the_middle_stops_the_run_before_it_starts(tmp_path):

@@ -64,4 +64,4 @@ def test_parser_is_chosen_by_name(monkeypatch):
     made = Scene("made", (), (), PointCloud(torch.zeros(1, 3), torch.zeros(1, 3)))
     monkeypatch.setitem(scene_datamodule.PARSERS, "synthetic", lambda settings: made)
     assert SceneDataModule(DatasetSettings(parser="synthetic"), SCHEDULE, 0).scene is made
-    assert set(scene_datamodule.PARSERS) == {"colmap", "blender", "multiscale_blender", "synthetic"}
+    assert set(scene_datamodule.PARSERS) == {"colmap", "nerfstudio", "blender", "multiscale_blender", "synthetic"}

@@ -66,3 +66,13 @@ def test_ablations_train(tmp_path: Path) -> None:
         found = trained(tmp_path, f"ablation={ablation}", f"name={ablation}", "loss.mask=0.001")
         assert found["model"] == f"bags_{ablation}" and found["psnr"] > 0
         assert (ablation == "no_mask") == all(view["mask"] == 1 for view in found["train_views"])
+
+
+def test_nerfstudio_without_points_and_with_a_limit(tmp_path: Path) -> None:
+    root = write_blender(tmp_path / "lego", train=4, size=(48, 32))
+    (root / "transforms_train.json").rename(root / "transforms.json")
+    found = trained(
+        tmp_path, "scene=own", "dataset=nerfstudio", f"dataset.root={root}", "model.gaussians.max_count=200",
+        "dataset.hold=4",
+    )  # fmt: skip
+    assert found["num_gaussians"] == 200 and [view["name"] for view in found["per_view"]] == ["train_r_0.png"]

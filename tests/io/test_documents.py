@@ -15,6 +15,13 @@ def test_what_is_in_them(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == read_yaml(tmp_path / "a.yaml") == {"a": [1, {"b": None}]}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_encodings_that_are_marked(encoding: str, tmp_path: Path) -> None:
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    (tmp_path / "a.json").write_bytes(f'{mark}{{"a": "ü"}}\r\n'.encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"a": "ü"}
+
+
 def test_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")

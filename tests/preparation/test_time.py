@@ -115,24 +115,28 @@ def test_a_training_that_goes_on_keeps_what_was_chosen(
 
 
 def test_photos_are_counted_before_they_are_read(photos: Path, tmp_path: Path) -> None:
-    assert material(photos, 60) == Material(8, pytest.approx(288 * 192 / 1e6))
+    assert material(photos, 60) == Material(8, 288, 192)
     (tmp_path / "a.jpg").write_text("none")
     (tmp_path / ".b.jpg").touch()
     (tmp_path / "notes.txt").touch()
-    assert material(tmp_path, 60) == Material(1, timetable.UNKNOWN)
+    assert material(tmp_path, 60) == Material(1, *timetable.UNKNOWN)
     assert material(tmp_path / "notes.txt", 45).photos == 45  # a video, if it is one
 
 
-def test_more_work_takes_longer_and_more_cores_less() -> None:
+def test_more_work_takes_longer_and_more_cores_less(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
-    usual = expected(settings, Material(30, 4.0), 15.0, cores=2)
+    monkeypatch.setattr(timetable, "available_cores", lambda: 8)
+    many = expected(settings, Material(30, 2400, 1600), 15.0)
+    monkeypatch.setattr(timetable, "available_cores", lambda: 2)
+    usual = expected(settings, Material(30, 2400, 1600), 15.0)
     assert list(usual) == [PLACING, TRAINING, DRAWING] and usual[TRAINING] > 900
-    for more in (Material(60, 4.0), Material(30, 12.0)):
-        assert all(one > usual[name] for name, one in expected(settings, more, 15.0, cores=2).items())
-    assert expected(settings, Material(30, 4.0), 15.0, cores=8)[PLACING] < usual[PLACING]
-    assert TRAINING not in expected(settings, Material(30, 4.0), None, cores=2)
+    for more in (Material(60, 2400, 1600), Material(30, 4000, 3000)):
+        assert all(one > usual[name] for name, one in expected(settings, more, 15.0).items())
+    slow = expected(settings, Material(30, 2400, 1600), 15.0, 2.0)
+    assert many[PLACING] < usual[PLACING] < slow[PLACING] and usual[DRAWING] < slow[DRAWING]
+    assert TRAINING not in expected(settings, Material(30, 2400, 1600), None)
     films = [
-        expected(replace(settings, render=replace(settings.render, frames=n)), Material(30, 4.0), 1, 2)[DRAWING]
+        expected(replace(settings, render=replace(settings.render, frames=n)), Material(30, 2400, 1600), 1)[DRAWING]
         for n in (24, 240)
     ]
     assert films[1] > films[0]

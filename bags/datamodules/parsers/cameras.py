@@ -30,7 +30,11 @@ def check_camera(camera: Camera, where: str) -> Camera:
         raise DataError(f"{where}: the camera stands more than {FAR:g} units from the origin, or nowhere; {REMEDY}")
     if not bool(((turn @ turn.T - torch.eye(3)).abs() < SQUARE).all() and turn.det() > 0):
         raise DataError(f"{where}: the camera's rotation is none; {REMEDY}")
-    if not all(FIELD[0] < half < FIELD[1] for half in camera.half_field) or not max(off) < ASIDE:
+    if (
+        not min(camera.fx, camera.fy) > 0
+        or not all(FIELD[0] < half < FIELD[1] for half in camera.half_field)
+        or not max(off) < ASIDE
+    ):
         lens = f"focal lengths {camera.fx:g}, {camera.fy:g}, principal point {camera.cx:g}, {camera.cy:g}"
         raise DataError(f"{where}: {lens} pixels cannot be, of {camera.width} x {camera.height}; {REMEDY}")
     return camera

@@ -1,4 +1,4 @@
-"""Reads a COLMAP model with pycolmap in a process of its own: ``python colmap_child.py FOLDER .bin|.txt OUT``.
+"""Reads a COLMAP model with pycolmap in a process of its own: ``python colmap_child.py NAME=FILE... OUT``.
 
 Given a file cut short, pycolmap takes it for a whole one, fills the memory or takes its process down; in here, that
 costs nothing. Files are read one more at a time, and the rows of each go to ``OUT/NAME.json``, so the first one missing
@@ -7,39 +7,39 @@ tells which file was at fault. Sizes: colmap.github.io/format.html.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pycolmap
 
+READERS = {".bin": pycolmap.Reconstruction.read_binary, ".txt": pycolmap.Reconstruction.read_text}
 SMALLEST_RECORD = {"cameras": 24, "images": 73, "points3D": 51}  # bytes in a binary file
 MEMORY = 256 << 20, 32  # bytes that reading may take, and more per byte of the files
 
 
-def main(folder: Path, suffix: str, out: Path) -> None:
-    """Write the rows of the model in ``folder`` to ``out``; an exception where a file is not whole."""
-    stage = out / "stage"
-    stage.mkdir()
-    paths = {name: folder.resolve() / (name + suffix) for name in SMALLEST_RECORD}
-    _limit_memory(sum(path.stat().st_size for path in paths.values()))
-    for path in paths.values():
-        (stage / path.name).write_bytes(bytes(8) if suffix == ".bin" else b"")  # a file of no records
-    for (name, path), rows_of in zip(paths.items(), (_cameras, _images, _points), strict=True):
-        (stage / path.name).unlink()
-        (stage / path.name).symlink_to(path)
-        if suffix == ".bin":
-            _check_count(path, SMALLEST_RECORD[name])
+def main(files: dict[str, Path], out: Path) -> None:
+    """Write the rows of a model's ``files`` to ``out``; an exception where one is not whole."""
+    _limit_memory(sum(path.stat().st_size for path in files.values()))
+    stage = Path(tempfile.mkdtemp(dir=out))
+    for suffix, name in itertools.product(READERS, SMALLEST_RECORD):
+        (stage / (name + suffix)).write_bytes(bytes(8) if suffix == ".bin" else b"")  # a file of no records
+    for name, path in files.items():
+        suffix = path.suffix.lower()
+        (stage / (name + suffix)).unlink()
+        (stage / (name + suffix)).symlink_to(path)
+        count = _count(path, SMALLEST_RECORD[name]) if suffix == ".bin" else None
         model = pycolmap.Reconstruction()
-        (model.read_binary if suffix == ".bin" else model.read_text)(str(stage))
-        rows, size = rows_of(model)
-        if suffix == ".bin" and size != path.stat().st_size:
+        READERS[suffix](model, str(stage))
+        rows, size = ROWS[name](model, _names(path, count) if name == "images" else {})
+        if count not in (None, len(rows)):
+            raise ValueError(f"{count} records announced, {len(rows)} of different numbers found")
+        if count is not None and size != path.stat().st_size:
             raise ValueError(f"{path.stat().st_size} bytes, but what pycolmap found in it takes {size}")
-        if path.name == "images.txt":
-            names = _whole_names(path)
-            rows = [(number, names[number], *rest) for number, _, *rest in rows]
         (out / f"{name}.json").write_text(json.dumps(rows))
 
 
@@ -53,44 +53,54 @@ def _limit_memory(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
-def _check_count(path: Path, record: int) -> None:
+def _count(path: Path, record: int) -> int:
     with path.open("rb") as file:
         count = int.from_bytes(file.read(8), "little")
     if 8 + count * record > path.stat().st_size:
         raise ValueError(f"{path.stat().st_size} bytes cannot hold the {count} records announced")
+    return count
 
 
-def _cameras(model: Any) -> tuple[list[Any], int]:
+def _cameras(model: Any, _: dict[int, str]) -> tuple[list[Any], int]:
     rows = [(c.camera_id, c.model.name, (c.width, c.height), list(c.params)) for c in model.cameras.values()]
     return rows, 8 + sum(24 + 8 * len(params) for *_, params in rows)
 
 
-def _images(model: Any) -> tuple[list[Any], int]:
+def _images(model: Any, names: dict[int, str]) -> tuple[list[Any], int]:
     rows, size = [], 8
     for image in model.images.values():
-        pose = image.cam_from_world()
+        pose, name = image.cam_from_world(), names[image.image_id]
         x, y, z, w = pose.rotation.quat
-        rows.append((image.image_id, image.name, (w, x, y, z), list(pose.translation), image.camera_id))
-        size += 73 + len(image.name.encode()) + 24 * len(image.points2D)
+        rows.append((image.image_id, name, (w, x, y, z), list(pose.translation), image.camera_id))
+        size += 73 + len(name.encode("utf-8", "surrogateescape")) + 24 * len(image.points2D)
     return rows, size
 
 
-def _points(model: Any) -> tuple[list[Any], int]:
+def _points(model: Any, _: dict[int, str]) -> tuple[list[Any], int]:
     points = [point for _, point in sorted(model.points3D.items(), key=lambda item: item[0])]
     rows = [(*point.xyz.tolist(), *point.color.tolist()) for point in points]
     return rows, 8 + sum(51 + 8 * point.track.length() for point in points)
 
 
-def _whole_names(path: Path) -> dict[int, str]:
-    """Names in a text file by image number; pycolmap cuts them at their first space."""
-    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+def _names(path: Path, count: int | None) -> dict[int, str]:
+    """Names by number; pycolmap has a binary file's only in UTF-8, and cuts a text file's at their first space."""
     names = {}
-    for line in filter(str.strip, lines):
-        number, *_, name = line.strip().split(maxsplit=9)
-        names[int(number)] = name
-        next(lines, None)  # its observations, an empty line where there are none
+    if count is None:
+        for line in path.read_text(encoding="utf-8").split("\n")[::2]:  # between them, the empty ones of observations
+            if line:
+                number, *_, name = line.split(maxsplit=9)
+                names[int(number)] = name
+        return names
+    data, at = path.read_bytes(), 8
+    for _ in range(count):
+        end = data.index(b"\0", at + 64)
+        names[int.from_bytes(data[at : at + 4], "little")] = data[at + 64 : end].decode("utf-8", "surrogateescape")
+        at = end + 9 + 24 * int.from_bytes(data[end + 1 : end + 9], "little")
     return names
 
 
+ROWS = {"cameras": _cameras, "images": _images, "points3D": _points}
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    *said, folder = sys.argv[1:]
+    main({name: Path(path) for name, _, path in (word.partition("=") for word in said)}, Path(folder))

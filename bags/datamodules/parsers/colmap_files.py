@@ -1,4 +1,7 @@
-"""COLMAP's model files (``cameras``, ``images``, ``points3D``; binary or text), read by pycolmap at arm's length."""
+"""COLMAP's model files (``cameras``, ``images``, ``points3D``; binary or text), read by pycolmap at arm's length.
+
+Points may also be a PLY file, ``points3D.ply``, as other tools write it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bags.datamodules.parsers.colmap_text import count_photos as count_lines
+from bags.datamodules.parsers.colmap_text import normalised
+from bags.datamodules.parsers.photos import readable
 from bags.errors import DataError
+from bags.io.points import read_points
 
 FILES = ("cameras", "images", "points3D")
 CHILD = Path(__file__).with_name("colmap_child.py")
+SUFFIXES = (".bin", ".txt")
+SMALLEST_PHOTO = 73  # bytes in a binary file
 TIMEOUT = 60.0, 1e-6  # seconds, and seconds more per byte of the files; about twenty times what it takes
 
 
@@ -52,60 +62,105 @@ class ColmapModel:
 
 
 def read_model(folder: Path) -> ColmapModel:
-    """Read the model in ``folder``; binary files are preferred to text files.
+    """Read the model in ``folder``; binary files are preferred to text files, and both to a PLY file of points.
 
     pycolmap runs in a process of its own, as a damaged file can crash it or keep it busy for ever.
 
     Raises:
         DataError: a file is missing, cut short or not what it should be.
     """
-    suffix = _suffix(folder)
-    if suffix == ".txt":
-        _need_text(folder)
+    files = model_files(folder)
+    cloud = files["points3D"] if files["points3D"].suffix.lower() == ".ply" else _beside(folder).get("points3d.ply")
+    told = {name: path for name, path in files.items() if path.suffix.lower() != ".ply"}
     with tempfile.TemporaryDirectory(prefix="bags-colmap-") as out:
-        failure = _run_child(folder, suffix, out)
+        read = {name: _as_pycolmap_reads(name, path, Path(out)) for name, path in told.items()}
+        failure = _run_child(read, out)
         if failure:
-            name = next((name for name in FILES if not Path(out, f"{name}.json").exists()), FILES[-1])
-            raise DataError(
-                f"{folder / (name + suffix)}: not a whole COLMAP file ({failure}); copy it again or rerun the mapper"
-            )
-        cameras, images, points = (json.loads(Path(out, f"{name}.json").read_text()) for name in FILES)
-    table = np.array(points, dtype=np.float64).reshape(-1, 6)
+            name = next((name for name in told if not Path(out, f"{name}.json").exists()), list(told)[-1])
+            raise DataError(f"{told[name]}: not a whole COLMAP file ({failure}); copy it again or rerun the mapper")
+        rows = {name: json.loads(Path(out, f"{name}.json").read_text()) for name in told}
+    table = np.array(rows.get("points3D", []), dtype=np.float64).reshape(-1, 6)
+    if len(table) == 0 and cloud is not None:
+        table = read_points(cloud)
     return ColmapModel(
-        {number: ColmapCamera(model, w, h, tuple(params)) for number, model, (w, h), params in cameras},
-        [ColmapImage(name, tuple(turn), tuple(move), camera) for _, name, turn, move, camera in images],
+        {number: ColmapCamera(model, w, h, tuple(params)) for number, model, (w, h), params in rows["cameras"]},
+        [
+            ColmapImage(readable(name), tuple(turn), tuple(move), camera)
+            for _, name, turn, move, camera in rows["images"]
+        ],
         table[:, :3],
         table[:, 3:],
     )
 
 
-def _suffix(folder: Path) -> str:
-    for suffix in (".bin", ".txt"):
-        if all((folder / (name + suffix)).is_file() for name in FILES):
-            return suffix
-    missing = ", ".join(f"{name}.bin" for name in FILES if not (folder / f"{name}.bin").is_file())
+def is_model(folder: Path) -> bool:
+    """Does ``folder`` hold some of a model's files?"""
+    names = _beside(folder)
+    return any(f"{name}{suffix}" in names for name in ("cameras", "images") for suffix in SUFFIXES)
+
+
+def count_photos(folder: Path) -> int:
+    """How many photos the model in ``folder`` has, read off its head or its lines; 0 where that cannot be."""
+    names = _beside(folder)
+    if path := names.get("images.bin"):
+        with path.open("rb") as file:
+            count = int.from_bytes(file.read(8), "little")
+        return count if 8 + count * SMALLEST_PHOTO <= path.stat().st_size else 0
+    return count_lines(names["images.txt"]) if "images.txt" in names else 0
+
+
+def model_files(folder: Path) -> dict[str, Path]:
+    """The files to read, by their part of the model, whatever their letter case.
+
+    Raises:
+        DataError: names those that are missing.
+    """
+    names = _beside(folder)
+    for suffix in SUFFIXES:
+        files = {name: names[f"{name}{suffix}"] for name in ("cameras", "images") if f"{name}{suffix}" in names}
+        points = next((names[f"points3d{s}"] for s in (suffix, *SUFFIXES, ".ply") if f"points3d{s}" in names), None)
+        if len(files) == 2 and points is not None:
+            return {**files, "points3D": points}
+    lacking = [[name for name in FILES if f"{name.lower()}{suffix}" not in names] for suffix in SUFFIXES]
+    missing = ", ".join(f"{name}.bin" for name in min(lacking, key=len))
     raise DataError(
         f"{folder}: no {missing} (nor all three as .txt); run COLMAP's mapper, or copy the whole sparse model"
     )
 
 
-def _need_text(folder: Path) -> None:
+def _beside(folder: Path) -> dict[str, Path]:
+    """The files in ``folder`` by their names in small letters."""
+    if not folder.is_dir():
+        return {}
+    return {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+
+
+def _as_pycolmap_reads(name: str, path: Path, out: Path) -> Path:
+    """``path``, or of a text file a copy in one form."""
+    if path.suffix.lower() != ".txt":
+        return path
+    _need_text(path)
+    copy = out / f"{name}.txt"
+    normalised(name, path, copy)
+    return copy
+
+
+def _need_text(path: Path) -> None:
     """Refuse what a broken copy leaves: room for the file, zeros at its end; to read gigabytes of them takes long.
 
     Raises:
         DataError: names the file.
     """
-    for path in (folder / f"{name}.txt" for name in FILES):
-        with open(path, "rb") as file:
-            file.seek(-min(1, path.stat().st_size), os.SEEK_END)
-            if file.read(1) == b"\0":
-                raise DataError(f"{path}: ends in zero bytes, so it is no whole text file; copy it again")
+    with open(path, "rb") as file:
+        file.seek(-min(4, path.stat().st_size), os.SEEK_END)
+        if (end := file.read()) and not any(end):
+            raise DataError(f"{path}: ends in zero bytes, so it is no whole text file; copy it again")
 
 
-def _run_child(folder: Path, suffix: str, out: str) -> str:
+def _run_child(files: Mapping[str, Path], out: str) -> str:
     """Why the child failed; empty when it did not."""
-    timeout = TIMEOUT[0] + TIMEOUT[1] * sum((folder / (name + suffix)).stat().st_size for name in FILES)
-    command = [sys.executable, str(CHILD), str(folder), suffix, out]
+    timeout = TIMEOUT[0] + TIMEOUT[1] * sum(path.stat().st_size for path in files.values())
+    command = [sys.executable, str(CHILD), *(f"{name}={path.resolve()}" for name, path in files.items()), out]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout)
     except subprocess.TimeoutExpired:

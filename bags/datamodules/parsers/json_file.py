@@ -53,6 +53,13 @@ class JsonObject:
             raise self.fail(key, "needs a finite number above 0")
         return float(value)
 
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value: Any = self.values.get(key)
+        if not _is_number(value) or not math.isfinite(value):
+            raise self.fail(key, "needs a finite number")
+        return float(value)
+
     def items(self, key: str) -> list[Any]:
         """A list that is not empty."""
         value = self.values.get(key)
@@ -76,13 +83,15 @@ class JsonObject:
         return [JsonObject(self.path, f"{key}[{index}]", value) for index, value in enumerate(values)]
 
     def matrix(self, key: str) -> NDArray[np.float64]:
-        """(4, 4) finite numbers."""
+        """(4, 4) finite numbers; a last row that is left out is 0 0 0 1."""
         rows = self.values.get(key)
+        if isinstance(rows, list) and len(rows) == 3:
+            rows = [*rows, [0, 0, 0, 1]]
         if isinstance(rows, list) and len(rows) == 4 and all(map(_is_row, rows)):
             matrix = np.array(rows, dtype=np.float64)
             if np.isfinite(matrix).all():
                 return matrix
-        raise self.fail(key, "needs a 4 x 4 matrix of finite numbers")
+        raise self.fail(key, "needs a 4 x 4 or 3 x 4 matrix of finite numbers")
 
 
 def read_json(path: Path, remedy: str) -> JsonObject:

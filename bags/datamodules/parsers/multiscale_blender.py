@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
-from pathlib import Path
 
-from bags.datamodules.parsers.blender import NO_POINTS, opengl_camera, view_name
+from bags.datamodules.parsers.colmap_files import ColmapCamera
 from bags.datamodules.parsers.json_file import JsonObject, read_json
-from bags.datamodules.parsers.photos import check_names, find_photo, scene_folder
+from bags.datamodules.parsers.lens import PhotoView, photo_view
+from bags.datamodules.parsers.photos import MissingPhoto, PhotoFolder, scene_folder
+from bags.datamodules.parsers.scenes import NO_POINTS, assembled, present
+from bags.datamodules.parsers.transforms import opengl_pose
 from bags.errors import DataError
-from bags.io.images import image_size, read_image
+from bags.io.images import image_size
 from bags.settings import DatasetSettings
-from bags.types import Scene, View
+from bags.types import Scene
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +27,23 @@ def parse_multiscale_blender(settings: DatasetSettings) -> Scene:
     Every resolution of a photo is a view of its own, with the same weight (``lossmult`` is not used).
 
     Args:
-        settings: ``root`` and ``resolutions`` are used.
+        settings: ``root``, ``missing_photos`` and ``resolutions`` are used.
 
     Raises:
         DataError: something is missing, damaged or does not fit together; says what and what to do.
     """
     root = scene_folder(settings)
+    folder = PhotoFolder(root)
     file = read_json(root / "metadata.json", "a multi-scale Blender scene has it in dataset.root")
-    train, test = (_views(root, file.part(split)) for split in ("train", "test"))
-    check_names([*train, *test], root)
+    made = [present(_rows(file.part(split)), lambda row: _view(folder, row), settings) for split in ("train", "test")]
+    train, test = ([item for item in part if isinstance(item, PhotoView)] for part in made)
+    missing = [item for part in made for item in part if isinstance(item, MissingPhoto)]
     if settings.resolutions == "highest":
         train, test = _highest(train), _highest(test)
-    return Scene(name=root.resolve().name, train=train, test=test, points=NO_POINTS)
+    return assembled(root, train, test, missing, folder, NO_POINTS, "metadata.json", unit=True)
 
 
-def _views(root: Path, split: JsonObject) -> tuple[View, ...]:
+def _rows(split: JsonObject) -> list[JsonObject]:
     columns = {key: split.items(key) for key in USED}
     count = len(columns["file_path"])
     for key, column in columns.items():
@@ -50,20 +53,21 @@ def _views(root: Path, split: JsonObject) -> tuple[View, ...]:
     if odd := split.unknown(KNOWN):
         log.warning("%s: unknown keys are ignored: %s", split.path, ", ".join(odd))
     rows = [{key: column[index] for key, column in columns.items()} for index in range(count)]
-    return tuple(_view(root, JsonObject(split.path, f"{split.where}[{i}]", row)) for i, row in enumerate(rows))
+    return [JsonObject(split.path, f"{split.where}[{i}]", row) for i, row in enumerate(rows)]
 
 
-def _view(root: Path, row: JsonObject) -> View:
-    name = row.text("file_path")
-    path = find_photo(root, name, f"{row.path.name} {row.where}.file_path", "restore it or export the scene again")
-    width, height = image_size(path)
+def _view(folder: PhotoFolder, row: JsonObject) -> PhotoView:
+    name, where = row.text("file_path"), f"{row.path.name} {row.where}"
+    photo = folder.find(name, f"{where}.file_path", "restore it or export the scene again")
+    width, height = image_size(photo.path)
     for key, side in (("width", width), ("height", height)):
         if row.positive(key) != side:
-            raise row.fail(key, f"{path} is {width} x {height} pixels")
-    camera = opengl_camera(row, "cam2world", row.positive("focal"), width, height)
-    return View(name=view_name(name), camera=camera, load=partial(read_image, path))
+            raise row.fail(key, f"{photo.path} is {width} x {height} pixels")
+    focal = row.positive("focal")
+    lens = ColmapCamera("PINHOLE", width, height, (focal, focal, width / 2, height / 2))
+    return photo_view(photo, lens, *opengl_pose(row, "cam2world"), where)
 
 
-def _highest(views: tuple[View, ...]) -> tuple[View, ...]:
-    widest = max(view.camera.width for view in views)
-    return tuple(view for view in views if view.camera.width == widest)
+def _highest(views: list[PhotoView]) -> list[PhotoView]:
+    widest = max((item.view.camera.width for item in views), default=0)
+    return [item for item in views if item.view.camera.width == widest]

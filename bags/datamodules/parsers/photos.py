@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from bags.datamodules.resolution import DIVISORS, training_size
 from bags.errors import DataError, shown
@@ -19,8 +21,35 @@ from bags.types import View
 
 log = logging.getLogger(__name__)
 
-FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")  # in names: control and half characters, backslashes
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # in names: control and half characters
 LONGEST = 200  # bytes of a view's name; its pictures are called so, with a little more
+ROUNDING = 1  # pixels by which a reduced photo's sides may differ from the training size: tools round up, off or down
+
+
+class MissingPhoto(DataError):
+    """A photo that a data set names and its folder lacks; ``name`` is what its view would be called."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo's file.
+
+    Attributes:
+        place: path below the folder of photos, with ``/``, as the data set has it.
+        path: of the file.
+    """
+
+    place: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What its view is called."""
+        return self.place.replace("/", "_")
 
 
 def scene_folder(settings: DatasetSettings) -> Path:
@@ -32,46 +61,137 @@ def scene_folder(settings: DatasetSettings) -> Path:
     return places.scene_folder(settings.root)
 
 
-def find_photo(folder: Path, name: str, source: str, remedy: str) -> Path:
-    """The file of photo ``name`` below ``folder``.
+def readable(name: str) -> str:
+    """``name`` with what was no UTF-8 read as Windows' Western code page, as most such names are."""
+    if name.isprintable():
+        return name
+    try:
+        return os.fsencode(name).decode("cp1252", errors="surrogateescape") if _undecoded(name) else name
+    except UnicodeError:
+        return name
 
-    Another extension will do, as ``images_4/`` often holds PNGs of JPEGs.
+
+def _undecoded(name: str) -> bool:
+    return any("\udc80" <= letter <= "\udcff" for letter in name)
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Folders and file of a path as any system writes it, without its beginning (``/``, a drive, ``./``, ``../``)."""
+    path = PureWindowsPath(name)  # knows both slashes and drives
+    parts = [part for part in path.parts if part != path.anchor]
+    while parts and parts[0] == "..":
+        del parts[0]
+    return tuple(parts)
+
+
+class PhotoFolder:
+    """A folder of photos, in which names are found as they are meant.
+
+    Paths may have either slash. What leads out of the folder, and folders that it does not have, are left off from the
+    front (``images/a.jpg`` within ``images/``, ``/home/me/trip/a.jpg``). Another extension will do, as ``images_4/``
+    often holds PNGs of JPEGs, and so will other letter case or another form of Unicode, where one file only fits.
 
     Args:
-        folder: of the photos.
-        name: as the data set has it, with ``/`` between folders.
-        source: who names it, for messages.
-        remedy: what to do where it is missing.
-
-    Raises:
-        DataError: the name leads outside ``folder`` or holds control characters or backslashes; there is no such file,
-            or several.
+        path: of the folder.
     """
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts or not relative.name:
-        raise DataError(f"{folder}: {source} names a photo {shown(name)}, outside the folder of photos; refused")
-    if FORBIDDEN.search(name):
-        raise DataError(f"{folder}: {source} names a photo {shown(name)}: no file should be called so; refused")
-    path = folder / relative
-    try:
-        if path.is_file():
-            return path
-        stem = path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
-        others = sorted(p for p in path.parent.glob("*") if p.stem == stem and p.suffix.lower() in IMAGE_SUFFIXES)
-    except OSError as error:
-        raise DataError(f"{folder}: {source} names a photo {shown(name)}: {error.strerror}; rename it") from error
-    if len(others) == 1:
-        return others[0]
-    found = f"but {' and '.join(p.name for p in others)}: remove one" if others else remedy
-    raise DataError(f"{path}: no such photo, {found}")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._names: dict[Path, list[str]] = {}
+
+    def find(self, name: str, source: str, remedy: str) -> Photo:
+        """The photo ``name``.
+
+        Args:
+            name: as the data set has it.
+            source: who names it, for messages.
+            remedy: what to do where it is missing.
+
+        Raises:
+            MissingPhoto: there is no such file.
+            DataError: the name leads outside the folder or holds control characters; or several files fit.
+        """
+        parts = parts_of(name)
+        outside = PureWindowsPath(name).anchor or name.startswith("..")
+        if ".." in parts or not parts:
+            raise DataError(f"{self.path}: {source} names a photo {shown(name)}, outside the folder of photos; refused")
+        if FORBIDDEN.search(name):
+            raise DataError(f"{self.path}: {source} names a photo {shown(name)}: no file should be called so; refused")
+        try:
+            for first in range(len(parts)):
+                place = parts[first:]
+                if path := self._file(place):
+                    return Photo("/".join(place), path)
+                if not outside and (self.path / place[0]).is_dir():
+                    break  # the folder that is meant, but not the photo
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: {source} names a photo {shown(name)}: {error.strerror}; rename it"
+            ) from error
+        if outside:
+            problem = f"{self.path}: {source} names a photo {shown(name)}, outside the folder of photos; refused"
+            raise MissingPhoto("_".join(parts), problem)
+        raise MissingPhoto("_".join(parts), f"{self.path / '/'.join(parts)}: no such photo, {remedy}")
+
+    def _file(self, place: Sequence[str]) -> Path | None:
+        folder = self.path
+        for part in place[:-1]:
+            alike = [name for name in self._listed(folder) if _key(name) == _key(part)]
+            exact = part in alike
+            if not exact and len(alike) != 1:
+                return None
+            folder = folder / (part if exact else alike[0])
+        name = place[-1]
+        if (folder / name).is_file():
+            return folder / name
+        stem = _stem(name)
+        pictures = self.pictures(folder)
+        others = [other for other in pictures if _stem(other) == stem]
+        others = others or [other for other in pictures if _key(_stem(other)) == _key(stem)]
+        if len(others) > 1:
+            raise DataError(f"{folder / name}: no such photo, but {' and '.join(others)}: remove one")
+        return folder / others[0] if others else None
+
+    def _listed(self, folder: Path) -> list[str]:
+        if folder not in self._names:
+            self._names[folder] = sorted(os.listdir(folder)) if folder.is_dir() else []
+        return self._names[folder]
+
+    def pictures(self, folder: Path) -> list[str]:
+        """Names of the pictures in ``folder``."""
+        return [name for name in self._listed(folder) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
+
+    def unused(self, photos: Sequence[Photo]) -> list[str]:
+        """Pictures beside ``photos``, in the same folders, that are none of them."""
+        used = {photo.path for photo in photos}
+        folders = sorted({path.parent for path in used})
+        beside = (folder / name for folder in folders for name in self.pictures(folder))
+        return [readable(path.relative_to(self.path).as_posix()) for path in beside if path not in used]
 
 
-def check_names(views: Sequence[View], where: Path) -> None:
+def _stem(name: str) -> str:
+    path = PurePosixPath(name)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", readable(name)).casefold()
+
+
+def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> None:
     """See that a view's pictures can be called as its photo: all names differ not only in extension, and are not long.
 
+    Args:
+        views: of the scene.
+        photos: their files.
+        where: the folder, for messages.
+
     Raises:
-        DataError: names those that do not, or are.
+        DataError: names those that do not, or are; or two views are of one file.
     """
+    if several := [path for path, count in Counter(photos).items() if count > 1]:
+        count = photos.count(several[0])
+        raise DataError(f"{several[0]}: named as the photo of {count} views; take one out, or restore another's")
     if long := [view.name for view in views if len(view.name.encode()) > LONGEST]:
         raise DataError(f"{where}: photo {shown(long[0])} has a name of more than {LONGEST} bytes; rename it")
     stems = Counter(PurePosixPath(view.name).stem for view in views)
@@ -81,14 +201,14 @@ def check_names(views: Sequence[View], where: Path) -> None:
         raise DataError(f"{where}: more than one photo named {names} (extensions do not count); rename them")
 
 
-def reduced(views: tuple[View, ...], names: Sequence[str], folder: Path, factor: int) -> tuple[View, ...]:
+def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor: int) -> list[View]:
     """``views`` that read their photos from ``<folder>_<factor>/``, where that holds all of them at training size.
 
     Cameras stay those of the full photos. Coarser scales are then resized from the reduced photos.
 
     Args:
-        views: with photos in ``folder``.
-        names: of their files below ``folder``.
+        views: with photos in ``folder``, of undistorted lenses.
+        photos: theirs.
         folder: of the full photos.
         factor: ``dataset.factor``.
 
@@ -97,19 +217,19 @@ def reduced(views: tuple[View, ...], names: Sequence[str], folder: Path, factor:
     """
     other = folder.with_name(f"{folder.name}_{factor}")
     if factor == 1 or factor not in DIVISORS or not other.is_dir():
-        return views
-    found = []
-    for view, name in zip(views, names, strict=True):
+        return list(views)
+    found, beside = [], PhotoFolder(other)
+    for view, photo in zip(views, photos, strict=True):
         try:
-            path = find_photo(other, name, folder.name, "so the full photos are used")
+            path = beside.find(photo.place, folder.name, "so the full photos are used").path
         except DataError as error:
             log.warning("%s is not used: %s", other, error)
-            return views
-        size = training_size(view.camera.width, view.camera.height, factor)
-        if image_size(path) != size:
-            there, wanted = (f"{width} x {height}" for width, height in (image_size(path), size))
-            log.warning("%s is not used: %s is %s, factor %d needs %s", other, path.name, there, factor, wanted)
-            return views
+            return list(views)
+        size, wanted = image_size(path), training_size(view.camera.width, view.camera.height, factor)
+        if max(abs(a - b) for a, b in zip(size, wanted, strict=True)) > ROUNDING:
+            there, needed = (f"{width} x {height}" for width, height in (size, wanted))
+            log.warning("%s is not used: %s is %s, factor %d needs %s", other, path.name, there, factor, needed)
+            return list(views)
         found.append(replace(view, load=partial(read_image, path)))
     log.info("photos are taken from %s, which holds them at training resolution", other)
-    return tuple(found)
+    return found

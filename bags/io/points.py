@@ -1,0 +1,42 @@
+"""Points with colours from PLY files, as photogrammetry and nerfstudio write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from plyfile import PlyData
+
+from bags.errors import DataError
+
+PLACES = ("x", "y", "z")
+COLOURS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
+GREY = 128.0
+
+
+def read_points(path: Path) -> NDArray[np.float64]:
+    """(P, 6): place, and colour in [0, 255]; mid-grey where the file has no colours.
+
+    Raises:
+        DataError: no such file, no PLY file, cut short, or no points with x, y and z in it.
+    """
+    try:
+        if not path.is_file():  # nor a pipe, which would be waited for
+            raise FileNotFoundError("no such file")
+        vertices = PlyData.read(str(path), mmap=False)["vertex"].data
+        names = vertices.dtype.names or ()
+        places = [vertices[name].astype(np.float64) for name in PLACES]
+        found = next((keys for keys in COLOURS if set(keys) <= set(names)), ())
+        levels = [_levels(vertices[name]) for name in found] or [np.full(len(vertices), GREY)] * 3
+        return np.column_stack([*places, *levels])
+    except Exception as error:  # of a damaged file anything may come
+        raise DataError(
+            f"{path}: cannot be read as a PLY file of points ({str(error) or type(error).__name__}); make it again"
+        ) from error
+
+
+def _levels(column: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Levels from 0 to 255; floating-point colours are from 0 to 1."""
+    full = {"f": 1.0, "u": float(2 ** (8 * column.dtype.itemsize) - 1)}.get(column.dtype.kind, 255.0)
+    return np.clip(np.nan_to_num(column.astype(np.float64)) * (255 / full), 0, 255)

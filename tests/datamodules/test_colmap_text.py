@@ -1,0 +1,104 @@
+"""Text models as scripts, editors and other tools write them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bags.datamodules.parsers.colmap_files import FILES, read_model
+from bags.errors import DataError
+
+
+@pytest.fixture
+def model(colmap_scene):
+    return colmap_scene(text=True, names=("b.png", "a c.png", "d.png"), points=4) / "sparse/0"
+
+
+def changed(folder, change, names=FILES):
+    for name in names:
+        path = folder / f"{name}.txt"
+        path.write_bytes(change(path.read_bytes()))
+    return folder
+
+
+def without_head(data: bytes) -> bytes:
+    return b"".join(line for line in data.splitlines(keepends=True) if not line.startswith(b"#"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: data.replace(b"\n", b"\r"),
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: b"\xef\xbb\xbf" + without_head(data),
+        lambda data: data.decode().encode("utf-16"),
+        lambda data: data.replace(b" ", b"\t").replace(b"a\tc", b"a c"),
+        lambda data: data.rstrip(),
+        lambda data: re.sub(rb"\n\n", b"\n", data),
+        lambda data: data.replace(b"PINHOLE", b"pinhole"),
+    ],
+    ids=[
+        "crlf",
+        "cr",
+        "mark",
+        "mark, no head",
+        "utf-16",
+        "tabs",
+        "no end",
+        "none empty",
+        "small letters",
+    ],
+)
+def test_said_in_another_way(model, change):
+    plain = read_model(model)
+    read = read_model(changed(model, change))
+    assert (read.cameras, read.images) == (plain.cameras, plain.images) and len(read.images) == 3
+    assert (read.xyz == plain.xyz).all() and (read.rgb == plain.rgb).all()
+
+
+def test_one_line_a_photo(model):
+    plain = read_model(model)
+
+    def without_observations(data):
+        return b"".join(line for line in data.splitlines(keepends=True) if b".png" in line)
+
+    assert read_model(changed(model, without_observations, ["images"])).images == plain.images
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("images", r"# Number of images: 3", "# Number of images: 5", r"head announces 5 images, there are 3"),
+        ("cameras", r"# Number of cameras: 1", "# Number of cameras: 2", r"head announces 2 cameras, there are 1"),
+        ("points3D", r"# Number of points: 4", "# Number of points: 3", r"head announces 3 points3D, there are 4"),
+        ("images", r"\n[^\n#]*d\.png\n", "\n1.5 2.5 -1\n1.5 2.5 -1\n", r"line \d+: observations without the photo"),
+        ("images", r"(d\.png\n).*", r"\g<1>1.5 2.5\n", r"line \d+: '1\.5 2\.5' is no record.*IMAGE_ID QW"),
+        ("images", r"(d\.png\n).*", r"\g<1>1.5 2.5 x\n", r"line \d+: '1\.5 2\.5 x' is no record"),
+        ("images", r"(d\.png\n).*", r"\g<1>1.5 2.5 0.5\n", r"line \d+: '1\.5 2\.5 0\.5' is no record"),
+        ("images", r"3 (\S+)\.(\S+ [^\n]*d\.png)", r"3 \1,\2", r"line \d+: '3 \S+,.*is no record"),
+        ("images", r"\n3 ([^\n]*d\.png)", r"\n1 \1", r"line \d+: number 1 stands there twice"),
+        ("cameras", r"48 32", r"48 3_2", r"line \d+: '1 PINHOLE 48 3_2.* is no record"),
+        ("points3D", r"\n2 (\S+ \S+ \S+) \S+", r"\n2 \1 300", r"line \d+: .* is no record"),
+        ("points3D", r"\n2 (\S+ \S+ \S+) \S+", r"\n2 \1 0.5", r"line \d+: .* is no record"),
+    ],
+)
+def test_what_pycolmap_would_read_as_something_else(model, name, old, new, message):
+    path = model / f"{name}.txt"
+    text, count = re.subn(old, new, path.read_text(), count=1, flags=re.DOTALL)
+    assert count == 1
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"{name}\.txt: not a whole COLMAP file \(.*{message}"):
+        read_model(model)
+
+
+def test_names_in_a_western_code_page(model):
+    changed(model, lambda data: data.replace(b"d.png", "Küche.png".encode("cp1252")), ["images"])
+    assert sorted(image.name for image in read_model(model).images) == ["Küche.png", "a c.png", "b.png"]
+
+
+def test_binary_names_in_a_western_code_page(colmap_scene):
+    path = colmap_scene(names=("Kuxxche.png", "b.png")) / "sparse/0/images.bin"
+    path.write_bytes(path.read_bytes().replace(b"Kuxxche", b"K\xfc" + b"xxche"[:5]))
+    assert sorted(image.name for image in read_model(path.parent).images) == ["Küxxche.png", "b.png"]
