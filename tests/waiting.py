@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-HANG = 900.0  # seconds after which something hangs, and the test fails instead of the whole suite
+HANG = 1800.0  # seconds after which something hangs, and the test fails instead of the whole suite
 
 
 def until(happened: Callable[[], object], alive: Callable[[], object] = lambda: True) -> None:
