@@ -102,9 +102,11 @@ def _setting(word: str, sweep: bool) -> str:
     if kind == "texts":
         inside = value[1:-1] if value.startswith("[") and value.endswith("]") and not sweep else None
         return word if inside is None else f"{key}=[{','.join(as_text(item) for item in _items(inside))}]"
+    if sweep and _is_function(value):
+        return word
     # A list of scenes, which are options of a group, is a sweep that lacks its flag: Hydra tells of that.
-    a_list = (sweep or key == "scene") and not _is_function(value)
-    return f"{key}={','.join(as_text(item, kind == 'text or null') for item in (_items(value) if a_list else [value]))}"
+    items = _items(value) if sweep or key == "scene" else [value]
+    return f"{key}={','.join(as_text(item, kind == 'text or null') for item in items)}"
 
 
 def _items(values: str) -> Iterator[str]:
