@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ALPHAS = "alphas"  # folder of a preparation: the transparency of the photos that have some, as grey pictures
+ALPHAS, MASKS = "alphas", "masks"  # folders of a preparation, beside its ``photos``
 
 
 def has_alpha(photo: Image.Image) -> bool:
@@ -31,16 +31,28 @@ def without_hidden(photo: Image.Image) -> Image.Image:
 
 
 def take_apart(work: Path, names: Iterable[str]) -> None:
-    """Make of RGBA photos in ``work/photos/`` what COLMAP takes: RGB there, on black, and masks in ``work/alphas/``.
+    """Make of the photos in ``work/photos/`` what COLMAP takes: RGB, on black where they are transparent.
 
-    A mask is black where no details are looked for.
+    Their transparency goes to ``work/alphas/``, under the photo's name, and masks to ``work/masks/``, one of every
+    photo: no details are looked for where it is black.
+
+    Args:
+        work: folder of the preparation.
+        names: of all photos.
     """
-    (work / ALPHAS).mkdir()
+    for folder in (ALPHAS, MASKS):
+        (work / folder).mkdir()
     for name in names:
+        mask = work / MASKS / f"{name}.png"  # as COLMAP calls it
         with Image.open(work / "photos" / name) as photo:
+            if photo.mode != "RGBA":
+                Image.new("L", photo.size, 255).save(mask)
+                continue
             photo.load()
             exif = photo.getexif()
-        photo.getchannel("A").save(work / ALPHAS / name)
+        alpha = photo.getchannel("A")
+        alpha.save(work / ALPHAS / name)
+        alpha.save(mask)
         on_black(photo).save(work / "photos" / name, exif=exif)
 
 

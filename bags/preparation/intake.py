@@ -121,9 +121,11 @@ def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list
                 reason = str(error).removeprefix(f"{source / path}: ")
         if reason is not None:
             unusable.append(Dropped(in_utf8(str(path)), reason))
-    for path, other in own.same_shots(looks).items():
-        left[path] = f"the same shot as {other}"
+    copies = own.same_files(photos, source)
+    copies |= own.same_shots([look for look in looks if look.path not in copies])
+    for path in copies:
         (into / photos.pop(path).name).unlink()
+    left |= copies
     report("reading photos", len(files), len(files))
     others = own.by_folder(left, [*photos, *(path for path in files if path not in left)])
     dropped = unusable + [Dropped(in_utf8(name), in_utf8(why), photo=False) for name, why in others.items()]
@@ -144,7 +146,7 @@ def _not_own(files: Sequence[PurePosixPath], source: Path) -> dict[PurePosixPath
     for path in files:
         if path.suffix.lower() in RAW_SUFFIXES and path not in left and path.with_suffix("") in shots:
             left[path] = "the raw file of a photo that is there developed, too"
-    return left | own.same_files([path for path in pictures if path not in left], source)
+    return left
 
 
 def safe_name(name: str, suffix: str, stems: set[str]) -> str:

@@ -33,7 +33,7 @@ class Job:
         self.database = work / "database.db"
         self.said: dict[str, Any] = json.loads((work / "job.json").read_text(encoding="utf-8"))
         self.names: list[str] = self.said["names"]
-        self.masks = work / "alphas"  # of photos that are transparent in part; no such folder: none is
+        self.masks, self.alphas = work / "masks", work / "alphas"  # where a photo is transparent in part
 
     def tell(self, what: str, total: int) -> None:
         """Say what begins now, and how many of them there are."""
@@ -198,9 +198,9 @@ def undistort(job: Job, model: Any) -> None:
     chosen.mkdir()
     model.write_binary(str(chosen))
     pycolmap.undistort_images(flat, chosen, job.photos, jpeg_quality=95, num_threads=job.said["threads"])
-    masked = [image.name for image in model.images.values() if image.has_pose and (job.masks / image.name).is_file()]
-    if masked:
-        pycolmap.undistort_images(job.work / "flat_alphas", chosen, job.masks, image_names=masked, num_threads=1)
+    cut_out = [image.name for image in model.images.values() if image.has_pose and (job.alphas / image.name).is_file()]
+    if cut_out:
+        pycolmap.undistort_images(job.work / "flat_alphas", chosen, job.alphas, image_names=cut_out, num_threads=1)
 
 
 if __name__ == "__main__":

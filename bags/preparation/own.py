@@ -137,7 +137,7 @@ def picture(path: PurePosixPath, photo: Image.Image) -> Picture:
     return Picture(path, photo.size, (grey / max(float(np.linalg.norm(grey)), 1e-6)).ravel())
 
 
-def same_shots(pictures: Sequence[Picture]) -> dict[PurePosixPath, PurePosixPath]:
+def same_shots(pictures: Sequence[Picture]) -> dict[PurePosixPath, str]:
     """Pictures that are another one made smaller, or saved in another format or again; each with that other one.
 
     Their names are the same but for what programs add (``IMG_1 copy.jpg``, ``images_4/IMG_1.png``), they look the same,
@@ -147,14 +147,14 @@ def same_shots(pictures: Sequence[Picture]) -> dict[PurePosixPath, PurePosixPath
     groups: dict[str, list[Picture]] = defaultdict(list)
     for item in pictures:
         groups[_root(item.path.stem)].append(item)
-    found = {}
+    found: dict[PurePosixPath, str] = {}
     for group in groups.values():
         group.sort(key=lambda item: (-item.size[0] * item.size[1], _edited(item.path), in_order(item.path)))
         for place, item in enumerate(group):
             for other in group[:place]:
                 differs = item.size != other.size or item.path.name.casefold() != other.path.name.casefold()
                 if differs and other.path not in found and float(item.look @ other.look) > ALIKE:
-                    found[item.path] = other.path
+                    found[item.path] = f"the same shot as {other.path}"
                     break
     return found
 
@@ -176,7 +176,7 @@ def by_folder(files: dict[PurePosixPath, str], taken: Iterable[PurePosixPath]) -
         if len(inside) == 1:
             told[str(inside[0])] = files[inside[0]]
         else:
-            kinds = Counter(files[path].split(" of ")[0] for path in inside)
+            kinds = Counter(re.sub(r" as .*", " as another", files[path]).rpartition(": ")[2] for path in inside)
             told[f"{folder}/"] = "; ".join(f"{number} files: {what}" for what, number in kinds.most_common())
     return told
 

@@ -62,8 +62,8 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
                 + _told(dropped)
             )
         held_out(photos, settings.test_views)  # a number that cannot be is told before the long work
-        if cut_out := [photo.name for photo in photos if photo.cut_out]:
-            take_apart(work, cut_out)
+        if any(photo.cut_out for photo in photos):
+            take_apart(work, [photo.name for photo in photos])
         found = mapping.place(work, photos, settings, seed, report)
         scene = work / "scene"
         if (work / "flat_alphas").is_dir():
