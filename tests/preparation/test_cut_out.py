@@ -9,6 +9,7 @@ from PIL import Image
 
 from bags.datamodules.parsers.colmap import parse_colmap
 from bags.datamodules.pyramid import opaque
+from bags.io.images import read_image
 from bags.preparation.cut_out import has_alpha, on_black, put_together, without_hidden
 from bags.preparation.intake import take_in
 from bags.preparation.scene import prepare
@@ -38,10 +39,10 @@ def test_what_was_removed_is_not_copied(tmp_path: Path) -> None:
     assert [item.reason for item in dropped] == ["wholly transparent: nothing of it is left to see"]
     assert [photo.cut_out for photo in photos] == [True, True, True, False]
     for photo in photos[:3]:
-        pixels = np.asarray(Image.open(tmp_path / "into" / photo.name))
+        pixels = np.asarray(read_image(tmp_path / "into" / photo.name))
         assert pixels.shape == (64, 96, 4) and not pixels[:, :20].any() and not pixels[:, -20:].any()
         assert np.array_equal(pixels, np.asarray(without_hidden(cut(other(ord(photo.name[0])), 20))))
-    assert Image.open(tmp_path / "into/whole.png").mode == "RGB"
+    assert read_image(tmp_path / "into/whole.png").mode == "RGB"
 
 
 def test_transparency_comes_back(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_transparency_comes_back(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         picture.save(tmp_path / folder / "a.png")
     put_together(tmp_path / "photos", tmp_path / "alphas")
-    found = Image.open(tmp_path / "photos/a.png")
+    found = read_image(tmp_path / "photos/a.png")
     assert np.array_equal(np.asarray(found)[..., 3], np.asarray(photo)[..., 3])
     assert np.abs(np.asarray(on_black(found), dtype=int) - np.asarray(on_black(photo), dtype=int)).max() <= 1
 
@@ -59,7 +60,7 @@ def test_a_scene_of_cut_out_photos(photos: Path, tmp_path: Path) -> None:
     """One of them is whole; the noise below what was removed would hold most of the details."""
     (tmp_path / "photos").mkdir()
     for number, path in enumerate(sorted(photos.iterdir())):
-        photo = Image.open(path)
+        photo = read_image(path)
         exif = photo.getexif()
         if exif.get(274) == 6:
             photo, exif[274] = photo.transpose(Image.Transpose.ROTATE_270), 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bags.io.images import read_image
 from bags.preparation.intake import take_in
 from tests.preparation.conftest import silent
 from tests.preparation.test_intake import other
@@ -20,7 +21,7 @@ def smaller(folder: str, suffix: str = ".jpg", words: str = "") -> Maker:
     def make(source: Path, photos: list[Path]) -> None:
         (source / folder).mkdir(exist_ok=True)
         for path in photos:
-            Image.open(path).resize((130, 100)).save(source / folder / f"{path.stem}{words}{suffix}")
+            read_image(path).resize((130, 100)).save(source / folder / f"{path.stem}{words}{suffix}")
 
     return make
 
@@ -41,11 +42,11 @@ def beside(pattern: str, picture: Callable[[Path], Image.Image] | None = None) -
 
 
 def mask(path: Path) -> Image.Image:
-    return Image.open(path).convert("L").point(lambda value: 255 * (value > 100))
+    return read_image(path).convert("L").point(lambda value: 255 * (value > 100))
 
 
 def again(path: Path) -> Image.Image:
-    return Image.open(path).convert("RGB")
+    return read_image(path)
 
 
 def strange(path: Path) -> Image.Image:
@@ -138,7 +139,7 @@ def test_a_series_numbered_in_brackets_is_no_series_of_copies(tmp_path: Path) ->
     def make(source: Path, photos: list[Path]) -> None:
         for path in photos:
             for number in (1, 2):
-                near = Image.open(path).crop((number, 0, 260, 200)).resize((260, 200))
+                near = read_image(path).crop((number, 0, 260, 200)).resize((260, 200))
                 near.save(path.with_name(f"{path.stem} ({number}).jpg"))
 
     taken, told, _ = scene(tmp_path, make)
