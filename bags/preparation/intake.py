@@ -129,7 +129,7 @@ def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list
     report("reading photos", len(files), len(files))
     others = own.by_folder(left, [*photos, *(path for path in files if path not in left)])
     dropped = unusable + [Dropped(in_utf8(name), in_utf8(why), photo=False) for name, why in others.items()]
-    return list(photos.values()), dropped
+    return list(photos.values()), sorted(dropped, key=lambda item: own.in_order(PurePosixPath(item.source)))
 
 
 def _below(source: Path, path: Path) -> PurePosixPath:

@@ -96,7 +96,8 @@ def report(scene: Prepared) -> None:
         table.add_row(one_line(item["file"], 200), "-", "-", f"not used: {one_line(item['reason'], 200)}")
     console.print(table)
     console.print(summary(record), soft_wrap=True)
-    if others := [item["file"] for item in record["not_used"] if not item.get("photo", True)]:
+    others = [f"{item['file']} ({item['reason']})" for item in record["not_used"] if not item.get("photo", True)]
+    if others:
         console.print(f"not taken as photos: {_some(others)}", soft_wrap=True)
     if record["placed"] < len(record["photos"]):
         console.print("what helps photos that could not be placed: docs/your_photos.md", soft_wrap=True)
