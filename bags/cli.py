@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import logging
 import os
 import sys
@@ -23,6 +24,7 @@ from bags.io.places import photos_or_video, scene_folder
 from bags.run_folder import psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep
+from bags.words import for_hydra
 
 TASKS = (
     "train", "evaluate", "render", "view", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check",
@@ -162,13 +164,18 @@ def main() -> None:
     # Before torch loads: its idle threads sleep instead of spinning on the cores that our kernels' threads need.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     register()
-    if any(f"task={task}" in sys.argv for task in FROM_PHOTOS) and not any(a.startswith("scene=") for a in sys.argv):
-        sys.argv.append("scene=photos")
+    for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:]
+    if any(f"task={task}" in words for task in FROM_PHOTOS) and not any(word.startswith("scene=") for word in words):
+        words.insert(0, "scene=photos")
     try:
-        if not {"--help", "-h"}.isdisjoint(sys.argv) and not others(sys.argv):
+        if not {"--help", "-h"}.isdisjoint(words) and not others(words):
             print(help_text())
             return
-        check_words(sys.argv[1:])
+        check_words(words)
+        sys.argv[1:] = for_hydra(words)
     except BagsError as error:
         sys.exit(f"error: {error}")
     _run()

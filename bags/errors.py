@@ -44,6 +44,11 @@ def one_line(text: str, longest: int) -> str:
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
 
 
+def in_utf8(name: str) -> str:
+    """A file's name as text that every file takes; each byte that is not UTF-8 is escaped (0xFC is U+DCFC then)."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def shown(value: object) -> str:
     """``value`` as Python writes it, cut short where it is long or deep."""
     try:

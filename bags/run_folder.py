@@ -24,9 +24,12 @@ from bags.settings import Settings
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` so that ``path`` holds either what it held before or all of it."""
+    """Write ``text`` so that ``path`` holds either what it held before or all of it.
+
+    What is not UTF-8, as names of files from other systems, is escaped.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -754,7 +754,7 @@ class SummarizeSettings:
         _need(len(self.runs) > 0, "summarize.runs", self.runs, "name at least one folder or glob")
         for pattern in self.runs:
             _need(
-                bool(pattern) and not pattern.startswith("/") and ".." not in pattern,
+                bool(pattern) and not pattern.startswith("/") and ".." not in Path(pattern).parts,
                 "summarize.runs",
                 pattern,
                 "names folders below output_root: no empty name, no '..', no absolute path",
@@ -853,11 +853,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         _need(0 <= self.seed < 2**31, "seed", self.seed, "must lie in [0, 2**31)")
+        parts = Path(self.name).parts
         _need(
-            bool(self.name)
-            and self.name not in (".", "..")
-            and not self.name.startswith("/")
-            and ".." not in self.name,
+            len(parts) > 0 and ".." not in parts and not self.name.startswith("/"),
             "name",
             self.name,
             "names a folder below output_root: no empty name, no '..', no absolute path",

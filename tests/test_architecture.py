@@ -38,12 +38,13 @@ ALLOWED = {
     | {"viewer", "console", "pace"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE | {"io"},
-    "sweeps": BASE | {"config", "ops", "run_folder", "tasks"},
+    "words": {"errors", "settings"},
+    "sweeps": BASE | {"config", "ops", "run_folder", "tasks", "words"},
     "tasks": None,  # anything but the command line
     "cli": None,
 }
 FRAMEWORKS = {
-    "hydra": {"cli", "config", "sweeps"},
+    "hydra": {"cli", "config", "sweeps", "words"},
     "lightning": {"modules", "datamodules", "callbacks", "dashboards", "tasks"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -5,23 +5,34 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Rational
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base
 
-from bags.errors import DataError, to_install
+from bags.errors import DataError, in_utf8, to_install
 from bags.io.atomic import replacing
 from bags.io.images import IMAGE_SUFFIXES, opened, read_image
+from bags.preparation import own
+from bags.preparation.cut_out import has_alpha, on_black, without_hidden
 from bags.preparation.sharpness import sharpness
 
 HEIC_SUFFIXES = (".heic", ".heif")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".mpg", ".mpeg", ".3gp")
-RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+OTHER_JPEGS = (".jfif", ".jpe", ".mpo")
+PHOTO_SUFFIXES = (*IMAGE_SUFFIXES, *OTHER_JPEGS, *HEIC_SUFFIXES)
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".m2ts", ".mpg", ".mpeg", ".3gp", ".wmv",
+)  # fmt: skip
+RAW_SUFFIXES = (
+    ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".srw",
+    ".3fr", ".iiq", ".rwl", ".x3f",
+)  # fmt: skip
+OTHER_SUFFIXES = (".gif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".tga", ".exr", ".hdr")  # pictures, but not read
+KNOWN_SUFFIXES = (*PHOTO_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, *OTHER_SUFFIXES)
 SMALLEST = 64  # pixels of the shorter side
 LONGEST = 50  # characters of a photo's name; four bytes each at most
 JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
@@ -40,6 +51,7 @@ class Photo:
         width, height: in pixels, upright.
         camera: what tells one camera from another: photos of one size, device and focal length share theirs.
         sharpness: see ``bags.preparation.sharpness``.
+        cut_out: it is transparent in part.
     """
 
     name: str
@@ -48,67 +60,111 @@ class Photo:
     height: int
     camera: str
     sharpness: float
+    cut_out: bool = False
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """A file that is not used, and why, in words."""
+    """A file that is not used, and why, in words.
+
+    Attributes:
+        source: its name below the folder; with ``/`` at its end a whole folder.
+        reason: in words.
+        photo: it is a photo of its own, or a video; else a copy, a mask, a text, or whatever lies beside.
+    """
 
     source: str
     reason: str
+    photo: bool = True
 
 
 def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list[Dropped]]:
     """Copy every usable photo below ``source`` to the folder ``into``, upright; the EXIF data goes along.
 
     JPEGs that stand upright already are copied as they are; others are encoded again (JPEG quality 95, or PNG where the
-    original has no loss either).
+    original has no loss either, or is transparent in part). What is no photo of its own (``bags.preparation.own``) is
+    left out.
 
     Args:
-        source: a folder; hidden files are not seen.
+        source: a folder; of hidden files only pictures are told.
         into: an empty folder.
         report: told of every file.
+
+    Returns:
+        Photos in the order in which people count, and what is not used.
 
     Raises:
         DataError: the folder holds no file.
     """
     _register_heif()
-    files = sorted(path for path in source.rglob("*") if path.is_file() and not _hidden(path.relative_to(source)))
+    files = sorted((_below(source, path) for path in source.rglob("*") if path.is_file()), key=own.in_order)
+    hidden = {path: "a hidden file" for path in files if _hidden(path)}
+    files = [path for path in files if path not in hidden]
     if not files:
         raise DataError(f"{source}: an empty folder; put the photos there, or say source=<another folder or a video>")
-    photos: list[Photo] = []
-    dropped: list[Dropped] = []
+    left = {path: why for path, why in hidden.items() if path.suffix.lower() in PHOTO_SUFFIXES}
+    left |= _not_own(files, source)
+    photos: dict[PurePosixPath, Photo] = {}
+    looks: list[own.Picture] = []
+    unusable: list[Dropped] = []
     stems: set[str] = set()
     for done, path in enumerate(files):
         report("reading photos", done, len(files))
-        relative = path.relative_to(source)
+        if path in left:
+            continue
         reason = _refused(path)
         if reason is None:
             try:
-                photos.append(_take(path, relative, into, stems))
+                photos[path], look = _take(source / path, path, into, stems)
+                looks.append(look)
             except (DataError, OSError) as error:
-                reason = str(error).removeprefix(f"{path}: ")
+                reason = str(error).removeprefix(f"{source / path}: ")
         if reason is not None:
-            dropped.append(Dropped(str(relative), reason))
+            unusable.append(Dropped(in_utf8(str(path)), reason))
+    copies = own.same_files(photos, source)
+    copies |= own.same_shots([look for look in looks if look.path not in copies])
+    for path in copies:
+        (into / photos.pop(path).name).unlink()
+    left |= copies
     report("reading photos", len(files), len(files))
-    return photos, dropped
+    others = own.by_folder(left, [*photos, *(path for path in files if path not in left)])
+    dropped = unusable + [Dropped(in_utf8(name), in_utf8(why), photo=False) for name, why in others.items()]
+    return list(photos.values()), sorted(dropped, key=lambda item: own.in_order(PurePosixPath(item.source)))
+
+
+def _below(source: Path, path: Path) -> PurePosixPath:
+    return PurePosixPath(*path.relative_to(source).parts)
+
+
+def _not_own(files: Sequence[PurePosixPath], source: Path) -> dict[PurePosixPath, str]:
+    """Files that are no photos of their own, and what they are; told without opening them as pictures."""
+    left = own.by_place(files, source)
+    left |= {p: "not a photo" for p in files if p not in left and p.suffix.lower() not in KNOWN_SUFFIXES}
+    pictures = [path for path in files if path not in left and path.suffix.lower() in PHOTO_SUFFIXES]
+    left |= own.companions(pictures)
+    shots = {path.with_suffix("") for path in pictures}
+    for path in files:
+        if path.suffix.lower() in RAW_SUFFIXES and path not in left and path.with_suffix("") in shots:
+            left[path] = "the raw file of a photo that is there developed, too"
+    return left
 
 
 def safe_name(name: str, suffix: str, stems: set[str]) -> str:
     """``name`` of letters, digits, ``.``, ``-`` and ``_`` only, unlike all of ``stems``, to which its stem is added.
 
     It keeps at most ``LONGEST`` characters: file systems have their limits, and pictures of the photo longer names.
+    Some file systems do not tell capitals from small letters: names differ in more than these.
     """
     stem = plain = re.sub(r"[^\w.-]+", "_", name).strip(".")[:LONGEST] or "photo"
     number = 1
-    while stem in stems:
+    while stem.casefold() in stems:
         number += 1
         stem = f"{plain}_{number}"
-    stems.add(stem)
+    stems.add(stem.casefold())
     return stem + suffix
 
 
-def _hidden(relative: Path) -> bool:
+def _hidden(relative: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
@@ -119,8 +175,8 @@ def _register_heif() -> None:
         register_heif_opener()
 
 
-def _refused(path: Path) -> str | None:
-    """Why a file is not even opened."""
+def _refused(path: PurePosixPath) -> str | None:
+    """Why a photo or a video is not even opened."""
     suffix = path.suffix.lower()
     if suffix in HEIC_SUFFIXES and suffix not in Image.registered_extensions():
         return f"HEIC photos need {to_install('heic')}"
@@ -128,29 +184,64 @@ def _refused(path: Path) -> str | None:
         return "raw photos are not read: develop them to JPEG first"
     if suffix in VIDEO_SUFFIXES:
         return "a video: give it alone, as source=<the file>"
-    return None if suffix in IMAGE_SUFFIXES + HEIC_SUFFIXES else "not a photo"
+    return "pictures of this format are not read: save it as JPEG or PNG" if suffix in OTHER_SUFFIXES else None
 
 
-def _take(path: Path, relative: Path, into: Path, stems: set[str]) -> Photo:
+def _take(path: Path, relative: PurePosixPath, into: Path, stems: set[str]) -> tuple[Photo, own.Picture]:
     photo = read_image(path)
     exif = _exif(photo)
     turned = exif.get(Base.Orientation, 1) != 1
-    upright = ImageOps.exif_transpose(photo) if turned else photo
+    upright = square_pixels(photo)
+    upright = ImageOps.exif_transpose(upright) if turned else upright
     if min(upright.size) < SMALLEST:
         raise DataError(f"{upright.width} x {upright.height} pixels; at least {SMALLEST} are needed")
     with opened(path) as header:
         kind, mode = header.format, header.mode
-    lossy = kind in ("JPEG", "MPO", "HEIF")
+    cut_out = has_alpha(upright)
+    if cut_out and not upright.getchannel("A").getbbox():
+        raise DataError("wholly transparent: nothing of it is left to see")
+    lossy = kind in ("JPEG", "MPO", "HEIF") and not cut_out
     name = safe_name("_".join(relative.with_suffix("").parts), ".jpg" if lossy else ".png", stems)
-    taken = Photo(name, str(relative), upright.width, upright.height, _camera(upright, exif), sharpness(upright))
-    plain = kind in ("JPEG", "MPO") and mode == "RGB" and not turned
+    seen = on_black(upright)  # what is transparent is not seen, whatever the file holds below
+    shape = f"{upright.width} x {upright.height}"
+    taken = Photo(name, in_utf8(str(relative)), *upright.size, _camera(shape, exif), sharpness(seen), cut_out)
+    plain = kind in ("JPEG", "MPO") and mode == "RGB" and not turned and upright.size == photo.size
     with replacing(into / name) as temporary:
         if plain and path.stat().st_size <= 3 * photo.width * photo.height:  # else something else hangs on to the photo
             shutil.copyfile(path, temporary)
         else:
             exif.pop(Base.Orientation, None)
-            upright.convert("RGB").save(temporary, exif=exif, **(JPEG if lossy else {}))
-    return taken
+            copy = without_hidden(upright) if cut_out else upright.convert("RGB")
+            copy.save(temporary, exif=exif, **(JPEG if lossy else {}))
+    return taken, own.picture(relative, seen)
+
+
+def square_pixels(photo: Image.Image) -> Image.Image:
+    """``photo`` with square pixels, widened or heightened where its file says that they are not."""
+    across, down = _density(photo)
+    shape = down / across if min(across, down) > 0 else 1.0  # width of a pixel by its height
+    if not 1.01 < max(shape, 1 / shape) < 3:  # square, or nothing that a camera has
+        return photo
+    return stretched(photo, shape)
+
+
+def stretched(photo: Image.Image, shape: float) -> Image.Image:
+    """``photo`` with square pixels, none of it made smaller; ``shape``: width of its pixels by their height."""
+    width, height = photo.size
+    size = (round(width * shape), height) if shape > 1 else (width, round(height / shape))
+    other = photo.resize(size, Image.Resampling.BICUBIC)
+    other.info = photo.info
+    return other
+
+
+def _density(photo: Image.Image) -> tuple[float, float]:
+    """Pixels on one length across and down, as the file says."""
+    said = next((photo.info[key] for key in ("aspect", "jfif_density", "dpi") if key in photo.info), (1, 1))
+    try:
+        across, down = (float(number) for number in said)
+        return across, down
+    except (TypeError, ValueError):
+        return 1.0, 1.0
 
 
 def _exif(photo: Image.Image) -> Image.Exif:
@@ -164,10 +255,15 @@ def _exif(photo: Image.Image) -> Image.Exif:
     return exif
 
 
-def _camera(photo: Image.Image, exif: Image.Exif) -> str:
-    """What photos of one camera at one zoom share; focal lengths count to two digits, as autofocus moves them."""
-    lens = exif.get_ifd(IFD.Exif)
-    focal = [lens.get(tag) for tag in (Base.FocalLength, Base.FocalLengthIn35mmFilm)]
-    zoom = [f"{float(value):.2g} mm" for value in focal if isinstance(value, (int, float, Rational)) and value]
-    device = [str(exif[tag]).strip("\0 ") for tag in (Base.Make, Base.Model) if tag in exif]
-    return ", ".join([*device, *zoom[:1], f"{photo.width} x {photo.height}"])
+def _camera(shape: str, exif: Image.Exif) -> str:
+    """What photos of one camera, lens and zoom share; focal lengths count to two digits, as autofocus moves them.
+
+    Both focal lengths count: zoomed by cropping, or by another of a phone's lenses, a photo may differ in one only.
+    """
+    details = exif.get_ifd(IFD.Exif)
+    focal = [details.get(tag) for tag in (Base.FocalLength, Base.FocalLengthIn35mmFilm)]
+    numbers = [float(value) for value in focal if isinstance(value, (int, float, Rational)) and value]
+    zoom = [f"{float(f'{number:.2g}'):g} mm" for number in numbers]
+    words = [exif.get(Base.Make), exif.get(Base.Model), details.get(Base.LensModel)]
+    device = [text for text in (str(word).strip("\0 ") for word in words if word is not None) if text]
+    return ", ".join([*device, *zoom, shape])

@@ -31,7 +31,7 @@ def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: 
 
     Args:
         work: folder of intermediate files; holds ``photos/``.
-        photos: in there.
+        photos: in there, in order: of many, only neighbours are compared.
         settings: of the preparation.
         seed: of RANSAC.
         report: told of the progress.
@@ -53,7 +53,8 @@ def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: 
             }
             for group in groups.values()
         ],
-        "pairs": pairs_of(sorted(photo.name for photo in photos)),
+        "names": [photo.name for photo in photos],
+        "pairs": pairs_of([photo.name for photo in photos]),
         "features": settings.features,
         "feature_size": settings.feature_size,
         "enough": settings.enough,
@@ -103,7 +104,8 @@ def _tell(work: Path, report: Report) -> None:
         table = COUNTED_IN.get(what.split()[0])
         done = 0
         if table:
-            with contextlib.closing(sqlite3.connect(f"file:{work / 'database.db'}?mode=ro", uri=True)) as database:
+            address = (work / "database.db").resolve().as_uri()  # whatever the folders above are called
+            with contextlib.closing(sqlite3.connect(f"{address}?mode=ro", uri=True)) as database:
                 done = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
         elif what.startswith("placing"):
             done = (work / "placed").stat().st_size

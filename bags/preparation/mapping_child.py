@@ -29,7 +29,8 @@ class Job:
         self.photos = work / "photos"
         self.database = work / "database.db"
         self.said: dict[str, Any] = json.loads((work / "job.json").read_text(encoding="utf-8"))
-        self.names: list[str] = sorted(name for group in self.said["cameras"] for name in group["photos"])
+        self.names: list[str] = self.said["names"]
+        self.masks, self.alphas = work / "masks", work / "alphas"  # where a photo is transparent in part
         self.pairs: list[tuple[str, str]] = [(first, second) for first, second in self.said["pairs"]]
 
     def tell(self, what: str, total: int) -> None:
@@ -77,6 +78,8 @@ def extract(job: Job) -> None:
     job.tell("finding details", len(job.names))
     reader, extraction = pycolmap.ImageReaderOptions(), pycolmap.FeatureExtractionOptions()
     reader.camera_model = MODELS["careful"]
+    if job.masks.is_dir():
+        reader.mask_path = job.masks
     extraction.num_threads = job.said["threads"]
     extraction.max_image_size = job.said["feature_size"]
     extraction.sift.max_num_features = job.said["features"]
@@ -205,6 +208,9 @@ def undistort(job: Job, model: Any) -> None:
     chosen.mkdir()
     model.write_binary(str(chosen))
     pycolmap.undistort_images(flat, chosen, job.photos, jpeg_quality=95, num_threads=job.said["threads"])
+    cut_out = [image.name for image in model.images.values() if image.has_pose and (job.alphas / image.name).is_file()]
+    if cut_out:
+        pycolmap.undistort_images(job.work / "flat_alphas", chosen, job.alphas, image_names=cut_out, num_threads=1)
 
 
 if __name__ == "__main__":

@@ -13,17 +13,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bags.errors import DataError, SettingError
+from bags.errors import DataError, SettingError, in_utf8
 from bags.io.atomic import explained
 from bags.io.documents import read_json
 from bags.io.places import photos_or_video
 from bags.ops.threads import available_cores
 from bags.preparation import mapping, video
+from bags.preparation.cut_out import put_together, take_apart
 from bags.preparation.forecast import placing_seconds, slowness
 from bags.preparation.intake import VIDEO_SUFFIXES, Dropped, Photo, Report, take_in
+from bags.preparation.own import in_order
 from bags.settings import PrepareSettings
 
 log = logging.getLogger(__name__)
@@ -68,8 +70,12 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
             )
         held_out(photos, settings.test_views)  # a number that cannot be is told before the long work
         _foretell(photos, settings)
+        if any(photo.cut_out for photo in photos):
+            take_apart(work, [photo.name for photo in photos])
         found = mapping.place(work, photos, settings, seed, report)
         scene = work / "scene"
+        if (work / "flat_alphas").is_dir():
+            put_together(scene / "images", work / "flat_alphas" / "images")
         _tidy(scene)
         placed = [photo for photo in photos if found["photos"][photo.name]["placed"]]
         tests = held_out(placed, settings.test_views)
@@ -94,14 +100,14 @@ def left_out(root: str | None) -> list[dict[str, str]]:
 
 
 def held_out(photos: Sequence[Photo], count: int | None) -> list[str]:
-    """Names of the sharpest photo of each of ``count`` equal runs of ``photos`` in the order of their names.
+    """Names of the sharpest photo of each of ``count`` equal runs of ``photos``, in the order in which people count.
 
     Raises:
         SettingError: fewer photos would be left to train on than are held out.
     """
     if not count:
         return []
-    ordered = sorted(photos, key=lambda photo: photo.name)
+    ordered = sorted(photos, key=lambda photo: in_order(PurePosixPath(photo.name)))
     if 2 * count > len(ordered):
         raise SettingError("prepare.test_views", count, f"of {len(ordered)} photos at most half can be held out")
     ends = [round(len(ordered) * part / count) for part in range(count + 1)]
@@ -211,10 +217,10 @@ def _record(
         row |= {"sharpness": round(photo.sharpness, 4), "placed": state["placed"], "points": state["points"]}
         rows.append(row if state["placed"] else row | {"reason": mapping.why_not(state)})
     return {
-        "source": str(source),
+        "source": in_utf8(str(source)),
         "photos": rows,
         "placed": sum(row["placed"] for row in rows),
-        "not_used": [{"file": item.source, "reason": item.reason} for item in dropped],
+        "not_used": [{"file": item.source, "reason": item.reason, "photo": item.photo} for item in dropped],
         "points": found["points"],
         "reprojection_error_px": round(found["error"], 4),
         "attempt": found["attempt"],

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from bags.errors import DataError
-from bags.preparation.intake import JPEG, SMALLEST, Photo, Report
+from bags.preparation.intake import JPEG, SMALLEST, Photo, Report, stretched
 from bags.preparation.sharpness import sharpness
 
 CANDIDATES = 15  # frames looked at for each one that is taken
@@ -57,10 +57,11 @@ def take_frames(video: Path, into: Path, count: int, report: Report) -> list[Pho
         raise DataError(f"{video}: no frame of this video can be decoded; convert it to H.264 in an mp4 file")
     wanted = pick(candidates, count)
     photos: list[Photo] = []
+    shape = _pixel_shape(video)
     for number, frame in _frames(video):
         if number in wanted:
             report("taking frames", len(photos), len(wanted))
-            photos.append(_write(video, number, frame, into))
+            photos.append(_write(video, number, frame, shape, into))
         if len(photos) == len(wanted):
             break
     return photos
@@ -89,8 +90,9 @@ def upright(picture: Image.Image, rotation: float) -> Image.Image:
     return picture.rotate(rotation, expand=True) if rotation % 360 else picture
 
 
-def _write(video: Path, number: int, frame: Any, into: Path) -> Photo:
-    picture = upright(frame.to_image(), frame.rotation)
+def _write(video: Path, number: int, frame: Any, shape: float, into: Path) -> Photo:
+    picture = frame.to_image() if shape == 1 else stretched(frame.to_image(), shape)
+    picture = upright(picture, frame.rotation)
     if min(picture.size) < SMALLEST:
         raise DataError(f"{video}: {picture.width} x {picture.height} pixels; at least {SMALLEST} are needed")
     name = f"frame_{number:05d}.jpg"
@@ -107,14 +109,22 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
         if not video.is_file():  # nor a pipe, which would be waited for
             raise FileNotFoundError("no such file")
         with av.open(str(video)) as container:
-            if not container.streams.video:
+            stream = container.streams.best("video")  # not a picture of the cover, which may come first
+            if stream is None:
                 raise DataError(f"{video}: no video in this file")
-            container.streams.video[0].thread_type = "AUTO"
-            yield container, container.streams.video[0]
+            stream.thread_type = "AUTO"
+            yield container, stream
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DataError(
             f"{video}: cannot be read as a video ({error}); source= takes a folder of photos or a video"
         ) from error
+
+
+def _pixel_shape(video: Path) -> float:
+    """Width of a pixel by its height: camcorders and films may have pixels that are not square."""
+    with _opened(video) as (_, stream):
+        shape = float(stream.sample_aspect_ratio or 1)
+    return shape if 1 / 3 < shape < 3 else 1.0
 
 
 def _packets(video: Path) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from bags.errors import BagsError
 from bags.run_folder import finished, psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep, job_name
+from bags.words import quoted
 
 
 @dataclass
@@ -89,11 +90,6 @@ def command(config: DictConfig, overrides: Sequence[str], settings: Settings) ->
     job = ["hydra.mode=RUN", *(word for word in overrides if not word.startswith(("name=", "group=", "ckpt_path=")))]
     chosen = {"name": settings.name, "group": settings.group, "ckpt_path": settings.ckpt_path}
     return [*own, *where, *job, *(f"{key}={quoted(value)}" for key, value in chosen.items() if value)]
-
-
-def quoted(value: str) -> str:
-    """``value`` as Hydra's command line takes it, whatever it holds."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def log_file(settings: Settings) -> Path:

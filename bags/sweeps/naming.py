@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig
 
-LONGEST = 100  # characters of a name before it is cut
+LONGEST = 100  # bytes of a name before it is cut
 
 
 def fixed_keys(overrides: Iterable[str]) -> list[str]:
@@ -39,9 +40,18 @@ def job_name(name: str, seed: int, hydra_cfg: Any) -> str:
         seed: of the job.
         hydra_cfg: Hydra's own configuration of the job; ``bags.sweeps.report.Sweep`` has put into it what is swept.
     """
-    directory = hydra_cfg.job.config.override_dirname
-    parts = [name, f"seed{seed}" if "seed" in directory.exclude_keys else "", hydra_cfg.job.override_dirname]
-    return readable("-".join(part for part in parts if part))
+    fixed = hydra_cfg.job.config.override_dirname.exclude_keys
+    job = OverridesParser.create().parse_overrides(sorted(hydra_cfg.overrides.task))
+    swept = [_told(override) for override in job if override.key_or_group not in fixed]
+    return readable("-".join([str(name), *([f"seed{seed}"] if "seed" in fixed else []), *swept]), "-".join(swept))
+
+
+def _told(override: Override) -> str:
+    """``<key>_<value>`` of what is swept; a text without the quotes that Hydra's grammar wants around it."""
+    key, _, value = (override.input_line or "").partition("=")
+    if isinstance(override._value, QuotedString):
+        value = override._value.text
+    return f"{key}_{value}".replace("=", "_")
 
 
 def as_job_of_sweep(config: DictConfig, hydra_cfg: Any) -> DictConfig:
@@ -60,7 +70,14 @@ def group_of(experiment: str, overrides: list[str]) -> str:
     return experiment if experiment != "none" else ",".join(keys)[:100]
 
 
-def readable(name: str) -> str:
-    """``name`` as a folder that needs no quotes; what is lost of it is replaced by a digest."""
-    kept = re.sub(r"[^\w./-]+", "_", name)[:LONGEST]
-    return kept if kept == name else f"{kept}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+def readable(name: str, swept: str = "") -> str:
+    """``name`` as a folder that needs no quotes; what is lost of it is replaced by a digest.
+
+    Args:
+        name: may have folders above it, as ``2024/kitchen``.
+        swept: its end, in which a path is no folder above anything.
+    """
+    kept = name.removesuffix(swept) + swept.replace("/", "_")
+    kept = re.sub(r"[^\w./-]+", "_", kept).encode()[:LONGEST].decode(errors="ignore")
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:6]
+    return kept if kept == name else f"{kept}-{digest}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,14 @@ from bags.settings import Settings
 from bags.stopping import heard_by, stop
 from bags.tasks.setup import quiet_logs
 
+LISTED = 8  # names in a line
 UNCERTAIN = 100  # points; with fewer a photo is said to be placed uncertainly
 
 
 def run(settings: Settings) -> None:
     """Prepare ``source``, show the report and say how to go on."""
-    root = prepared(settings).root
-    terminal().print(f"train on it: python run.py scene=own dataset.root={root}", soft_wrap=True)
+    word = shlex.quote(f"dataset.root={prepared(settings).root}")
+    terminal().print(f"train on it: python run.py scene=own {word}", soft_wrap=True)
 
 
 def prepared(settings: Settings) -> Prepared:
@@ -91,19 +94,32 @@ def report(scene: Prepared) -> None:
             one_line(row["source"], 200), f"{row['sharpness']:.2f}", str(row["points"]) if row["placed"] else "-", said
         )
     for item in record["not_used"]:
-        table.add_row(one_line(item["file"], 200), "-", "-", f"not used: {item['reason']}")
+        table.add_row(one_line(item["file"], 200), "-", "-", f"not used: {one_line(item['reason'], 200)}")
     console.print(table)
     console.print(summary(record), soft_wrap=True)
-    if unplaced := len(record["photos"]) - record["placed"]:
-        what = f"{unplaced} photo(s) could not be placed and are left out; what helps: docs/your_photos.md"
-        console.print(what, soft_wrap=True)
+    others = [f"{item['file']} ({item['reason']})" for item in record["not_used"] if not item.get("photo", True)]
+    if others:
+        console.print(f"not taken as photos: {_some(others)}", soft_wrap=True)
+    if record["placed"] < len(record["photos"]):
+        console.print("what helps photos that could not be placed: docs/your_photos.md", soft_wrap=True)
 
 
 def summary(record: dict[str, Any]) -> str:
-    """One line of figures."""
+    """One line that can be checked against the folder: how many of its photos are used, and which are not."""
+    unplaced = [row["source"] for row in record["photos"] if not row["placed"]]
+    unusable = [item["file"] for item in record["not_used"] if item.get("photo", True)]
+    out = unplaced + unusable
+    left = f" ({len(out)} left out: {_some(out)})" if out else ""
+    cameras = len(record["cameras"])
     tolerant = ", tolerant settings" if record["attempt"] == "tolerant" else ""
+    where = one_line(str(record.get("source", "the source")), 200)
     return (
-        f"{record['placed']} of {len(record['photos'])} photos placed, {record['points']:,} points,"
-        f" {record['reprojection_error_px']:.2f} px mean reprojection error, {len(record['cameras'])} camera(s),"
-        f" {record['seconds']:.0f} s{tolerant}"
+        f"{record['placed']} of {len(record['photos']) + len(unusable)} photos of {where} used{left},"
+        f" {cameras} camera{'' if cameras == 1 else 's'}, {record['points']:,} points,"
+        f" {record['reprojection_error_px']:.2f} px mean reprojection error,"
+        f" test views: {_some(record['test_views']) or 'none'}, {record['seconds']:.0f} s{tolerant}"
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*(one_line(name, 80) for name in names[:LISTED]), *(["..."] if len(names) > LISTED else [])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -117,3 +118,20 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(DataError, match=r"pipe\.mp4: cannot be read as a video .*no such file"):
         take_frames(tmp_path / "pipe.mp4", tmp_path, 3, silent)
+
+
+def test_pixels_that_are_not_square(frames, tmp_path) -> None:
+    """A camcorder's 1440 x 1080 stand for 1920 x 1080: frames are widened, then turned."""
+    video = tmp_path / "clip.mp4"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 288, 192, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for frame in frames[:4]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.astype(np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    (tmp_path / "into").mkdir()
+    photos = take_frames(video, tmp_path / "into", 3, silent)
+    assert [(photo.width, photo.height) for photo in photos] == [(384, 192)] * 3
+    with Image.open(tmp_path / "into" / photos[0].name) as first:
+        assert first.size == (384, 192)

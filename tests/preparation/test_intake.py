@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,12 +26,18 @@ def picture(size: tuple[int, int] = (96, 64)) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def other(number: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
+    """Patches of colour, unlike those of any other number."""
+    patches = np.random.default_rng(number).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
+
+
 def exif_of(**tags: object) -> Image.Exif:
     numbers = {"orientation": 0x0112, "make": 0x010F, "model": 0x0110}
     exif = Image.Exif()
     for name, value in tags.items():
-        if name == "film":
-            exif.get_ifd(0x8769)[0xA405] = value
+        if name in ("film", "focal", "lens"):
+            exif.get_ifd(0x8769)[{"film": 0xA405, "focal": 0x920A, "lens": 0xA434}[name]] = value
         else:
             exif[numbers[name]] = value
     return exif
@@ -88,7 +96,7 @@ def test_other_formats_become_eight_bit_colour(source, tmp_path) -> None:
 
 def test_cameras_are_told_apart(source, tmp_path) -> None:
     picture().save(source / "a1.jpg", exif=exif_of(make="A", model="One", film=28))
-    picture().save(source / "a2.jpg", exif=exif_of(make="A", model="One", film=28))
+    other(1).save(source / "a2.jpg", exif=exif_of(make="A", model="One", film=28))
     picture().save(source / "zoomed.jpg", exif=exif_of(make="A", model="One", film=50))
     picture().save(source / "b.jpg", exif=exif_of(make="B", model="Two\0", film=28))
     picture((64, 96)).save(source / "upright.jpg", exif=exif_of(make="A", model="One", film=28))
@@ -99,6 +107,62 @@ def test_cameras_are_told_apart(source, tmp_path) -> None:
     assert cameras["b.jpg"] == "B, Two, 28 mm, 96 x 64"
     assert cameras["bare.jpg"] == "96 x 64"
     assert len(set(cameras.values())) == 5
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ({"focal": 4.25, "film": 26}, {"focal": 4.2, "film": 26}, True),  # moved by the autofocus
+        ({"focal": 4.2, "film": 26}, {"focal": 4.2, "film": 52}, False),  # zoomed by cropping
+        ({"focal": 1.5, "film": 26}, {"focal": 4.2, "film": 26}, False),
+        ({"focal": 106.0}, {"focal": 110.0}, True),
+        ({"focal": 50.0, "lens": "prime"}, {"focal": 50.0, "lens": "zoom"}, False),
+        ({"focal": 0.0}, {}, True),
+    ],
+)
+def test_lens_and_zoom_tell_cameras_apart(source, tmp_path, one, two, same) -> None:
+    for number, tags in enumerate((one, two)):
+        other(number).save(source / f"{number}.jpg", exif=exif_of(make="A", model="One", **tags))
+    photos, _, _ = taken(source, tmp_path)
+    assert (photos["0.jpg"].camera == photos["1.jpg"].camera) == same
+    if one == {"focal": 106.0}:
+        assert photos["0.jpg"].camera == "A, One, 110 mm, 96 x 64"
+
+
+def test_pixels_that_are_not_square(source, tmp_path) -> None:
+    """A scanner's, or a film frame's: the file says how many of them make a length."""
+    other(1).save(source / "wide.jpg", dpi=(72, 96))
+    other(2).save(source / "high.png", dpi=(144, 72))
+    other(3).save(source / "square.jpg", dpi=(300, 300))
+    other(4).save(source / "odd.jpg", dpi=(1, 90))
+    photos, _, into = taken(source, tmp_path)
+    sizes = {name: (photo.width, photo.height) for name, photo in photos.items()}
+    assert sizes == {"wide.jpg": (128, 64), "high.png": (96, 128), "square.jpg": (96, 64), "odd.jpg": (96, 64)}
+    assert all(read_image(into / photo.name).size == sizes[name] for name, photo in photos.items())
+
+
+def test_tiffs_are_set_upright_once(source, tmp_path) -> None:
+    lying = picture().transpose(Image.Transpose.ROTATE_90)
+    lying.save(source / "a.tif", exif=exif_of(orientation=6))
+    photos, _, into = taken(source, tmp_path)
+    assert np.array_equal(np.asarray(read_image(into / photos["a.tif"].name)), np.asarray(picture()))
+
+
+def test_photos_come_in_the_order_of_counting(source, tmp_path) -> None:
+    for number, name in enumerate(("img10.jpg", "IMG2.jpg", "img1.jpg", "b/1.jpg")):
+        (source / name).parent.mkdir(exist_ok=True)
+        other(number).save(source / name)
+    photos, _, _ = taken(source, tmp_path)
+    assert list(photos) == ["b/1.jpg", "img1.jpg", "IMG2.jpg", "img10.jpg"]
+
+
+def test_jpegs_by_other_names(source, tmp_path) -> None:
+    for number, name in enumerate(("a.jfif", "b.JPE", "c.mpo")):
+        other(number).save(source / name, format="JPEG")
+    (source / "d.gif").write_bytes(b"GIF89a")
+    photos, dropped, _ = taken(source, tmp_path)
+    assert list(photos) == ["a.jfif", "b.JPE", "c.mpo"]
+    assert dropped == {"d.gif": "pictures of this format are not read: save it as JPEG or PNG"}
 
 
 def test_what_cannot_be_used_is_told_why(source, tmp_path, monkeypatch) -> None:
@@ -136,11 +200,11 @@ def test_heic(source, tmp_path) -> None:
 
 def test_names_are_safe_and_unlike(source, tmp_path) -> None:
     (source / "day 2").mkdir()
-    for name in ("a.jpg", "a.png", "day 2/a.jpg", "day_2_a.jpg", "ü ñ.jpg", "-x.jpg"):
-        picture().save(source / name)
+    for number, name in enumerate(("a.jpg", "A.JPEG", "a.png", "day 2/a.jpg", "day_2_a.jpg", "ü ñ.jpg", "-x.jpg")):
+        other(number).save(source / name)
     photos, _, _ = taken(source, tmp_path)
     names = [photo.name for photo in photos.values()]
-    assert len({Path(name).stem for name in names}) == 6
+    assert len({Path(name).stem.casefold() for name in names}) == 7
     assert photos["day 2/a.jpg"].name == "day_2_a.jpg" and photos["day_2_a.jpg"].name == "day_2_a_2.jpg"
     assert safe_name("..", ".jpg", set()) == "photo.jpg" and safe_name("a/../b", ".jpg", set()) == "a_.._b.jpg"
 
@@ -175,8 +239,20 @@ def test_long_and_strange_names(source, tmp_path) -> None:
         "a\nb.jpg",
         "-rf.jpg",
     ]
-    for name in names:
-        picture().save(source / name)
+    for number, name in enumerate(names):
+        other(number).save(source / name)
+    (source / ".DS_Store").touch()
     photos, dropped, into = taken(source, tmp_path)
-    assert set(photos) == set(names) - {".a.jpg"} and not dropped  # a hidden file is not seen
+    assert set(photos) == set(names) - {".a.jpg"} and dropped == {".a.jpg": "a hidden file"}
     assert all(len(path.name) < 60 and path.name.isprintable() for path in into.iterdir())
+
+
+def test_names_that_are_not_utf8(source, tmp_path) -> None:
+    """They are told escaped, in text that every file takes."""
+    raw = Path(os.fsdecode(os.fsencode(source) + b"/M\xfcller.jpg"))
+    other(1).save(raw)
+    shutil.copyfile(raw, raw.with_name("copy of \udcff.jpg"))
+    raw.with_suffix(".txt").touch()
+    photos, dropped, into = taken(source, tmp_path)
+    assert list(photos) == ["M\\udcfcller.jpg"] and (into / "M_ller.jpg").is_file()
+    assert dropped == {"M\\udcfcller.txt": "not a photo", "copy of \\udcff.jpg": "the same file as M\\udcfcller.jpg"}

@@ -52,7 +52,7 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys
     )  # fmt: skip
     reconstruct.run(settings)
     said = capsys.readouterr().out
-    assert "8 of 8 photos placed" in said and "outputs/trip/point_cloud.ply" in said
+    assert f"8 of 8 photos of {photos} used, 1 camera, " in said and "outputs/trip/point_cloud.ply" in said
     config = yaml.safe_load((tmp_path / "outputs/trip/config.yaml").read_text())
     assert config["task"] == "train"
     assert config["model"]["gaussians"]["max_count"] == 14_000 and config["model"]["bpn"]["kernels"] == [5, 7, 9]

@@ -44,3 +44,19 @@ def test_awkward_values_stay_apart() -> None:
     assert one.startswith("demo-seed0-kernels__3_5_-") and one != other
     long = readable("x" * 300)
     assert len(long) < 120 and long != readable("x" * 301)
+
+
+def test_a_path_that_is_swept_is_no_folder_above_the_run() -> None:
+    names = [
+        named(["dataset.root=../a,/b/a", "scene=own"], [f"dataset.root={root}", "scene=own"])
+        for root in ("../a", "/b/a")
+    ]
+    assert names[0].startswith("a-seed0-dataset.root_.._a-") and names[1].startswith("a-seed0-dataset.root__b_a-")
+    assert named(["name=2024/a", "seed=1,2"], ["name=2024/a", "seed=2"]) == "2024/a-seed2"
+
+
+def test_names_in_other_scripts() -> None:
+    """Their limit is in bytes, as a file system has it; names that are not UTF-8 are told apart."""
+    assert named(["group='Küche','b'"], ["group='Küche'"]) == "demo-seed0-group_Küche"
+    assert len(readable("写" * 300).encode()) < 120
+    assert readable("M\udcfc") != readable("M\udcfd")
