@@ -183,16 +183,15 @@ class GsplatRasterizer:
             finite = torch.cat([conics, colours, opacities[:, None]], dim=1).isfinite().all(dim=1)
             gate.drawn = drawn = (z > NEAR) & on_image & finite
             reach = torch.minimum(_reach(root, opacities, kernel_size), size[:, None])
-            radii, reach = (
-                torch.where(drawn[:, None], torch.cat([size[:, None], reach], dim=1), 0).int().split([1, 2], 1)
-            )
+            radii = torch.where(drawn, size, 0).to(torch.int32)
+            reach = torch.where(drawn[:, None], reach, 0).to(torch.int32)
 
         def shown(values: Tensor) -> Tensor:
             return torch.where(drawn.view(-1, *[1] * (values.ndim - 1)), values, 0)
 
         values = (means2d, conics, colours, opacities, offsets.norm(dim=1))
         means2d, conics, colours, opacities, distances = map(shown, values)
-        return GsplatProjection(means2d, conics, colours, opacities, distances, radii[:, 0], reach)
+        return GsplatProjection(means2d, conics, colours, opacities, distances, radii, reach)
 
     def rasterize(
         self, projection: GsplatProjection, background: Tensor, width: int, height: int

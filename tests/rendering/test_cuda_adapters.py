@@ -199,7 +199,7 @@ def test_gaussians_that_are_not_drawn_get_no_gradient_and_spoil_no_other_s(insta
     for field in NAMES:
         gradient = getattr(inputs, field).grad
         assert not gradient[1].any(), field  # NaN would count as any
-        torch.testing.assert_close(gradient[2:], getattr(kept, field).grad)
+        torch.testing.assert_close(gradient[2:], getattr(kept, field).grad, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("width, backend, values, gradients", [
