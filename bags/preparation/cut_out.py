@@ -13,7 +13,7 @@ ALPHAS, MASKS = "alphas", "masks"  # folders of a preparation, beside its ``phot
 
 def has_alpha(photo: Image.Image) -> bool:
     """Is any of it transparent?"""
-    return photo.mode == "RGBA" and photo.getextrema()[3][0] < 255  # type: ignore[index]
+    return photo.mode == "RGBA" and int(np.asarray(photo.getchannel("A")).min()) < 255
 
 
 def on_black(photo: Image.Image) -> Image.Image:
