@@ -15,14 +15,14 @@ from bags.settings import PrepareSettings
 # Seconds of one core of an Intel Xeon (Sapphire Rapids, 2.1 GHz); docs/benchmark.md has what they were fitted to.
 # Photos of one size differ by half as much again in their details, and with them in time.
 START = 2.0  # once: the process
-READ = 0.08  # a megapixel of a photo: decoded, judged, copied
+READ = 0.06  # a megapixel of a photo: decoded, judged, copied
 OPEN = 0.03  # a megapixel of a photo: decoded again and reduced to ``prepare.feature_size``
 LOOK = 0.05  # a megapixel of the reduced photo searched for details
 DETAILS = 2200  # found on a megapixel of a reduced photo, and no more than ``prepare.features``
 DESCRIBE = 0.0007  # a detail described
 COMPARE, COMPARE_DETAIL = 0.009, 15e-6  # two photos compared; and each of the details of one of them
 PLACE = 0.055  # a photo placed and all adjusted again now and then, times the square root of the number of photos
-FLATTEN = 0.10  # a megapixel undistorted and written
+FLATTEN = 0.15  # a megapixel undistorted and written
 PROBE = 0.045  # ``slowness`` = 1: seconds that the probe takes on that processor
 
 
