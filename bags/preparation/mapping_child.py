@@ -101,6 +101,7 @@ def match(job: Job, attempt: str, settled: set[str]) -> None:
     """Compare photos in pairs; in the second attempt those again that are not ``settled`` both."""
     pairs, matching, verification = job.pairs, pycolmap.FeatureMatchingOptions(), pycolmap.TwoViewGeometryOptions()
     matching.num_threads = job.said["threads"]
+    verification.ransac.random_seed = job.said["seed"]  # else every thread draws numbers of its own
     if attempt == "tolerant":
         pairs = [pair for pair in pairs if not settled.issuperset(pair)]
         matching.guided_matching = True

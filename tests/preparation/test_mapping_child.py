@@ -18,7 +18,7 @@ def job_of(work: Path) -> Job:
     """Three photos whose pairs have been compared."""
     names = ["a.jpg", "b.jpg", "c.jpg"]
     pairs = [("a.jpg", "b.jpg"), ("a.jpg", "c.jpg"), ("b.jpg", "c.jpg")]
-    said = {"cameras": [{"photos": names, "small": False}], "pairs": pairs, "threads": 1}
+    said = {"cameras": [{"photos": names, "small": False}], "pairs": pairs, "threads": 1, "seed": 7}
     (work / "job.json").write_text(json.dumps(said))
     with pycolmap.Database.open(str(work / "database.db")) as database:
         camera = database.write_camera(pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", 100.0, 96, 64))
@@ -41,11 +41,17 @@ def compared(job: Job) -> set[tuple[str, ...]]:
 
 def test_pairs_of_photos_that_are_placed_are_kept(tmp_path: Path, monkeypatch: Any) -> None:
     job = job_of(tmp_path)
-    monkeypatch.setattr(mapping_child.pycolmap, "match_image_pairs", lambda *_, **__: None)
+    seeds = []
+    monkeypatch.setattr(
+        mapping_child.pycolmap,
+        "match_image_pairs",
+        lambda *_, verification_options, **__: seeds.append(verification_options.ransac.random_seed),
+    )
     match(job, "careful", set())
     assert len(compared(job)) == 3 and len((tmp_path / "pairs.txt").read_text().splitlines()) == 3
     match(job, "tolerant", {"a.jpg", "b.jpg"})
     assert compared(job) == {("a.jpg", "b.jpg")}
+    assert seeds == [7, 7]  # without it, matches differed from run to run with several threads
     assert (tmp_path / "pairs.txt").read_text() == "a.jpg c.jpg\nb.jpg c.jpg\n"
 
 
