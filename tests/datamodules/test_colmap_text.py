@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from bags.datamodules.parsers.colmap import parse_colmap
 from bags.datamodules.parsers.colmap_files import FILES, read_model
 from bags.errors import DataError
+from bags.settings import DatasetSettings
 
 
 @pytest.fixture
@@ -102,3 +104,10 @@ def test_binary_names_in_a_western_code_page(colmap_scene):
     path = colmap_scene(names=("Kuxxche.png", "b.png")) / "sparse/0/images.bin"
     path.write_bytes(path.read_bytes().replace(b"Kuxxche", b"K\xfc" + b"xxche"[:5]))
     assert sorted(image.name for image in read_model(path.parent).images) == ["Küxxche.png", "b.png"]
+
+
+def test_names_that_are_none_in_any_code_page_are_refused(colmap_scene):
+    root = colmap_scene(text=True, names=("b.png", "d.png"))
+    changed(root / "sparse/0", lambda data: data.replace(b"d.png", b"d\x81\xad.png"), ["images"])
+    with pytest.raises(DataError, match="no file should be called so; refused"):
+        parse_colmap(DatasetSettings(parser="colmap", root=str(root)))

@@ -86,7 +86,8 @@ def _names(path: Path, count: int | None) -> dict[int, str]:
     """Names by number; pycolmap has a binary file's only in UTF-8, and cuts a text file's at their first space."""
     names = {}
     if count is None:
-        for line in path.read_text(encoding="utf-8").split("\n")[::2]:  # between them, the empty ones of observations
+        # Between them, the empty ones of observations.
+        for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")[::2]:
             if line:
                 number, *_, name = line.split(maxsplit=9)
                 names[int(number)] = name

@@ -39,7 +39,7 @@ def normalised(name: str, path: Path, to: Path) -> None:
     """
     numbers: set[int] = set()
     file = _File(name, path)
-    with to.open("w", encoding="utf-8") as out:
+    with to.open("w", encoding="utf-8", errors="surrogateescape") as out:
         for record in {"cameras": _cameras, "images": _images, "points3D": _points}[name](file):
             number = int(record[0])
             if number in numbers:

@@ -62,17 +62,14 @@ def scene_folder(settings: DatasetSettings) -> Path:
 
 
 def readable(name: str) -> str:
-    """``name`` with what was no UTF-8 read as Windows' Western code page, as most such names are."""
-    if name.isprintable():
+    """``name`` with what was no UTF-8 read as Windows' Western code page, as most such names are, if that is a name."""
+    if not any("\udc80" <= letter <= "\udcff" for letter in name):
         return name
     try:
-        return os.fsencode(name).decode("cp1252", errors="surrogateescape") if _undecoded(name) else name
+        read = os.fsencode(name).decode("cp1252")
     except UnicodeError:
         return name
-
-
-def _undecoded(name: str) -> bool:
-    return any("\udc80" <= letter <= "\udcff" for letter in name)
+    return read if read.isprintable() else name
 
 
 def parts_of(name: str) -> tuple[str, ...]:
