@@ -105,6 +105,7 @@ def steps(device: str, small: bool) -> list[Check]:
         return [_measured(step_row(60, 40, 200, 2.0, 5, 1, device))]
     return [
         _measured(step_row(600, 400, 100_000, 2.0, 17, 5, device, compare=False)),
+        _measured(step_row(600, 400, 100_000, 2.0, 17, 5, device, compare=False, spacing=1)),
         _measured(step_row(600, 400, 100_000, 2.0, None, 5, device, compare=False)),
         _measured(step_row(2400, 1600, 500_000, 4.0, 17, 3, device, compare=False)),
     ]

@@ -24,6 +24,7 @@ FLOAT = 4  # bytes
 PLANES = 60
 # Of the network, in times its hidden channels: two convolutions, their normalisation, and gradients on the way.
 NETWORK = 7
+KERNELS = 4  # of what the nodes' kernels take: logits, softmax, and the gradients of both
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ def memory_needed(
         bpn = settings.model.bpn
         margin = 2 * reach(module.kernels.of(finest), module.kernels.stride(finest))
         width, height = width + margin, height + margin
-        planes += bpn.hidden * (NETWORK + len(bpn.kernels)) + 2 * bpn.rgbd_channels
+        planes += -(-(bpn.hidden * NETWORK + 2 * bpn.rgbd_channels) // bpn.rgbd_spacing**2)
+        planes += -(-bpn.hidden * len(bpn.kernels) // bpn.kernel_spacing**2)
+        if bpn.kernel_spacing > 1:
+            planes += -(-KERNELS * module.kernels.of(finest) ** 2 // bpn.kernel_spacing**2)
     photos = datamodule.train.size if device.type == "cuda" else 0
     return Memory(count * floats_each(module.gaussians) * COPIES * FLOAT, photos, planes * width * height * FLOAT)
 

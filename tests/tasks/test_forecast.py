@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,9 +41,13 @@ def test_memory_grows_with_what_takes_it(run: Any) -> None:
     few, many = (forecast.memory_needed(settings, datamodule, module, n, CPU) for n in (1000, 2000))
     assert many.gaussians == 2 * few.gaussians > 1000 * 59 * 4 * 4 and many.step == few.step
     assert many.total == many.gaussians + many.step
+    network = replace(settings.model.bpn, kernel_spacing=1, rgbd_spacing=1)
+    published = replace(settings, model=replace(settings.model, bpn=network))
+    dense = forecast.memory_needed(published, datamodule, module, 1000, CPU)
     module.bpn, bpn = None, module.bpn
-    assert forecast.memory_needed(settings, datamodule, module, 1000, CPU).step < few.step / 3
+    without = forecast.memory_needed(settings, datamodule, module, 1000, CPU)
     module.bpn = bpn
+    assert without.step < few.step < dense.step / 3
 
 
 def test_what_cannot_fit_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
