@@ -59,8 +59,8 @@ def test_what_cannot_fit_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, capl
         with caplog.at_level("INFO", "bags"):
             forecast.check(settings, datamodule, module, CPU)
         assert words in caplog.text
-    monkeypatch.setattr(forecast, "free_memory", lambda _: 1_000_000)
-    with pytest.raises(BagsError, match=r"needs about \d+ MB of memory and 1 MB are free: lower model"):
+    monkeypatch.setattr(forecast, "free_memory", lambda _: 100_000)
+    with pytest.raises(BagsError, match=r"needs about \d+ MB of memory and 0 MB are free: lower model"):
         forecast.check(settings, datamodule, module, CPU)
 
 
