@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from bags.errors import BagsError
+from bags.errors import BagsError, in_utf8
 from bags.io.images import to_uint8
 from bags.run_folder import plain, write_text
 from bags.settings import Settings
@@ -46,8 +46,9 @@ def log_settings(loggers: Sequence[Logger], settings: Settings) -> None:
     """Start every logger and give it the whole configuration.
 
     Raises:
-        BagsError: Weights & Biases cannot be reached or does not know the user.
+        BagsError: Weights & Biases cannot be reached or does not know the user; TensorBoard cannot write there.
     """
+    values = readable(plain(asdict(settings)))
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             import wandb
@@ -57,9 +58,22 @@ def log_settings(loggers: Sequence[Logger], settings: Settings) -> None:
             except wandb.errors.Error as error:
                 remedy = "log in, or keep the records on this machine with WANDB_MODE=offline"
                 raise BagsError(f"logger=wandb: {str(error).rstrip('.')}; {remedy}") from error
-        logger.log_hyperparams(plain(asdict(settings)))
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_text("settings", indented(yaml.safe_dump(plain(asdict(settings)), sort_keys=False)))
+        try:
+            logger.log_hyperparams(values)
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text("settings", indented(yaml.safe_dump(values, sort_keys=False)))
+        except UnicodeEncodeError as error:  # TensorBoard's own files
+            remedy = "its folder's name is not UTF-8; give another one with name= and output_root="
+            raise BagsError(f"{type(logger).__name__} cannot write to {settings.folder}: {remedy}") from error
+
+
+def readable(value: Any) -> Any:
+    """``value`` with every text in it such that other programs take it: names of files may not be UTF-8."""
+    if isinstance(value, dict):
+        return {key: readable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    return in_utf8(value) if isinstance(value, str) else value
 
 
 def indented(text: str) -> str:
@@ -84,6 +98,7 @@ def log_table(
     loggers: Sequence[Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int = 0
 ) -> None:
     """Show a table: wandb's own kind, TensorBoard as text, CSV as a file ``<name>.csv`` beside ``metrics.csv``."""
+    rows = [readable(list(row)) for row in rows]
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_table(name, columns=list(columns), data=[list(row) for row in rows], step=step)
