@@ -11,6 +11,7 @@ import numpy as np
 import pycolmap
 import torch
 from PIL import Image
+from plyfile import PlyData, PlyElement
 
 from bags.datamodules.parsers.blender import parse_blender
 from bags.io.colmap import write_colmap
@@ -55,6 +56,17 @@ def colmap_text(root: Path) -> None:
     pycolmap.Reconstruction(root / "sparse/0").write_text(str(root / "sparse/0"))
     for path in (root / "sparse/0").glob("*.bin"):
         path.unlink()
+
+
+def nerfstudio(root: Path) -> None:
+    """One ``transforms.json`` of a distorted lens, four photos, points as PLY."""
+    write_blender(root, 4, 1, SIZE)
+    said = json.loads((root / "transforms_train.json").read_text())
+    said |= {"fl_x": 30.0, "cx": 12.5, "k1": -0.1, "camera_model": "OPENCV", "ply_file_path": "sparse_pc.ply"}
+    del said["camera_angle_x"]
+    (root / "transforms.json").write_text(json.dumps(said))
+    points = np.array([(1, 2, 3, 9), (4, 5, 6, 200)], dtype=[("x", "f4"), ("y", "f4"), ("z", "f4"), ("red", "u1")])
+    PlyData([PlyElement.describe(points, "vertex")]).write(str(root / "sparse_pc.ply"))
 
 
 def photos(root: Path) -> None:
@@ -119,8 +131,8 @@ def run(root: Path) -> None:
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {
-    "blender": blender, "multiscale": multiscale, "colmap": colmap, "colmap_text": colmap_text, "photos": photos,
-    "video": video, "ply": ply, "run": run,
+    "blender": blender, "multiscale": multiscale, "colmap": colmap, "colmap_text": colmap_text,
+    "nerfstudio": nerfstudio, "photos": photos, "video": video, "ply": ply, "run": run,
 }  # fmt: skip
 
 

@@ -53,6 +53,7 @@ KINDS: dict[str, Kind] = {
     "multiscale": Kind("multiscale", ("*.json",), "multiscale", 10),
     "colmap": Kind("colmap", ("sparse/0/*.bin",), "colmap", 12),
     "colmap text": Kind("colmap_text", ("sparse/0/*.txt", "test.txt"), "colmap", 8),
+    "nerfstudio": Kind("nerfstudio", ("transforms.json", "transforms.json", "*.ply"), "nerfstudio", 8),
     "photo": Kind("photos", ("*",), "photo", 16),
     "video": Kind("video", ("*",), "video", 8),
     "ply": Kind("ply", ("*",), "ply", 9),

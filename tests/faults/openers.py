@@ -195,6 +195,7 @@ SHORT = (
 )  # fmt: skip
 OPENERS: dict[str, Opener] = {
     "blender": scene("blender"), "multiscale": scene("multiscale_blender"), "colmap": scene("colmap"),
+    "nerfstudio": scene("nerfstudio"),
     "photo": photo, "video": video, "ply": ply, "checkpoint": checkpoint, "figures": figures, "record": record,
     "evaluate": command("task=evaluate", *TASK), "render": command("task=render", *TASK),
     "export": command("task=export", *TASK), "summarize": command("task=summarize", "output_root={root}"),
