@@ -96,7 +96,10 @@ class SceneDataModule(LightningDataModule):
     @cached_property
     def scene(self) -> Scene:
         """The parsed scene, its training views of mixed resolution where the settings ask for that."""
-        return mix_resolutions(PARSERS[self.settings.parser](self.settings), self.settings)
+        scene = PARSERS[self.settings.parser](self.settings)
+        if scene.summary:
+            log.info("%s", scene.summary)
+        return mix_resolutions(scene, self.settings)
 
     @cached_property
     def train(self) -> ImagePyramid:
@@ -130,8 +133,6 @@ class SceneDataModule(LightningDataModule):
             SettingError: its training resolution cannot be.
         """
         _ = self.train, self.test, self.extent
-        if self.scene.summary:
-            log.info("%s", self.scene.summary)
 
     def train_dataloader(self) -> ViewLoader:
         """The training views of every step that this process takes: all of them, or its share."""
