@@ -17,6 +17,7 @@ from bags.types import ViewBatch
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
 WINDOWED = ("dataset.synthetic.width=96", "dataset.synthetic.height=64", "dataset.window=32")
+DENSE = ("model.bpn.kernel_spacing=1", "model.bpn.rgbd_spacing=1")  # a kernel at every pixel, as published
 
 
 def test_a_windowed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +36,7 @@ def made(tmp_path: Path, *overrides: str) -> tuple[BagsModule, ViewBatch]:
 
 def test_whole_views_are_shown_window_by_window(tmp_path: Path) -> None:
     # Without the render's features, whose normalisation is each window's own, windows change nothing.
-    module, batch = made(tmp_path, "model.bpn.use_rgbd=false")
+    module, batch = made(tmp_path, "model.bpn.use_rgbd=false", *DENSE)
     phase = module.schedule.at(40)
     shown = module.explain_whole(batch, phase)
     with torch.no_grad():
@@ -52,11 +53,45 @@ def test_whole_views_are_shown_window_by_window(tmp_path: Path) -> None:
     assert shown.prediction.shape == batch.image.shape == (3, 64, 96)
 
 
+def test_on_cells_windows_propose_what_the_whole_view_does_but_for_their_borders(tmp_path: Path) -> None:
+    """Nodes are the same; beyond a window's last ones kernels are level, where the whole view has more."""
+    module, batch = made(tmp_path, "model.bpn.use_rgbd=false")
+    phase = module.schedule.at(40)
+    shown = module.explain_whole(batch, phase).proposal
+    with torch.no_grad():
+        whole = module.explain(batch, phase).proposal
+    assert shown is not None and whole is not None and whole.spacing == 4
+    torch.testing.assert_close(shown.features, whole.features, rtol=0, atol=2e-5)
+    inner = (..., slice(2, 30), slice(2, 30))  # of the first window
+    torch.testing.assert_close(shown.mask[inner], whole.mask[inner], rtol=0, atol=2e-5)
+    assert not torch.equal(shown.mask, whole.mask)
+
+
+def test_on_cells_a_part_sees_the_whole_view_s_nodes_where_the_taps_lie_apart(tmp_path: Path) -> None:
+    scales = ("model.bpn.kernels=[3,5,5]", "model.bpn.strides=[1,1,2]", "model.bpn.fit_to_width=null")
+    module, batch = made(tmp_path, *scales)
+    phase = module.schedule.at(40)
+    with torch.no_grad():
+        whole, part = (
+            module.explain(batch, phase).proposal,
+            module.explain(batch.cropped(16, 16, 33, 40), phase).proposal,
+        )
+    shown = module.explain_whole(batch, phase).proposal
+    assert whole is not None and part is not None and shown is not None
+    assert (whole.spacing, part.corner, shown.corner) == (8, (16, 16), (0, 0))
+    rows, columns = torch.tensor([0, 20, 39]), torch.tensor([32, 5, 0])
+    expected = whole.kernels_at(rows + 16, columns + 16)
+    torch.testing.assert_close(part.kernels_at(rows, columns), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(shown.kernels_at(rows + 16, columns + 16), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(part.mask, whole.mask[16:56, 16:49], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(part.moments()[1], whole.moments()[1][:, 16:56, 16:49], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_a_window_proposes_what_the_whole_view_does_where_the_taps_lie_apart(bfloat16: bool, tmp_path: Path) -> None:
     """The network looks at the whole view then; at its resolution the head before proposes the very same."""
     scales = ("model.bpn.kernels=[3,5,5]", "model.bpn.strides=[1,1,2]", "model.bpn.fit_to_width=null")
-    module, batch = made(tmp_path, *scales, f"model.bpn.bfloat16={bfloat16}")
+    module, batch = made(tmp_path, *scales, *DENSE, f"model.bpn.bfloat16={bfloat16}")
     assert module.bpn is not None
     carry_over(module.bpn, 1, 2, 1.0, module.configure_optimizers())
     phase = module.schedule.at(40)

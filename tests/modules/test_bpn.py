@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, instance_norm, pad
+from torch.nn.functional import conv2d, instance_norm, interpolate, pad
 
 from bags.modules.bpn import BPN
+from bags.ops.interpolated_conv import interpolated_conv_reference, node_kernels
 from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.ops.positional import positional_code_2d
 from bags.settings import BPNSettings
@@ -151,3 +152,69 @@ def test_a_window_gets_the_whole_photos_positional_code() -> None:
     part = bpn(0, 1, rgb[:, 4:13, 7:17], depth[4:13, 7:17], camera)
     torch.testing.assert_close(part.features, whole.features[:, 4:13, 7:17])
     torch.testing.assert_close(part.mask, whole.mask[4:13, 7:17])
+
+
+def cells(image: Tensor, side: int) -> Tensor:
+    """(C, h, w) means over cells of ``side`` x ``side`` pixels, those at the border as far as they go."""
+    rows, columns = range(0, image.shape[1], side), range(0, image.shape[2], side)
+    means = [image[:, y : y + side, x : x + side].mean(dim=(1, 2)) for y in rows for x in columns]
+    return torch.stack(means, dim=1).unflatten(1, (len(rows), len(columns)))
+
+
+@pytest.mark.parametrize(("nodes", "rgbd"), [(2, 2), (2, 4), (4, 4), (4, 8)])
+def test_on_cells_the_network_sees_means_and_what_it_says_is_interpolated(nodes: int, rgbd: int) -> None:
+    """Features are those that a network at every pixel has of averaged inputs; the mask's logits lie between nodes."""
+    bpn = network(kernel_spacing=nodes, rgbd_spacing=rgbd)
+    rgb, depth = render()
+    proposal = bpn(1, 1, rgb, depth)
+    rows, columns = -(-HEIGHT // nodes), -(-WIDTH // nodes)
+    assert proposal.features.shape == (64, rows, columns) and proposal.mask.shape == (HEIGHT, WIDTH)
+
+    depth = depth - depth.min()
+    seen, cnn = cells(torch.cat([rgb, (depth / depth.max())[None]]), rgbd)[None], bpn.render_features
+    assert cnn is not None
+    seen = instance_norm(conv2d(seen, cnn.conv1.weight, cnn.conv1.bias, padding=2).relu())
+    seen = instance_norm(conv2d(seen, cnn.conv2.weight, cnn.conv2.bias, padding=2).relu())
+    seen = conv2d(seen, cnn.conv3.weight, cnn.conv3.bias, padding=1)
+    if rgbd > nodes:
+        seen = interpolate(seen, scale_factor=rgbd // nodes, mode="bilinear")[..., :rows, :columns]
+    code = cells(positional_code_2d(HEIGHT, WIDTH), nodes)
+    view = bpn.embedding(torch.tensor(1))[:, None, None].expand(-1, rows, columns)
+    hidden = torch.cat([view, code, seen[0]])
+    for layer in bpn.scales.layers[:2]:
+        hidden = torch.einsum("oi,iyx->oyx", layer.weight, hidden).relu()
+    logits = torch.einsum("oi,iyx->oyx", bpn.scales.mask_heads["1"].weight, hidden)
+    mask = interpolate(logits[None], scale_factor=nodes, mode="bilinear")[0, 0, :HEIGHT, :WIDTH].sigmoid()
+    torch.testing.assert_close(proposal.features, hidden, rtol=0, atol=2e-5)  # worst seen 1e-6
+    torch.testing.assert_close(proposal.mask, mask, rtol=0, atol=1e-5)
+
+    image = torch.rand(3, HEIGHT + 4, WIDTH + 4)
+    kernels = node_kernels(hidden, proposal.head)
+    expected = interpolated_conv_reference(image, kernels, mask, nodes)
+    torch.testing.assert_close(proposal.blur(image), expected, rtol=0, atol=2e-5)
+    pixels = torch.tensor([0, 7, HEIGHT - 1]), torch.tensor([3, WIDTH - 1, 11])
+    every = interpolate(kernels[None], scale_factor=nodes, mode="bilinear")[0, :, :HEIGHT, :WIDTH]
+    torch.testing.assert_close(proposal.kernels_at(*pixels).flatten(1), every[:, pixels[0], pixels[1]].T)
+
+
+def test_moments_of_interpolated_kernels_are_those_of_the_kernels_at_every_pixel() -> None:
+    proposal = network(kernel_spacing=4, rgbd_spacing=4)(0, 2, *render())
+    rows, columns = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    kernels = proposal.kernels_at(rows.reshape(-1), columns.reshape(-1))
+    offsets = torch.arange(7.0) - 3
+    x = (kernels * offsets).sum(dim=(1, 2)).view(HEIGHT, WIDTH) * proposal.mask
+    xx = (kernels * offsets**2).sum(dim=(1, 2)).view(HEIGHT, WIDTH) * proposal.mask
+    mean, covariance = proposal.moments()
+    torch.testing.assert_close(mean[0], x, rtol=0, atol=1e-5)
+    torch.testing.assert_close(covariance[0], xx - x**2, rtol=0, atol=1e-4)
+    some_mean, some_covariance = proposal.moments(every=3)
+    torch.testing.assert_close(some_mean, mean[:, ::3, ::3])
+    torch.testing.assert_close(some_covariance, covariance[:, ::3, ::3])
+
+
+def test_gradients_reach_every_parameter_of_a_network_on_cells() -> None:
+    bpn = network(kernel_spacing=4, rgbd_spacing=8)
+    bpn(1, 2, *render()).blur(torch.rand(3, HEIGHT + 6, WIDTH + 6)).square().sum().backward()
+    unused = {name for name, p in bpn.named_parameters() if p.grad is None}
+    assert all(".0." in name or ".1." in name for name in unused), unused
+    assert all(p.grad.isfinite().all() for p in bpn.parameters() if p.grad is not None)
