@@ -153,7 +153,7 @@ def parts(
 
         time("BPN", propose)
         time("of it, render features", lambda: backward(features(sharp, depth, bpn.rounds)))
-        time("convolution", lambda: backward(cut.blur(rgb)))
+        time("per-pixel convolution", lambda: backward(cut.blur(rgb)))
     prediction = torch.rand_like(photo).requires_grad_()
     time("loss", lambda: l1_ssim(prediction, photo, 0.2).backward())
     time("Adam", adam.step)

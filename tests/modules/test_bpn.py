@@ -218,3 +218,12 @@ def test_gradients_reach_every_parameter_of_a_network_on_cells() -> None:
     unused = {name for name, p in bpn.named_parameters() if p.grad is None}
     assert all(".0." in name or ".1." in name for name in unused), unused
     assert all(p.grad.isfinite().all() for p in bpn.parameters() if p.grad is not None)
+
+
+def test_a_view_of_one_cell_has_features_that_say_nothing() -> None:
+    """Normalised, a single value is zero: what is left is the last layer's bias."""
+    bpn = network(kernel_spacing=4, rgbd_spacing=8)
+    assert bpn.render_features is not None
+    features = bpn.render_features(torch.rand(3, 5, 7), torch.rand(5, 7))
+    torch.testing.assert_close(features[:, 0, 0], bpn.render_features.conv3.bias)
+    assert bpn(0, 0, torch.rand(3, 5, 7), torch.rand(5, 7)).mask.shape == (5, 7)

@@ -18,7 +18,7 @@ def job_of(work: Path) -> Job:
     """Three photos whose pairs have been compared."""
     names = ["a.jpg", "b.jpg", "c.jpg"]
     pairs = [("a.jpg", "b.jpg"), ("a.jpg", "c.jpg"), ("b.jpg", "c.jpg")]
-    said = {"cameras": [{"photos": names, "small": False}], "pairs": pairs, "threads": 1, "seed": 7}
+    said = {"names": names, "cameras": [{"photos": names, "small": False}], "pairs": pairs, "threads": 1, "seed": 7}
     (work / "job.json").write_text(json.dumps(said))
     with pycolmap.Database.open(str(work / "database.db")) as database:
         camera = database.write_camera(pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", 100.0, 96, 64))

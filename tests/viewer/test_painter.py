@@ -7,7 +7,6 @@ import torch
 
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.modules.bags_module import BagsModule
-from bags.ops.per_pixel_conv import kernels_at
 from bags.viewer.eye import Eye
 from bags.viewer.pace import Pace
 from bags.viewer.painter import FROM_ANYWHERE, LAYERS, OF_A_PHOTO, Painter, Stop, framed, orbit_distance, place_in_photo
@@ -77,7 +76,7 @@ def test_kernel_of_the_pixel_that_was_clicked(painter: Painter, train_stop: Stop
     row, column = 30, 11
     kernel = painter.kernel(train_stop, (column + 0.5) / 64, (row + 0.5) / 48)
     assert kernel is not None
-    weights = kernels_at(proposal.features, proposal.head, torch.tensor([row]), torch.tensor([column]))[0].detach()
+    weights = proposal.kernels_at(torch.tensor([row]), torch.tensor([column]))[0]
     mask = float(proposal.mask[row, column])
     weights = mask * weights
     side = proposal.kernel_size
