@@ -63,10 +63,12 @@ def replace_parameter(
 def reset_opacity(gaussians: Gaussians, optimizer: Optimizer, largest: float) -> None:
     """Set the *filtered* opacity to at most ``largest`` and forget its moments (docs/method.md section 1).
 
-    The unfiltered opacity is divided by the filter's coefficient before the logit; it never grows.
+    The unfiltered opacity is divided by the filter's coefficient before the logit; it never grows. Where it is small
+    enough already the logit stays itself: that of an opacity that float32 rounds to 1 would come back infinite.
     """
     splats = gaussians.splats()
     raw = gaussians.opacities
     coefficient = splats.opacities / raw.clamp_min(1e-12)
-    opacity = torch.minimum(raw, largest / coefficient.clamp_min(1e-12))
-    replace_parameter(gaussians, optimizer, "opacity_logits", opacity.logit(), torch.zeros_like)
+    opacity = largest / coefficient.clamp_min(1e-12)
+    logits = torch.where(opacity < raw, opacity.logit(), gaussians.opacity_logits)
+    replace_parameter(gaussians, optimizer, "opacity_logits", logits, torch.zeros_like)

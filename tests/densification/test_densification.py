@@ -183,3 +183,14 @@ def test_opacity_reset_caps_the_filtered_opacity(gaussians: Gaussians) -> None:
     torch.testing.assert_close(gaussians.splats().opacities, before.clamp_max(0.01), rtol=1e-4, atol=1e-7)
     assert not moments(gaussians, optimizer, "opacity_logits").any()
     assert moments(gaussians, optimizer, "means").any()
+
+
+def test_a_reset_keeps_opacities_that_are_rounded_to_one_finite(gaussians: Gaussians) -> None:
+    """Nearly filtered away, a Gaussian may learn a logit beyond float32's last opacity below 1; it is drawn faint."""
+    optimizer = stepped(gaussians)
+    gaussians.opacity_logits.data[:] = torch.linspace(-20, 40, 40)
+    gaussians.log_scales.data[:] = -8.0
+    before, logits = gaussians.splats().opacities.detach(), gaussians.opacity_logits.detach().clone()
+    assert (before < 0.01).all() and (gaussians.opacities == 1).any()
+    reset_opacity(gaussians, optimizer, 0.01)
+    assert torch.equal(gaussians.opacity_logits, logits)
