@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bags.benchmark.rows import convolution_row
 from bags.benchmark.step import step_row
+from bags.ops.interpolated_conv import interpolated_conv, interpolated_conv_reference, node_kernels
 from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
 from bags.rendering.base import DEVICES, make_rasterizer
 from bags.rendering.parity import Contender, compare, random_scene
@@ -66,21 +67,38 @@ def rasterizers(device: str, small: bool) -> list[Check]:
 
 
 def convolution_is_right(device: str) -> list[Check]:
-    """The per-pixel convolution on ``device`` against its float64 reference: values and all gradients."""
+    """The per-pixel convolution on ``device`` against its float64 reference: values and all gradients.
+
+    With a kernel at every pixel, and with kernels interpolated between nodes.
+    """
     worst: dict[str, float] = {}
-    for side, stride in ((5, 1), (9, 2), (17, 1)):
+    for side, stride, spacing in ((5, 1, 1), (9, 2, 1), (17, 1, 1), (5, 1, 2), (9, 2, 4), (17, 1, 4)):
         generator = torch.Generator().manual_seed(side)
         pad = stride * (side - 1)
-        shapes = ((3, 37 + pad, 45 + pad), (64, 37, 45), (side * side, 64), (37, 45), (3, 37, 45))
+        nodes = -(-37 // spacing), -(-45 // spacing)
+        shapes = ((3, 37 + pad, 45 + pad), (64, *nodes), (side * side, 64), (37, 45), (3, 37, 45))
         inputs = [torch.randn(*shape, generator=generator) for shape in shapes]
         inputs[2] *= 0.2
         inputs[3].sigmoid_()
-        ours = _with_gradients(per_pixel_conv, [tensor.to(device) for tensor in inputs], stride)
-        exact = _with_gradients(per_pixel_conv_reference, [tensor.double() for tensor in inputs], stride)
+        fast, slow = (per_pixel_conv, per_pixel_conv_reference) if spacing == 1 else _interpolated(spacing)
+        ours = _with_gradients(fast, [tensor.to(device) for tensor in inputs], stride)
+        exact = _with_gradients(slow, [tensor.double() for tensor in inputs], stride)
         error = max(float((a.cpu().double() - b).norm() / b.norm()) for a, b in zip(ours, exact, strict=True))
-        worst[f"K{side} stride {stride}"] = float(f"{error:.2g}")
+        worst[f"K{side} stride {stride} spacing {spacing}"] = float(f"{error:.2g}")
     limit = f"{CONVOLUTION:g} relative, values and gradients"
     return [Check("per-pixel convolution against the reference", max(worst.values()) <= CONVOLUTION, worst, limit)]
+
+
+def _interpolated(spacing: int) -> tuple[Callable[..., Tensor], ...]:
+    """The interpolated convolution and its reference, called as the one with a kernel at every pixel."""
+
+    def of(convolve: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(image: Tensor, features: Tensor, head: Tensor, mask: Tensor, **more: Any) -> Tensor:
+            return convolve(image, node_kernels(features, head), mask, spacing, **more)
+
+        return call
+
+    return of(interpolated_conv), of(interpolated_conv_reference)
 
 
 def _with_gradients(convolve: Callable[..., Tensor], inputs: list[Tensor], stride: int) -> list[Tensor]:
