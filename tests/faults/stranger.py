@@ -121,5 +121,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    # Compiled kernels stay where the user's are: they are no trace of an input.
+    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.expanduser("~/.cache"))
     os.environ["HOME"] = str(Path(sys.argv[1]) / "home")
     main(Path(sys.argv[1]))
