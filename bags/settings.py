@@ -673,7 +673,8 @@ class ExportSettings:
 
     Attributes:
         formats: ``ply`` (the common 3DGS layout, 3D filter baked in), ``ply_with_filter`` (Mip-Splatting's: the filter
-            in a column of its own), ``compressed_ply``, ``splat``, ``spz`` and ``sog`` (smaller, and coarser).
+            in a column of its own), ``compressed_ply``, ``splat``, ``spz`` and ``sog`` (smaller, and coarser),
+            ``html`` (a page that shows the scene, ``scene.html`` beside the report).
         cameras: also the training views' cameras as a COLMAP model, ``sparse/0/``.
     """
 
@@ -681,7 +682,7 @@ class ExportSettings:
     cameras: bool = True
 
     def __post_init__(self) -> None:
-        known = ("ply", "ply_with_filter", "compressed_ply", "splat", "spz", "sog")
+        known = ("ply", "ply_with_filter", "compressed_ply", "splat", "spz", "sog", "html")
         for name in self.formats:
             remedy = f"must be one of {', '.join(known)}; export ply and convert that for others (docs/export.md)"
             _need(name in known, "export.formats", name, remedy)

@@ -29,6 +29,7 @@ ALLOWED = {
     "evaluation": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
     "run_folder": BASE | {"io"},
     "report": {"errors", "io", "evaluation", "run_folder"},
+    "scene_page": BASE | {"io", "report"},
     "dashboards": BASE | {"io", "run_folder"},
     "console": set(),
     "summary": BASE | {"io"},

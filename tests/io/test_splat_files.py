@@ -58,7 +58,7 @@ def elements(path):
 
 
 def test_every_format_is_a_setting_and_no_other():
-    ExportSettings(formats=tuple(FORMATS))
+    ExportSettings(formats=("ply_with_filter", "html", *FORMATS))
     with pytest.raises(SettingError, match=r"export\.formats = 'ksplat': must be one of ply, .*sog"):
         ExportSettings(formats=("ksplat",))
 
