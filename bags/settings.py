@@ -769,6 +769,8 @@ class PrepareSettings:
 
     Attributes:
         frames: of a video, so many frames are taken.
+        photos: of a folder with more photos, so many are taken: the sharpest of as many equal runs of them, in the
+            order of their names; null: all.
         feature_size: details are looked for on photos whose longer side is at most so many pixels.
         features: at most so many details a photo; comparing takes time with their square.
         enough: where the careful settings place less than this part of the photos (by 20 points or more), tolerant
@@ -779,6 +781,7 @@ class PrepareSettings:
     """
 
     frames: int = 60
+    photos: int | None = None
     feature_size: int = 1200
     features: int = 2048
     enough: float = 0.9
@@ -787,6 +790,8 @@ class PrepareSettings:
 
     def __post_init__(self) -> None:
         _at_least(3, prepare__frames=self.frames)
+        if self.photos is not None:
+            _at_least(3, prepare__photos=self.photos)
         _at_least(64, prepare__feature_size=self.feature_size, prepare__features=self.features)
         _need(0 <= self.enough <= 1, "prepare.enough", self.enough, "is a part of the photos: 0 to 1")
         for key in ("test_views", "threads"):
