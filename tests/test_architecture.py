@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,10 @@ FRAMEWORKS = {
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
 def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -91,7 +96,7 @@ def test_every_room_is_listed() -> None:
 def test_importing_loads_no_kernels() -> None:
     """Neither Numba nor a CUDA extension comes with the package; nothing is compiled at import."""
     modules = [
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        module_name(path)
         for path in FILES
         if "numba" not in path.stem and "kernels" not in path.stem and path.stem not in ("__init__", "__main__")
     ]
@@ -99,3 +104,22 @@ def test_importing_loads_no_kernels() -> None:
     code += "heavy = {'numba', 'gsplat', 'diff_gaussian_rasterization', 'simple_knn', 'viser'}\n"
     code += "heavy &= {name.split('.')[0] for name in sys.modules}\nassert not heavy, heavy"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def modules_imported(path: Path, known: set[str]) -> set[str]:
+    """The package's own modules that a file imports, at its top or anywhere below."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= named or {node.module}
+    return found & known
+
+
+def test_no_circles() -> None:
+    paths = {module_name(path): path for path in FILES}
+    graph = {name: modules_imported(path, set(paths)) - {name} for name, path in paths.items()}
+    assert len(graph) > 100 and "bags.rendering.reference" in graph["bags.rendering.choice"]
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # CycleError names the circle

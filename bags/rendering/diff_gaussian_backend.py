@@ -88,9 +88,7 @@ class DiffGaussianRasterizer:
         Raises:
             BagsError: another float type, shapes that do not fit, too high an SH degree.
         """
-        check_splats(splats, sh_degree)
-        if splats.means.dtype != torch.float32:
-            raise BagsError(f"splats.means is {splats.means.dtype}: the diff_gaussian rasteriser takes float32")
+        check_splats(splats, sh_degree, float32_for="diff_gaussian")
         camera = camera.to(splats.means.device, torch.float32)
         whole, left, top = _whole(camera)
         means2d = _positions(splats, camera)

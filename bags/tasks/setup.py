@@ -22,7 +22,7 @@ from bags.errors import DataError
 from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import random_points
 from bags.ops.precision import has_fast_bfloat16
-from bags.rendering.base import make_rasterizer
+from bags.rendering import make_rasterizer
 from bags.schedule import ScaleSchedule
 from bags.settings import Settings
 from bags.tasks.checkpoint_io import read_checkpoint

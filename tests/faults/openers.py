@@ -24,7 +24,7 @@ from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import Gaussians, random_points
 from bags.preparation.intake import take_in
 from bags.preparation.video import take_frames
-from bags.rendering.base import make_rasterizer
+from bags.rendering import make_rasterizer
 from bags.report.curves import curves, read_history
 from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings, GaussianSettings, ScheduleSettings, Settings

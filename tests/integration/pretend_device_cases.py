@@ -21,7 +21,7 @@ from bags.benchmark import step as benchmark_step
 from bags.datamodules import scene_datamodule
 from bags.datamodules.placement import where_they_are
 from bags.modules.gaussians import Gaussians
-from bags.rendering.gsplat_backend import FUNCTIONS, GsplatRasterizer
+from bags.rendering.gsplat_backend import FUNCTIONS, two_stages
 from bags.settings import GaussianSettings
 from bags.tasks import evaluate, export, forecast, render, setup, train
 from bags.types import PointCloud
@@ -64,7 +64,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(scene_datamodule, "place", photos_on_device)
     monkeypatch.setattr(measure, "peak_mb", lambda call: call())
     for module in (setup, benchmark_step):
-        monkeypatch.setattr(module, "make_rasterizer", lambda *_, **__: GsplatRasterizer(GSPLAT))
+        monkeypatch.setattr(module, "make_rasterizer", lambda *_, **__: two_stages(GSPLAT))
     with Device():
         yield
 
