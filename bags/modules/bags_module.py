@@ -139,7 +139,7 @@ class BagsModule(LightningModule):
         if blurs:
             proposal = self.propose(batch, head, sharp, depth)
             padded = render.rgb if margin else pad(render.rgb, (around,) * 4)
-            prediction = proposal.blur(padded)
+            prediction = proposal.blur(padded, self.settings.model.linear_light)
         return TrainingOutput(batch, sharp, depth, alpha, prediction, proposal, phase, render, margin, {})
 
     def propose(self, batch: ViewBatch, head: int | str, sharp: Tensor, depth: Tensor) -> Proposal:

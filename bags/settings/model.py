@@ -121,11 +121,14 @@ class ModelSettings(Section, key="model"):
     Attributes:
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
+        linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
+            published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
     """
 
     name: str = "bags"
     blur: bool = True
+    linear_light: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)
     bpn: BPNSettings = field(default_factory=BPNSettings)
