@@ -105,9 +105,9 @@ def describe_training_views(
             pictures = {**view_pictures(output), "depth": depth_picture(output.depth, output.alpha)}
             for kind, picture in pictures.items():
                 write_png(folder / kind / f"{stem(batch.name)}.png", picture)
-    if folder is not None and described and module.bpn is not None:
+    if folder is not None and described and module.blur is not None:
         write_png(folder.parent / "overview.png", overview(folder, described))
-    if module.bpn is not None:
+    if module.blur is not None:
         for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
             entry["rank"] = rank
     return {"train_views": described, **agreement(described)}

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bags.modules.bags_module import Explanation
-from bags.modules.bpn import Proposal
+from bags.modules.blur_model import Blur
 
 COLUMNS = 12  # kernels across a sheet
 PICTURES = ("photo", "sharp", "prediction", "mask", "kernels")  # of a view whose blur is modelled
@@ -21,7 +21,7 @@ def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:
     return rows, columns
 
 
-def effective_kernels(proposal: Proposal, rows: Tensor, columns: Tensor) -> Tensor:
+def effective_kernels(proposal: Blur, rows: Tensor, columns: Tensor) -> Tensor:
     """(P, K, K) kernels ``m w + (1 - m) delta`` at chosen pixels: what the view's blur amounts to there."""
     kernels = proposal.kernels_at(rows, columns)
     mask = proposal.mask[rows, columns][:, None, None]
@@ -32,7 +32,7 @@ def effective_kernels(proposal: Proposal, rows: Tensor, columns: Tensor) -> Tens
 
 
 @torch.no_grad()
-def kernel_sheet(proposal: Proposal) -> Tensor:
+def kernel_sheet(proposal: Blur) -> Tensor:
     """(3, h, w) picture in [0, 1], about the photo's size: kernels of a grid of pixels, each scaled to its maximum."""
     rows, columns = _grid(*proposal.mask.shape)
     ys, xs = torch.meshgrid(rows, columns, indexing="ij")

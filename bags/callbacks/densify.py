@@ -34,13 +34,14 @@ class Densify(Callback):
         """Observe a view, with the gradient of its own whole photo's mean loss, which the thresholds mean."""
         output = pl_module.output
         assert output is not None
-        gradients = output.render.screen_gradients()
-        if gradients is None or not pl_module.schedule.densifying(output.phase.step):
+        gradients = [gradient for render in output.renders if (gradient := render.screen_gradients()) is not None]
+        if not gradients or not pl_module.schedule.densifying(output.phase.step):
             return
         # The gradient at hand is divided by the step's views; a window's mean has fewer pixels to share than a photo's.
         width, height = output.batch.camera.photo_size
         share = trainer.accumulate_grad_batches * output.batch.image[0].numel() / (width * height)
-        seen = observe(gradients * share, output.render.radii, width, height)
+        radii = torch.stack([render.radii for render in output.renders]).amax(dim=0)
+        seen = observe(torch.stack(gradients).sum(dim=0) * share, radii, width, height)
         self._seen = seen if self._seen is None else self._seen + seen
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""The LightningModule: Gaussians, Blur Proposal Network and one training step."""
+"""The LightningModule: Gaussians, a blur model and one training step."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor
-from torch.nn.functional import pad
 
-from bags.modules.bpn import BPN, Proposal
+from bags.modules.blur_model import Blur, BlurModel, Exposure
+from bags.modules.bpn import BPN
 from bags.modules.gaussians import Gaussians
+from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.losses import training_loss
+from bags.modules.trajectory import Paths, TrajectoryBlur
 from bags.ops.precision import has_fast_bfloat16
 from bags.ops.random import uniform
-from bags.ops.smoothing import reach
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
 from bags.schedule import Phase, ScaleSchedule
 from bags.settings import BPNSettings, Settings
-from bags.types import Camera, PointCloud, RenderOutput, ViewBatch
+from bags.types import Camera, PointCloud, RenderOutput, Splats, ViewBatch
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Explanation:
         batch: the view.
         sharp: (3, H, W) sharp render; depth, alpha: (H, W), its (``RenderOutput``).
         prediction: (3, H, W) what is compared with the photo.
-        proposal: the Blur Proposal Network's, or None where blur is not modelled.
+        proposal: what blurs the photo, as the blur model has it; None where blur is not modelled.
     """
 
     batch: ViewBatch
@@ -40,7 +41,7 @@ class Explanation:
     depth: Tensor
     alpha: Tensor
     prediction: Tensor
-    proposal: Proposal | None
+    proposal: Blur | None
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,17 @@ class TrainingOutput(Explanation):
 
     Attributes:
         phase: where the step stood.
-        render: rasteriser output, ``margin`` pixels larger than the photo on every side.
-        margin: pixels rendered around the view.
+        renders: rasteriser outputs that the prediction is made of.
         losses: weighted terms, detached.
     """
 
     phase: Phase
-    render: RenderOutput
-    margin: int
+    renders: tuple[RenderOutput, ...]
     losses: dict[str, Tensor]
 
 
 class BagsModule(LightningModule):
-    """3D Gaussians and, with ``settings.model.blur``, the Blur Proposal Network that explains the photos' blur.
+    """3D Gaussians and, with ``settings.model.blur``, the blur model that explains the photos.
 
     One Adam with a named parameter group for each kind of parameter. Every random draw is a function of seed and
     step, so a resumed run needs no random state.
@@ -92,73 +91,53 @@ class BagsModule(LightningModule):
         self.settings = settings
         self.schedule = schedule
         self.gaussians = Gaussians(points, settings.model.gaussians, extent)
-        bpn = settings.model.bpn
-        self.kernels = KernelSizes.fitted(bpn, width)
-        self.bpn = (
-            BPN(num_views, self.kernels.scales, self.kernels.second, bpn, self._in_bfloat16(bpn, points))
-            if settings.model.blur
-            else None
-        )
+        self.bpn: BPN | None = None
+        self.paths: Paths | None = None
+        self.blur = self._blur_model(settings, points, num_views, width, extent) if settings.model.blur else None
         self.rasterizer = rasterizer
         self.register_buffer("background", torch.full((3,), float(settings.dataset.white_background)), persistent=False)
         self.background: Tensor
         self.output = None
+
+    def _blur_model(
+        self, settings: Settings, points: PointCloud, num_views: int, width: int, extent: float
+    ) -> BlurModel:
+        """The blur model that the settings name; its parameters become this module's."""
+        model = settings.model
+        if model.blur_model == "trajectory":
+            self.paths = Paths(num_views, model.trajectory, extent, settings.seed)
+            return TrajectoryBlur(self.paths, self.gaussians, model.linear_light)
+        kernels = KernelSizes.fitted(model.bpn, width)
+        rounds = self._in_bfloat16(model.bpn, points)
+        self.bpn = BPN(num_views, kernels.scales, kernels.second, model.bpn, rounds)
+        return KernelBlur(self.bpn, kernels, model)
 
     @staticmethod
     def _in_bfloat16(settings: BPNSettings, points: PointCloud) -> bool:
         """The precision that the settings ask for; ``auto``: what the machine that holds the points is fast in."""
         return has_fast_bfloat16(points.xyz.device) if settings.bfloat16 == "auto" else bool(settings.bfloat16)
 
-    def render(self, camera: Camera) -> RenderOutput:
-        """Draw the Gaussians sharp, as at test time."""
+    def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
+        """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""
         return self.rasterizer(
-            self.gaussians.splats(),
+            splats or self.gaussians.splats(),
             camera,
             sh_degree=self.gaussians.sh_degree,
             background=self.background,
             kernel_size=self.settings.model.gaussians.kernel_size,
         )
 
-    def head(self, phase: Phase) -> int | str:
-        """Which of the BPN's heads serves ``phase``: a scale's, or ``single`` for the second network's."""
-        if phase.multi_scale:
-            return phase.scale
-        return "single" if self.kernels.second is not None else len(self.kernels.scales) - 1
-
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
-        """Render one training view sharp and, where ``phase`` says so, blur it as the BPN proposes."""
-        blurs = self.bpn is not None and phase.blur
-        head = self.head(phase)
-        around = reach(self.kernels.of(head), self.kernels.stride(head)) if blurs else 0
-        margin = around if self.settings.model.bpn.margin else 0
-        render = self.render(self.jittered(batch).padded(margin))
-        height, width = batch.image.shape[1:]
-        inside = (..., slice(margin, margin + height), slice(margin, margin + width))
-        sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
-        proposal, prediction = None, sharp
-        if blurs:
-            proposal = self.propose(batch, head, sharp, depth)
-            padded = render.rgb if margin else pad(render.rgb, (around,) * 4)
-            prediction = proposal.blur(padded, self.settings.model.linear_light)
-        return TrainingOutput(batch, sharp, depth, alpha, prediction, proposal, phase, render, margin, {})
-
-    def propose(self, batch: ViewBatch, head: int | str, sharp: Tensor, depth: Tensor) -> Proposal:
-        """The blur of the view, from its render ``sharp`` and ``depth``.
-
-        Where the taps lie several pixels apart, the network looks at the whole view at so much lower a resolution
-        instead, and its proposal is enlarged: what it learned at a coarser scale holds, whatever the window. With
-        ``model.bpn.freeze_strided`` it does not learn from such steps.
-        """
-        assert self.bpn is not None
-        stride = self.kernels.stride(head)
-        if stride == 1:
-            return self.bpn(batch.index, head, sharp, depth, batch.camera)
-        with torch.no_grad():
-            seen = self.render(batch.camera.reduced(stride))
-        learns = torch.is_grad_enabled() and not self.settings.model.bpn.freeze_strided
-        with torch.set_grad_enabled(learns):
-            proposal = self.bpn(batch.index, head, seen.rgb, seen.depth).enlarged(stride, batch.camera)
-        return proposal if learns else proposal.detached()
+        """Render one training view sharp and, where ``phase`` says so, let the blur model make its photo of it."""
+        camera = self.jittered(batch)
+        if self.blur is not None and phase.blur:
+            seen = self.blur.expose(batch, camera, phase, self.render)
+        else:
+            render = self.render(camera)
+            seen = Exposure(render.rgb, render.depth, render.alpha, render.rgb, None, (render,))
+        return TrainingOutput(
+            batch, seen.sharp, seen.depth, seen.alpha, seen.prediction, seen.blur, phase, seen.renders, {}
+        )
 
     @torch.no_grad()
     def explain_whole(self, batch: ViewBatch, phase: Phase) -> Explanation:
@@ -168,7 +147,7 @@ class BagsModule(LightningModule):
         """
         height, width = batch.image.shape[1:]
         whole: dict[str, Tensor] = {}
-        proposal: Proposal | None = None
+        proposal: Blur | None = None
         for window in tiles(width, height, self.settings.dataset.window):
             part = self.explain(batch.cropped(*window), phase)
             for name in ("sharp", "depth", "alpha", "prediction"):
@@ -227,6 +206,6 @@ class BagsModule(LightningModule):
             {"name": name, "params": [getattr(gaussians, name)], "lr": rate, "rate": rate}
             for name, rate in rates.items()
         ]
-        if self.bpn is not None:
-            groups.append({"name": "bpn", "params": list(self.bpn.parameters()), "lr": optim.bpn, "rate": optim.bpn})
+        if self.blur is not None:
+            groups += [{**group, "rate": group["lr"]} for group in self.blur.parameter_groups(optim)]
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)

@@ -49,6 +49,10 @@ class Proposal:
     corner: tuple[int, int] | None = None
 
     @property
+    def kind(self) -> None:
+        """Kernels explain any kind of blur: their shape tells which."""
+
+    @property
     def kernel_size(self) -> int:
         """Kernel side K."""
         return math.isqrt(self.head.shape[0])

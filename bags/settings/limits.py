@@ -56,9 +56,9 @@ def positive(remedy: str = "must be positive") -> Limit:
     return Limit(lambda value: value > 0, remedy)
 
 
-def odd() -> Limit:
-    """A kernel's side: it has a middle."""
-    return Limit(lambda value: value >= 1 and value % 2 == 1, "a kernel side must be an odd number, 1 or more")
+def odd(what: str = "a kernel side") -> Limit:
+    """Of ``what`` there is an odd number: it has a middle."""
+    return Limit(lambda value: value >= 1 and value % 2 == 1, f"{what} must be an odd number, 1 or more")
 
 
 def one_of(*options: Any, more: str = "") -> Limit:

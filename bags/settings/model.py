@@ -115,12 +115,28 @@ class GaussianSettings(Section, key="model.gaussians"):
 
 
 @dataclass(frozen=True)
+class TrajectorySettings(Section, key="model.trajectory"):
+    """The camera's path while the shutter is open (``bags.modules.trajectory``; not part of the published method).
+
+    Attributes:
+        poses: along the path of each photo, an odd number, whose renders are averaged; a step costs as many renders.
+        order: of the polynomial in time: 1 a line at even speed, 2 with a bend, ...
+        start: standard deviation of the random coefficients to start from, in radians and scene extents.
+    """
+
+    poses: int = setting(5, odd("the number of poses"), at_least(3), at_most(99))
+    order: int = setting(2, at_least(1), at_most(9))
+    start: float = setting(2e-3, at_least(0))
+
+
+@dataclass(frozen=True)
 class ModelSettings(Section, key="model"):
     """What is trained: ``blur`` tells whether a Blur Proposal Network goes with the Gaussians.
 
     Attributes:
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
+        blur_model: how: ``kernels`` that a network proposes for every pixel (``bpn``), or the camera's ``trajectory``.
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
@@ -128,7 +144,9 @@ class ModelSettings(Section, key="model"):
 
     name: str = "bags"
     blur: bool = True
+    blur_model: str = setting("kernels", one_of("kernels", "trajectory"))
     linear_light: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)
     bpn: BPNSettings = field(default_factory=BPNSettings)
+    trajectory: TrajectorySettings = field(default_factory=TrajectorySettings)

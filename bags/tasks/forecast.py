@@ -12,6 +12,8 @@ from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.densification.strategy import COPIES, floats_each
 from bags.errors import BagsError
 from bags.modules.bags_module import BagsModule
+from bags.modules.kernel_blur import KernelBlur
+from bags.modules.trajectory import TrajectoryBlur
 from bags.ops.memory import free_memory, in_words
 from bags.ops.smoothing import reach
 from bags.settings import Settings
@@ -52,24 +54,28 @@ def memory_needed(
 ) -> Memory:
     """Memory of the run on ``device`` with ``count`` Gaussians."""
     camera = max(datamodule.cameras(datamodule.schedule.finest), key=lambda camera: camera.width * camera.height)
-    finest, window = len(module.kernels.scales) - 1, settings.dataset.window
+    window = settings.dataset.window
     width, height = (min(side, window or side) for side in (camera.width, camera.height))
     planes = PLANES
-    if module.bpn is not None:
-        bpn = settings.model.bpn
-        margin = 2 * reach(module.kernels.of(finest), module.kernels.stride(finest))
+    if isinstance(module.blur, TrajectoryBlur):
+        planes *= settings.model.trajectory.poses
+    if isinstance(module.blur, KernelBlur):
+        bpn, kernels = settings.model.bpn, module.blur.kernels
+        finest = len(kernels.scales) - 1
+        margin = 2 * reach(kernels.of(finest), kernels.stride(finest))
         width, height = width + margin, height + margin
         planes += -(-(bpn.hidden * NETWORK + 2 * bpn.rgbd_channels) // bpn.rgbd_spacing**2)
         planes += -(-bpn.hidden * len(bpn.kernels) // bpn.kernel_spacing**2)
         if bpn.kernel_spacing > 1:
-            planes += -(-KERNELS * module.kernels.of(finest) ** 2 // bpn.kernel_spacing**2)
+            planes += -(-KERNELS * kernels.of(finest) ** 2 // bpn.kernel_spacing**2)
     photos = datamodule.train.size if device.type == "cuda" else 0
     return Memory(count * floats_each(module.gaussians) * COPIES * FLOAT, photos, planes * width * height * FLOAT)
 
 
 def checkpoint_size(module: BagsModule, count: int) -> int:
     """Bytes of a checkpoint with ``count`` Gaussians: parameters, two moments each, statistics."""
-    network = sum(parameter.numel() for parameter in module.bpn.parameters()) if module.bpn is not None else 0
+    learned = sum(parameter.numel() for parameter in module.parameters())
+    network = learned - sum(parameter.numel() for parameter in module.gaussians.parameters())
     return FLOAT * (3 * network + count * (3 * floats_each(module.gaussians) + len(module.gaussians.BUFFERS)))
 
 

@@ -95,7 +95,7 @@ def test_a_window_proposes_what_the_whole_view_does_where_the_taps_lie_apart(bfl
     assert module.bpn is not None
     carry_over(module.bpn, 1, 2, 1.0, module.configure_optimizers())
     phase = module.schedule.at(40)
-    assert module.kernels.stride(module.head(phase)) == 2
+    assert module.blur.kernels.stride(module.blur.head(phase)) == 2
     shown = module.explain_whole(batch, phase)
     with torch.no_grad():
         whole, part = module.explain(batch, phase), module.explain(batch.cropped(16, 16, 33, 40), phase)
@@ -128,9 +128,9 @@ def test_a_windows_statistics_are_in_the_whole_photos_units(tmp_path: Path) -> N
         sums.append((module.gaussians.gradient_sum.clone(), module.output))
     (whole, output), (window, _) = sums
     assert output is not None
-    x, y = output.render.means2d.detach().T
-    reach = output.render.radii + 16  # the tiles that a Gaussian touches
-    inside = (output.render.radii > 0) & (x - reach > 32) & (x + reach < 80) & (y - reach > 16) & (y + reach < 64)
+    x, y = output.renders[0].means2d.detach().T
+    reach = output.renders[0].radii + 16  # the tiles that a Gaussian touches
+    inside = (output.renders[0].radii > 0) & (x - reach > 32) & (x + reach < 80) & (y - reach > 16) & (y + reach < 64)
     assert inside.sum() >= 3 and (whole[inside] > 0).sum() >= 3
     torch.testing.assert_close(window[inside], whole[inside], rtol=1e-3, atol=1e-9)
 
@@ -144,7 +144,7 @@ def test_a_frozen_proposal_leaves_learning_to_the_gaussians_where_taps_lie_apart
     module, batch = made(tmp_path, *scales, f"model.bpn.freeze_strided={freezes}")
     assert module.bpn is not None
     module.training_step(replace(batch, step=step), 0).backward()
-    strided = module.kernels.stride(module.head(module.schedule.at(step))) > 1
+    strided = module.blur.kernels.stride(module.blur.head(module.schedule.at(step))) > 1
     assert strided == (step == 40)
     assert all(weight.grad is None for weight in module.bpn.parameters()) == (freezes and strided)
     assert module.gaussians.sh_dc.grad is not None and module.gaussians.sh_dc.grad.abs().sum() > 0
