@@ -7,8 +7,8 @@ How they get their speed, and what not to undo:
 * The exponent is ``log2(opacity) - (l11 dx + l21 dy)^2 - (l22 dy)^2``: the Cholesky factor of the conic costs no more
   than the conic and does not cancel for thin Gaussians. It lies in [-8, 0] wherever alpha counts, so 2^e = p(e)^8 with
   a polynomial p.
-* Gaussians are packed in depth order, 64 bytes each, and asked for ahead of time. Rows of a tile are skipped that the
-  Gaussian cannot reach or that have stopped before it: their pixels would all be left as they are.
+* Gaussians are packed in depth order, 64 bytes each, and asked for ahead of time; rows of a tile that the Gaussian
+  cannot reach are skipped.
 * Tiles are blended by functions that LLVM always inlines. Called, a function has two compiled copies in the process
   that compiles it, rounded differently, and one where it comes from the cache: the first run would not repeat.
 * Backward: every (tile, Gaussian) pair writes its own slot, slots of a Gaussian lie together and are summed in a fixed
@@ -53,7 +53,6 @@ ZERO, ONE = np.float32(0), np.float32(1)
 CAP = np.float32(MAX_ALPHA)
 STOP = np.float32(MIN_TRANSMITTANCE)
 LOG_MIN_ALPHA = np.float32(log2(MIN_ALPHA))
-ROUNDING = np.float32(1e-4)  # more than u and e are rounded by, where u^2 is at most 8
 FLOOR = np.float32(-8)
 # 2^(e/8) on [-8, 0], to 1e-7; Chebyshev interpolation is within a small factor of the best polynomial.
 P0, P1, P2, P3, P4, P5 = (
@@ -220,33 +219,20 @@ def _unblend_row(pixels, at, sums, slope, offset, peak, dy, red, green, blue, di
         sums[F6 + i] += weight * g_depth
 
 
-@njit(inline="always")
-def _reaches(slope, offset, peak):
-    """Can a pixel of the row have an alpha of 1/255? ``u`` goes from ``offset`` to ``offset + 15 slope``; slope > 0."""
-    end = offset + slope * np.float32(TILE - 1)
-    nearest = offset if offset > ZERO else (end if end < ZERO else ZERO)
-    return nearest * nearest <= peak - LOG_MIN_ALPHA + ROUNDING
-
-
 @njit(forceinline=True)
-def _finished(pixels, going):
-    """Have all pixels stopped? Updates ``going`` (16,): whether any of a row has not."""
-    rows = 0
+def _finished(pixels):
     for row in range(np.uint64(TILE_ROWS)):
-        if going[row]:
-            count = 0
-            for i in range(LANES):
-                count += pixels[row * FORWARD_ROW + i] > ZERO
-            going[row] = count > 0
-            rows += count > 0
-    return rows == 0
+        for i in range(LANES):
+            if pixels[row * FORWARD_ROW + i] > 0:
+                return False
+    return True
 
 
 @njit(forceinline=True, error_model="numpy", fastmath=FAST)
-def _blend_tile(packed, entries, begin, end, left, top, pixels, going):
+def _blend_tile(packed, entries, begin, end, left, top, pixels):
     """Blend entries [begin, end) into the tile at (left, top); returns one past the last entry looked at."""
     for k in range(begin, end):
-        if (k - begin) % CHECK_EVERY == CHECK_EVERY - 1 and _finished(pixels, going):
+        if (k - begin) % CHECK_EVERY == CHECK_EVERY - 1 and _finished(pixels):
             return k
         _prefetch(packed, entries[min(k + AHEAD, end - 1)])
         rank = entries[k]
@@ -262,18 +248,16 @@ def _blend_tile(packed, entries, begin, end, left, top, pixels, going):
         for row in range(first, last + 1):
             dy = dy0 + np.float32(row)
             height = tall * dy
-            offset, peak = base + skew * dy, log_opacity - height * height
-            if going[row] and _reaches(slope, offset, peak):
-                _blend_row(pixels, np.uint64(row) * FORWARD_ROW, slope, offset, peak, red, green, blue, distance, index)
+            _blend_row(
+                pixels, np.uint64(row) * FORWARD_ROW, slope, base + skew * dy, log_opacity - height * height,
+                red, green, blue, distance, index,
+            )  # fmt: skip
     return end
 
 
 @njit(forceinline=True, error_model="numpy", fastmath=FAST)
-def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_of_tile, pixels, lasts, sums, slots):
-    """Go back through entries [begin, end) of a tile, writing each one's moments to its slot.
-
-    ``lasts`` (16,) is the largest index of an entry that a pixel of the row has blended.
-    """
+def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_of_tile, pixels, sums, slots):
+    """Go back through entries [begin, end) of a tile, writing each one's moments to its slot."""
     for k in range(end - 1, begin - 1, -1):
         _prefetch(packed, entries[max(k - AHEAD, begin)])
         rank = entries[k]
@@ -292,12 +276,10 @@ def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_o
         for row in range(first, last + 1):
             dy = dy0 + np.float32(row)
             height = tall * dy
-            offset, peak = base + skew * dy, log_opacity - height * height
-            if index <= lasts[row] and _reaches(slope, offset, peak):
-                _unblend_row(
-                    pixels, np.uint64(row) * BACKWARD_ROW, sums, slope, offset, peak, dy,
-                    red, green, blue, distance, index,
-                )  # fmt: skip
+            _unblend_row(
+                pixels, np.uint64(row) * BACKWARD_ROW, sums, slope, base + skew * dy, log_opacity - height * height, dy,
+                red, green, blue, distance, index,
+            )  # fmt: skip
         d = d_x = d_y = d_xx = d_xy = d_yy = g_red = g_green = g_blue = g_depth = ZERO
         for i in range(LANES):
             dx = dx0 + pixels[F7 + i]
@@ -324,11 +306,10 @@ def blend(piece, pieces, packed, starts, entries, background, rgb, depth, alpha,
     """Fills the images, where each tile stopped (``ends``), and ``final`` (2, H, W): T and the last entry's index."""
     height, width = depth.shape
     columns = -(-width // TILE)
-    pixels, going = np.empty(7 * TILE * TILE, np.float32), np.empty(TILE, np.bool_)
+    pixels = np.empty(7 * TILE * TILE, np.float32)
     for tile in range(piece, len(ends), pieces):
         left, top = tile % columns * TILE, tile // columns * TILE
         for row in range(TILE):
-            going[row] = top + row < height
             for i in range(TILE):
                 at = row * 7 * TILE + i
                 inside = left + i < width and top + row < height
@@ -338,7 +319,7 @@ def blend(piece, pieces, packed, starts, entries, background, rgb, depth, alpha,
                 pixels[at + 5 * TILE] = -ONE
                 pixels[at + 6 * TILE] = np.float32(i)
         ends[tile] = _blend_tile(
-            packed, entries, starts[tile], starts[tile + 1], np.float32(left), np.float32(top), pixels, going
+            packed, entries, starts[tile], starts[tile + 1], np.float32(left), np.float32(top), pixels
         )
         for row in range(min(TILE, height - top)):
             for i in range(min(TILE, width - left)):
@@ -361,7 +342,7 @@ def blend_backward(
     height, width = g_depth.shape
     columns = -(-width // TILE)
     pixels = np.empty(8 * TILE * TILE, np.float32)
-    sums, lasts = np.empty(7 * TILE, np.float32), np.empty(TILE, np.float32)
+    sums = np.empty(7 * TILE, np.float32)
     for tile in range(piece, len(ends), pieces):
         column, row_of_tile = tile % columns, tile // columns
         left, top = column * TILE, row_of_tile * TILE
@@ -371,7 +352,6 @@ def blend_backward(
             slot = offsets[rank] + (row_of_tile - np.int64(packed[rank, TILE_Y0])) * wide
             slots[slot + column - np.int64(packed[rank, TILE_X0])] = 0
         for row in range(TILE):
-            lasts[row] = -ONE
             for i in range(TILE):
                 at = row * 8 * TILE + i
                 for field in range(7):
@@ -391,10 +371,9 @@ def blend_backward(
                     pixels[at + 2 * TILE], pixels[at + 3 * TILE], pixels[at + 4 * TILE] = red, green, blue
                     pixels[at + 5 * TILE] = g_depth[top + row, left + i]
                     pixels[at + 6 * TILE] = final[1, top + row, left + i]
-                    lasts[row] = max(lasts[row], pixels[at + 6 * TILE])
         _unblend_tile(
             packed, entries, starts[tile], ends[tile], np.float32(left), np.float32(top), offsets, column,
-            row_of_tile, pixels, lasts, sums, slots,
+            row_of_tile, pixels, sums, slots,
         )  # fmt: skip
 
 

@@ -51,12 +51,13 @@ def test_the_known_pose_is_the_mean_of_the_path(poses: int, order: int) -> None:
     turns, shifts = found.motion(1, poses)
     torch.testing.assert_close(shifts.mean(0), torch.zeros(3), atol=1e-7, rtol=0)
     torch.testing.assert_close(turns.mean(0), torch.eye(3), atol=1e-3, rtol=0)
-    assert float(found.coefficients.std()) == pytest.approx(0.01, rel=0.4)
+    assert found.coefficients.detach().std().item() == pytest.approx(0.01, rel=0.4)
     assert not torch.equal(found.coefficients[0], found.coefficients[1])
 
 
 def test_times_are_the_middles_of_equal_parts_of_the_exposure() -> None:
-    _, shifts = paths(poses=4, order=1, c1=[0, 0, 0, 0.1, 0, 0]).motion(0, 4)
+    with torch.no_grad():
+        _, shifts = paths(order=1, c1=[0, 0, 0, 0.1, 0, 0]).motion(0, 4)
     torch.testing.assert_close(shifts[:, 0], 0.1 * 2.0 * torch.tensor([-0.375, -0.125, 0.125, 0.375]))
 
 
