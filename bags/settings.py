@@ -43,29 +43,38 @@ class SyntheticSettings:
     """The built-in scene: textured solids, ray-cast in linear light, photographed with real blur.
 
     Attributes:
+        layout: ``room`` (the demo's), ``walk_around``, ``facade`` or ``forward_facing`` (docs/quality.md).
         width, height: photo size in pixels (at ``dataset.factor=1``).
         train_views, test_views: how many photos; test photos are always sharp.
-        blurs: kinds of blur, dealt out over the training views in turn: ``motion``, ``defocus``, ``low_resolution``,
-            ``sharp``.
+        blurs: kinds of blur, dealt out over the training views in turn: ``motion``, ``one_direction`` (motion the same
+            way in all photos), ``roll`` (motion with much camera roll), ``one_sided`` (motion whose nominal pose is
+            where the exposure ends), ``defocus``, ``low_resolution``, ``sharp``.
         strength: multiplies every amount of blur, at most by 4; 0 makes all views sharp.
+        least: blur of the least blurred photo of a kind, as a share of the most blurred one's.
+        drift: exposure of the training photos, from so many stops below the test photos' to as many above, evenly
+            spread in random order.
         points: SfM-like points to start from.
         point_noise: standard deviation of their position noise, in scene units.
         samples: rays averaged per pixel of a blurred photo (over the exposure path or the lens).
         seed: layout of textures, camera path, blur and points.
     """
 
+    layout: str = "room"
     width: int = 192
     height: int = 128
     train_views: int = 24
     test_views: int = 6
     blurs: tuple[str, ...] = ("motion", "defocus", "low_resolution")
     strength: float = 1.0
+    least: float = 0.0
+    drift: float = 0.0
     points: int = 3000
     point_noise: float = 0.01
     samples: int = 64
     seed: int = 7
 
     def __post_init__(self) -> None:
+        _one_of("dataset.synthetic.layout", self.layout, ("room", "walk_around", "facade", "forward_facing"))
         _at_least(16, dataset__synthetic__width=self.width, dataset__synthetic__height=self.height)
         _at_least(2, dataset__synthetic__train_views=self.train_views)
         _at_least(0, dataset__synthetic__test_views=self.test_views)
@@ -76,11 +85,14 @@ class SyntheticSettings:
         _at_most(10_000_000, dataset__synthetic__points=self.points)
         _at_most(10_000, dataset__synthetic__samples=self.samples)
         _need(0 <= self.strength <= 4, "dataset.synthetic.strength", self.strength, "must lie in [0, 4]")
+        _need(0 <= self.least <= 1, "dataset.synthetic.least", self.least, "must lie in [0, 1]")
+        _need(0 <= self.drift <= 3, "dataset.synthetic.drift", self.drift, "must lie in [0, 3] stops")
         _at_least(4, dataset__synthetic__points=self.points, dataset__synthetic__samples=self.samples)
         _at_least(0, dataset__synthetic__point_noise=self.point_noise, dataset__synthetic__seed=self.seed)
         _need(len(self.blurs) > 0, "dataset.synthetic.blurs", self.blurs, "name at least one kind of blur")
+        moving = ("motion", "one_direction", "roll", "one_sided")
         for blur in self.blurs:
-            _one_of("dataset.synthetic.blurs", blur, ("motion", "defocus", "low_resolution", "sharp"))
+            _one_of("dataset.synthetic.blurs", blur, (*moving, "defocus", "low_resolution", "sharp"))
 
 
 @dataclass(frozen=True)
