@@ -51,8 +51,8 @@ def _ring(settings: SyntheticSettings, count: int, spread: float, rng: np.random
 def _along(settings: SyntheticSettings, count: int, spread: float, rng: np.random.Generator) -> list[Camera]:
     """Along the house front, nearly square to it, as if walking past; few photos show its ends, no test view does."""
     place, jitter = _places(count, rng) * spread, rng.uniform(-1.0, 1.0, (count, 3)) * spread
-    centers = np.column_stack([3.8 * spread * place[:, 0], -5.6 + 0.4 * jitter[:, 0], 1.6 + 0.4 * place[:, 1]])
-    targets = np.column_stack([centers[:, 0] + 0.6 * jitter[:, 1], np.zeros(count), 1.6 + 0.25 * jitter[:, 2]])
+    centers = np.column_stack([3.2 * spread * place[:, 0], -5.6 + 0.4 * jitter[:, 0], 1.6 + 0.35 * place[:, 1]])
+    targets = np.column_stack([centers[:, 0] + 0.5 * jitter[:, 1], np.zeros(count), 1.6 + 0.2 * jitter[:, 2]])
     return _look_all(settings, centers, targets)
 
 
