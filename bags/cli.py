@@ -151,9 +151,9 @@ def help_text() -> str:
     conf = Path(config_folder())
     known = yaml.safe_load((conf / "hydra/help/bags.yaml").read_text(encoding="utf-8"))
     groups = {
-        folder.name: ", ".join(sorted(option.stem for option in folder.glob("*.yaml")))
-        for folder in sorted(conf.iterdir())
-        if folder.is_dir() and folder.name != "hydra"
+        str(folder.relative_to(conf)): ", ".join(sorted(option.stem for option in folder.glob("*.yaml")))
+        for folder in sorted(conf.rglob("*"))
+        if folder.is_dir() and folder.relative_to(conf).parts[0] != "hydra"
     }
     listed = "".join(f"{name}: {options}\n" for name, options in groups.items())
     return str(known["template"]).replace("${hydra.help.header}", known["header"]).replace("$APP_CONFIG_GROUPS", listed)

@@ -167,12 +167,14 @@ class View:
         load: reads the photo (RGB or RGBA, 8 bit), as large as the camera says or already reduced to the training
             resolution; raises an error that names the file when it cannot be read.
         blur: the true blur, where it is known.
+        gain: factor on the light of this photo against the test photos', where it is known.
     """
 
     name: str
     camera: Camera
     load: Callable[[], Image]
     blur: BlurTruth | None = None
+    gain: float | None = None
 
 
 @dataclass(frozen=True)

@@ -16,25 +16,34 @@ class SyntheticSettings(Section, key="dataset.synthetic"):
     """The built-in scene: textured solids, ray-cast in linear light, photographed with real blur.
 
     Attributes:
+        layout: ``room`` (the demo's), ``walk_around``, ``facade`` or ``forward_facing`` (docs/quality.md).
         width, height: photo size in pixels (at ``dataset.factor=1``).
         train_views, test_views: how many photos; test photos are always sharp.
-        blurs: kinds of blur, dealt out over the training views in turn: ``motion``, ``defocus``, ``low_resolution``,
-            ``sharp``.
+        blurs: kinds of blur, dealt out over the training views in turn: ``motion``, ``one_direction`` (motion the same
+            way in all photos), ``roll`` (motion with much camera roll), ``one_sided`` (motion whose nominal pose is
+            where the exposure ends), ``defocus``, ``low_resolution``, ``sharp``.
         strength: multiplies every amount of blur, at most by 4; 0 makes all views sharp.
+        least: blur of the least blurred photo of a kind, as a share of the most blurred one's.
+        drift: exposure of the training photos, from so many stops below the test photos' to as many above, evenly
+            spread in random order.
         points: SfM-like points to start from.
         point_noise: standard deviation of their position noise, in scene units.
         samples: rays averaged per pixel of a blurred photo (over the exposure path or the lens).
         seed: layout of textures, camera path, blur and points.
     """
 
+    layout: str = setting("room", one_of("room", "walk_around", "facade", "forward_facing"))
     width: int = setting(192, at_least(16), at_most(20_000))
     height: int = setting(128, at_least(16), at_most(20_000))
     train_views: int = setting(24, at_least(2), at_most(10_000))
     test_views: int = setting(6, at_least(0), at_most(10_000))
     blurs: tuple[str, ...] = setting(
-        ("motion", "defocus", "low_resolution"), one_of("motion", "defocus", "low_resolution", "sharp")
+        ("motion", "defocus", "low_resolution"),
+        one_of("motion", "one_direction", "roll", "one_sided", "defocus", "low_resolution", "sharp"),
     )
     strength: float = setting(1.0, within(0, 4))
+    least: float = setting(0.0, within(0, 1))
+    drift: float = setting(0.0, within(0, 3))
     points: int = setting(3000, at_least(4), at_most(10_000_000))
     point_noise: float = setting(0.01, at_least(0))
     samples: int = setting(64, at_least(4), at_most(10_000))
