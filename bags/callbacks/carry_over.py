@@ -21,7 +21,7 @@ class CarryOver(StepCallback):
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Compare the head of ``step`` with that of the step before."""
-        if pl_module.bpn is None or not pl_module.settings.model.bpn.carry_over or step == 1:
+        if pl_module.bpn is None or not pl_module.model.bpn.carry_over or step == 1:
             return
         past, now = (pl_module.schedule.at(number) for number in (step - 1, step))
         before, after = pl_module.head(past), pl_module.head(now)
