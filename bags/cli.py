@@ -18,13 +18,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bags.config import check_keys, on_top_of_saved, register, to_settings
+from bags.config.nodes import check_keys, on_top_of_saved, register, to_settings
+from bags.config.words import for_hydra
 from bags.errors import BagsError, SettingError, to_install
 from bags.io.places import photos_or_video, scene_folder
-from bags.run_folder import psnr
+from bags.run.folder import psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep
-from bags.words import for_hydra
 
 TASKS = (
     "train", "evaluate", "render", "view", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check",

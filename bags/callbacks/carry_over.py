@@ -23,7 +23,7 @@ class CarryOver(StepCallback):
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Compare the head of ``step`` with that of the step before."""
         blur = pl_module.blur
-        if not isinstance(blur, KernelBlur) or not pl_module.settings.model.bpn.carry_over or step == 1:
+        if not isinstance(blur, KernelBlur) or not pl_module.model.bpn.carry_over or step == 1:
             return
         past, now = (pl_module.schedule.at(number) for number in (step - 1, step))
         before, after = blur.head(past), blur.head(now)

@@ -16,12 +16,11 @@ from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.losses import training_loss
 from bags.modules.trajectory import Paths, TrajectoryBlur
-from bags.ops.precision import has_fast_bfloat16
 from bags.ops.random import uniform
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
 from bags.schedule import Phase, ScaleSchedule
-from bags.settings import BPNSettings, Settings
+from bags.settings import DatasetSettings, LossSettings, ModelSettings, OptimSettings
 from bags.types import Camera, PointCloud, RenderOutput, Splats, ViewBatch
 
 
@@ -60,62 +59,64 @@ class TrainingOutput(Explanation):
 
 
 class BagsModule(LightningModule):
-    """3D Gaussians and, with ``settings.model.blur``, the blur model that explains the photos.
+    """3D Gaussians and, with ``model.blur``, the blur model that explains the photos.
 
     One Adam with a named parameter group for each kind of parameter. Every random draw is a function of seed and
     step, so a resumed run needs no random state.
 
     Args:
-        settings: the whole run's.
+        model: what is learned.
+        optim: its learning rates.
+        loss: the weights of the loss's terms.
+        dataset: which part of a view a step sees (``window``), and what is behind the scene (``white_background``).
+        seed: of every random draw.
         schedule: the run's clock, which the loader of views goes by, too.
         points: to start from (overwritten when a checkpoint is loaded).
         num_views: training views.
         extent: scene extent.
         width: training width in pixels; kernel sides are fitted to it where the settings ask for it.
         rasterizer: draws the Gaussians.
+        bfloat16: run the network in it; what a checkpoint says wins.
     """
 
     output: TrainingOutput | None
 
     def __init__(
         self,
-        settings: Settings,
+        model: ModelSettings,
+        optim: OptimSettings,
+        loss: LossSettings,
+        dataset: DatasetSettings,
+        seed: int,
         schedule: ScaleSchedule,
         points: PointCloud,
         num_views: int,
         extent: float,
         width: int,
         rasterizer: Rasterizer,
+        bfloat16: bool,
     ) -> None:
         super().__init__()
-        self.settings = settings
+        self.model, self.optim, self.loss, self.dataset, self.seed = model, optim, loss, dataset, seed
         self.schedule = schedule
-        self.gaussians = Gaussians(points, settings.model.gaussians, extent)
+        self.gaussians = Gaussians(points, model.gaussians, extent)
         self.bpn: BPN | None = None
         self.paths: Paths | None = None
-        self.blur = self._blur_model(settings, points, num_views, width, extent) if settings.model.blur else None
+        self.blur = self._blur_model(num_views, width, bfloat16) if model.blur else None
         self.rasterizer = rasterizer
-        self.register_buffer("background", torch.full((3,), float(settings.dataset.white_background)), persistent=False)
+        self.register_buffer("background", torch.full((3,), float(dataset.white_background)), persistent=False)
         self.background: Tensor
         self.output = None
 
-    def _blur_model(
-        self, settings: Settings, points: PointCloud, num_views: int, width: int, extent: float
-    ) -> BlurModel:
+    def _blur_model(self, num_views: int, width: int, bfloat16: bool) -> BlurModel:
         """The blur model that the settings name; its parameters become this module's."""
-        model = settings.model
+        model = self.model
         if model.blur_model == "trajectory":
-            self.paths = Paths(num_views, model.trajectory, extent, settings.seed)
+            self.paths = Paths(num_views, model.trajectory, self.gaussians.extent, self.seed)
             return TrajectoryBlur(self.paths, self.gaussians, model.linear_light)
         kernels = KernelSizes.fitted(model.bpn, width)
-        rounds = self._in_bfloat16(model.bpn, points)
-        self.bpn = BPN(num_views, kernels.scales, kernels.second, model.bpn, rounds)
+        self.bpn = BPN(num_views, kernels.scales, kernels.second, model.bpn, bfloat16)
         return KernelBlur(self.bpn, kernels, model)
-
-    @staticmethod
-    def _in_bfloat16(settings: BPNSettings, points: PointCloud) -> bool:
-        """The precision that the settings ask for; ``auto``: what the machine that holds the points is fast in."""
-        return has_fast_bfloat16(points.xyz.device) if settings.bfloat16 == "auto" else bool(settings.bfloat16)
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""
@@ -124,7 +125,7 @@ class BagsModule(LightningModule):
             camera,
             sh_degree=self.gaussians.sh_degree,
             background=self.background,
-            kernel_size=self.settings.model.gaussians.kernel_size,
+            kernel_size=self.model.gaussians.kernel_size,
         )
 
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
@@ -148,7 +149,7 @@ class BagsModule(LightningModule):
         height, width = batch.image.shape[1:]
         whole: dict[str, Tensor] = {}
         proposal: Blur | None = None
-        for window in tiles(width, height, self.settings.dataset.window):
+        for window in tiles(width, height, self.dataset.window):
             part = self.explain(batch.cropped(*window), phase)
             for name in ("sharp", "depth", "alpha", "prediction"):
                 layer = getattr(part, name)
@@ -161,16 +162,16 @@ class BagsModule(LightningModule):
 
     def jittered(self, batch: ViewBatch) -> Camera:
         """The view's camera with a sub-pixel offset of its own, where ``model.ray_jitter`` asks for it."""
-        if not self.settings.model.ray_jitter or batch.step == 0:
+        if not self.model.ray_jitter or batch.step == 0:
             return batch.camera
-        x, y = (uniform((2,), self.settings.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
+        x, y = (uniform((2,), self.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
         return batch.camera.shifted(x, y)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """One view: render, blur, compare."""
         output = self.explain(batch, self.schedule.at(batch.step))
         terms = training_loss(
-            self.settings.loss,
+            self.loss,
             output.prediction,
             batch.image,
             output.proposal.mask if output.proposal else None,
@@ -193,7 +194,7 @@ class BagsModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam; the ``ScaleReset`` callback sets the rates of every step from each group's ``rate``."""
-        optim, gaussians = self.settings.optim, self.gaussians
+        optim, gaussians = self.optim, self.gaussians
         rates = {
             "means": optim.position * gaussians.extent,
             "log_scales": optim.scale,

@@ -35,7 +35,7 @@ class Settings(Section, key=""):
         ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one. ``auto``
             (what a sweep's jobs use) takes a run of this very configuration up where it was left, does nothing where
             that is finished, and trains anew where there is none.
-        callbacks, logger: ``_target_`` nodes, made by ``bags.config.instantiate``.
+        callbacks, logger: ``_target_`` nodes, made by ``bags.config.nodes.instantiate``.
     """
 
     task: str = "train"

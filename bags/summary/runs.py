@@ -15,7 +15,7 @@ from bags.io.documents import read_json, read_yaml
 METRICS = ("psnr", "ssim", "lpips")
 AGREEMENT = ("blur_kind_share", "blur_direction_error", "blur_rank_correlation")
 COSTS = ("train_seconds", "peak_memory_mb", "gpu_memory_mb", "num_gaussians")
-SET_ASIDE = re.compile(r"\.\d{8}-\d{6}$")  # as bags.run_folder.begin renames an earlier run of the same name
+SET_ASIDE = re.compile(r"\.\d{8}-\d{6}$")  # as bags.run.folder.begin renames an earlier run of the same name
 
 
 @dataclass(frozen=True)

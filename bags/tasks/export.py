@@ -6,35 +6,32 @@ from pathlib import Path
 
 import torch
 
-from bags.console import terminal
 from bags.io.colmap import write_colmap
 from bags.io.ply import write_ply
 from bags.io.splat_files import write_splats
 from bags.modules.export import unfiltered
+from bags.run.build import trained
 from bags.settings import Settings
-from bags.tasks.checkpoints import checkpoint
-from bags.tasks.setup import build, load_weights
+from bags.system.terminal import terminal
 
 
 @torch.no_grad()
 def run(settings: Settings) -> None:
     """Write ``export.formats``, and the training views where ``export.cameras`` says so, to ``export/step_N/``."""
-    path = checkpoint(settings, default="last")
-    assert path is not None
-    datamodule, module = build(settings)
-    step = int(load_weights(module, path)["global_step"])
-    folder, splats = settings.folder / "export" / f"step_{step}", module.gaussians.splats()
+    exported = trained(settings)
+    gaussians, scene = exported.module.gaussians, exported.datamodule.scene
+    folder, splats = settings.folder / "export" / f"step_{exported.step}", gaussians.splats()
     console = terminal(stderr=True)
     for kind in settings.export.formats:
         if kind == "ply_with_filter":
             file = folder / "point_cloud_with_filter.ply"
-            write_ply(file, unfiltered(module.gaussians))
+            write_ply(file, unfiltered(gaussians))
         else:
             file = write_splats(folder / "point_cloud", splats, kind)
         console.print(f"{file}  {size(file)}", soft_wrap=True)
     if settings.export.cameras:
-        cameras = {view.name: view.camera for view in datamodule.scene.train}
-        files = write_colmap(folder / "sparse" / "0", cameras, datamodule.scene.points)
+        cameras = {view.name: view.camera for view in scene.train}
+        files = write_colmap(folder / "sparse" / "0", cameras, scene.points)
         console.print(f"{files[0].parent}/  {len(cameras)} cameras", soft_wrap=True)
 
 

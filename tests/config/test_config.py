@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 
 from bags.cli import TASKS, check_words, config_folder
-from bags.config import instantiate, register, to_settings
+from bags.config.nodes import instantiate, register, to_settings
 from bags.errors import SettingError
 from bags.settings import Settings
 from bags.sweeps.naming import group_of

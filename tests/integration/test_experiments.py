@@ -14,7 +14,7 @@ from hydra.types import RunMode
 
 from bags import cli
 from bags.cli import config_folder
-from bags.config import register
+from bags.config.nodes import register
 from tests.integration.test_training import TINY, run, settings_of
 from tests.standins import write_colmap
 

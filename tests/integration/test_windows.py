@@ -12,7 +12,8 @@ import torch
 from bags.callbacks import Densify
 from bags.modules.bags_module import BagsModule
 from bags.modules.carry_over import carry_over
-from bags.tasks.setup import build
+from bags.run.build import build
+from bags.run.start import decide
 from bags.types import ViewBatch
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
@@ -29,7 +30,7 @@ def test_a_windowed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.
 
 
 def made(tmp_path: Path, *overrides: str) -> tuple[BagsModule, ViewBatch]:
-    datamodule, module = build(settings_of(tmp_path, *WINDOWED, "model.bpn.bfloat16=false", *overrides))
+    datamodule, module = build(decide(settings_of(tmp_path, *WINDOWED, "model.bpn.bfloat16=false", *overrides)))
     module.gaussians.update_filter(datamodule.cameras(2))
     return module, next(iter(datamodule.train_views_dataloader()))
 

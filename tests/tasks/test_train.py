@@ -14,10 +14,12 @@ import torch
 from lightning import Callback
 
 from bags.errors import BagsError
+from bags.run import results
+from bags.run.checkpoint_io import read_checkpoint
+from bags.run.start import Start
 from bags.settings import Settings
-from bags.stopping import Stopped
-from bags.tasks import results, train
-from bags.tasks.checkpoint_io import read_checkpoint
+from bags.system.signals import Stopped
+from bags.tasks import train
 from tests.integration.test_training import assert_same, put_first, settings_of, state_of
 
 STEPS = 8
@@ -148,15 +150,17 @@ def test_what_another_process_writes_until_the_folder_is_ours_counts(
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
 
-    def build(settings: Settings) -> Any:
-        builds.append(settings)
+    def build(start: Start) -> Any:
+        builds.append(start)
         if len(builds) == 1:
             write(after)
-        return made(settings)
+        return made(start)
 
     write(before)
     monkeypatch.setattr(train, "build", build)
-    monkeypatch.setattr(train, "learn", lambda *start: begun.append(read_checkpoint(start[-1])["global_step"]))
+    monkeypatch.setattr(
+        train, "learn", lambda start, *made: begun.append(read_checkpoint(start.saved.path)["global_step"])
+    )
     train.run(settings)
     assert begun == ([] if step is None else [step])
     assert len(builds) == (1 if step is None or not after else 2)
