@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bags.modules.blur_model import Blur, BlurModel, Exposure
 from bags.modules.bpn import BPN
+from bags.modules.chosen_blur import Choices, ChosenBlur
 from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
@@ -101,7 +102,9 @@ class BagsModule(LightningModule):
         self.schedule = schedule
         self.gaussians = Gaussians(points, model.gaussians, extent)
         self.bpn: BPN | None = None
+        self.kernels: KernelBlur | None = None
         self.paths: Paths | None = None
+        self.choices: Choices | None = None
         self.blur = self._blur_model(num_views, width, bfloat16) if model.blur else None
         self.rasterizer = rasterizer
         self.register_buffer("background", torch.full((3,), float(dataset.white_background)), persistent=False)
@@ -110,13 +113,22 @@ class BagsModule(LightningModule):
 
     def _blur_model(self, num_views: int, width: int, bfloat16: bool) -> BlurModel:
         """The blur model that the settings name; its parameters become this module's."""
-        model = self.model
-        if model.blur_model == "trajectory":
-            self.paths = Paths(num_views, model.trajectory, self.gaussians.extent, self.seed)
-            return TrajectoryBlur(self.paths, self.gaussians, model.linear_light)
-        kernels = KernelSizes.fitted(model.bpn, width)
-        self.bpn = BPN(num_views, kernels.scales, kernels.second, model.bpn, bfloat16)
-        return KernelBlur(self.bpn, kernels, model)
+        if self.model.blur_model == "kernels":
+            return self._kernel_blur(num_views, width, bfloat16)
+        if self.model.blur_model == "trajectory":
+            return self._trajectory_blur(num_views)
+        self.choices = Choices(num_views)
+        return ChosenBlur(self._kernel_blur(num_views, width, bfloat16), self._trajectory_blur(num_views), self.choices)
+
+    def _kernel_blur(self, num_views: int, width: int, bfloat16: bool) -> KernelBlur:
+        sizes = KernelSizes.fitted(self.model.bpn, width)
+        self.bpn = BPN(num_views, sizes.scales, sizes.second, self.model.bpn, bfloat16)
+        self.kernels = KernelBlur(self.bpn, sizes, self.model)
+        return self.kernels
+
+    def _trajectory_blur(self, num_views: int) -> TrajectoryBlur:
+        self.paths = Paths(num_views, self.model.trajectory, self.gaussians.extent, self.seed)
+        return TrajectoryBlur(self.paths, self.gaussians, self.model.linear_light)
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""

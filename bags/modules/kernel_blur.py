@@ -22,12 +22,12 @@ class KernelBlur:
 
     Args:
         bpn: the network.
-        kernels: sides and strides of its heads.
+        sizes: sides and strides of its heads.
         model: whether to render a margin, to mix linear light, and to learn from strided steps.
     """
 
-    def __init__(self, bpn: BPN, kernels: KernelSizes, model: ModelSettings) -> None:
-        self.bpn, self.kernels, self.model = bpn, kernels, model
+    def __init__(self, bpn: BPN, sizes: KernelSizes, model: ModelSettings) -> None:
+        self.bpn, self.sizes, self.model = bpn, sizes, model
 
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
         """The network's."""
@@ -37,12 +37,12 @@ class KernelBlur:
         """Which of the network's heads serves ``phase``: a scale's, or ``single`` for the second network's."""
         if phase.multi_scale:
             return phase.scale
-        return "single" if self.kernels.second is not None else len(self.kernels.scales) - 1
+        return "single" if self.sizes.second is not None else len(self.sizes.scales) - 1
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
         """Render the view sharp, half a kernel more on every side, and blur it as the network proposes."""
         head = self.head(phase)
-        around = reach(self.kernels.of(head), self.kernels.stride(head))
+        around = reach(self.sizes.of(head), self.sizes.stride(head))
         margin = around if self.model.bpn.margin else 0
         render = draw(camera.padded(margin))
         height, width = view.image.shape[1:]
@@ -59,7 +59,7 @@ class KernelBlur:
         instead, and its proposal is enlarged: what it learned at a coarser scale holds, whatever the window. With
         ``model.bpn.freeze_strided`` it does not learn from such steps.
         """
-        stride = self.kernels.stride(head)
+        stride = self.sizes.stride(head)
         if stride == 1:
             return self.bpn(view.index, head, sharp, depth, view.camera)
         with torch.no_grad():

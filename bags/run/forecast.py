@@ -13,8 +13,6 @@ from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.densification.strategy import COPIES, floats_each
 from bags.errors import BagsError
 from bags.modules.bags_module import BagsModule
-from bags.modules.kernel_blur import KernelBlur
-from bags.modules.trajectory import TrajectoryBlur
 from bags.ops.smoothing import reach
 from bags.run.checkpoint_io import LAST, PREVIOUS
 from bags.run.start import Start
@@ -59,10 +57,10 @@ def memory_needed(
     window = module.dataset.window
     width, height = (min(side, window or side) for side in (camera.width, camera.height))
     planes = PLANES
-    if isinstance(module.blur, TrajectoryBlur):
+    if module.paths is not None:
         planes *= module.model.trajectory.poses
-    if isinstance(module.blur, KernelBlur):
-        kernels = module.blur.kernels
+    if module.kernels is not None:
+        kernels = module.kernels.sizes
         finest = len(kernels.scales) - 1
         margin = 2 * reach(kernels.of(finest), kernels.stride(finest))
         width, height = width + margin, height + margin

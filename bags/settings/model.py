@@ -136,7 +136,8 @@ class ModelSettings(Section, key="model"):
     Attributes:
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
-        blur_model: how: ``kernels`` that a network proposes for every pixel (``bpn``), or the camera's ``trajectory``.
+        blur_model: how: ``kernels`` that a network proposes for every pixel (``bpn``), the camera's ``trajectory``, or
+            what is ``chosen`` for each photo: kernels, and the trajectory for those that turn out to be shaken.
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
@@ -144,7 +145,7 @@ class ModelSettings(Section, key="model"):
 
     name: str = "bags"
     blur: bool = True
-    blur_model: str = setting("kernels", one_of("kernels", "trajectory"))
+    blur_model: str = setting("kernels", one_of("kernels", "trajectory", "chosen"))
     linear_light: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)

@@ -96,7 +96,7 @@ def test_a_window_proposes_what_the_whole_view_does_where_the_taps_lie_apart(bfl
     assert module.bpn is not None
     carry_over(module.bpn, 1, 2, 1.0, module.configure_optimizers())
     phase = module.schedule.at(40)
-    assert module.blur.kernels.stride(module.blur.head(phase)) == 2
+    assert module.kernels.sizes.stride(module.kernels.head(phase)) == 2
     shown = module.explain_whole(batch, phase)
     with torch.no_grad():
         whole, part = module.explain(batch, phase), module.explain(batch.cropped(16, 16, 33, 40), phase)
@@ -145,7 +145,7 @@ def test_a_frozen_proposal_leaves_learning_to_the_gaussians_where_taps_lie_apart
     module, batch = made(tmp_path, *scales, f"model.bpn.freeze_strided={freezes}")
     assert module.bpn is not None
     module.training_step(replace(batch, step=step), 0).backward()
-    strided = module.blur.kernels.stride(module.blur.head(module.schedule.at(step))) > 1
+    strided = module.kernels.sizes.stride(module.kernels.head(module.schedule.at(step))) > 1
     assert strided == (step == 40)
     assert all(weight.grad is None for weight in module.bpn.parameters()) == (freezes and strided)
     assert module.gaussians.sh_dc.grad is not None and module.gaussians.sh_dc.grad.abs().sum() > 0

@@ -47,9 +47,9 @@ def test_memory_grows_with_what_takes_it(run: Any) -> None:
     assert many.total == many.gaussians + many.step
     network = replace(settings.model.bpn, kernel_spacing=1, rgbd_spacing=1)
     dense = forecast.memory_needed(network, datamodule, module, 1000, CPU)
-    module.blur, blur = None, module.blur
+    module.kernels, kernels = None, module.kernels
     without = forecast.memory_needed(settings.model.bpn, datamodule, module, 1000, CPU)
-    module.blur = blur
+    module.kernels = kernels
     assert without.step < few.step < dense.step / 3
 
 
