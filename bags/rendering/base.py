@@ -14,10 +14,11 @@ cap of alpha at 0.99, through the clamp of colours at 0, or from a clamped direc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ class Projection:
     radii: Tensor
 
 
-class Rasterizer(Protocol):
+class Rasterizer(ABC):
     """Draws Gaussians as a camera sees them, with gradients to all six tensors of ``splats``."""
 
     def __call__(
@@ -80,12 +81,19 @@ class Rasterizer(Protocol):
             sh_degree: highest degree of spherical harmonics used, 0 to 3.
             background: (3,) colour behind everything.
             kernel_size: variance of the 2D Mip filter, pixels squared.
+
+        Raises:
+            BagsError: a float type that this rasteriser does not take, shapes that do not fit, too high an SH degree.
         """
-        ...
+        return self.draw(splats, camera, sh_degree, background, kernel_size)
+
+    @abstractmethod
+    def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
+        """What a backend does when it is called."""
 
 
 @dataclass(frozen=True)
-class TwoStageRasterizer:
+class TwoStageRasterizer(Rasterizer):
     """A ``Rasterizer`` made of a backend's ``project`` and ``rasterize``.
 
     Attributes:
@@ -98,17 +106,9 @@ class TwoStageRasterizer:
     rasterize: Callable[[Any, Tensor, int, int], tuple[Tensor, Tensor, Tensor]]
     absolute: Callable[[Any], Tensor | None] | None = None
 
-    def __call__(
-        self,
-        splats: Splats,
-        camera: Camera,
-        *,
-        sh_degree: int,
-        background: Tensor,
-        kernel_size: float = KERNEL_SIZE,
-    ) -> RenderOutput:
-        """Render one view; see ``Rasterizer``."""
-        projection = self.project(splats, camera, sh_degree=sh_degree, kernel_size=kernel_size)
+    def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
+        """One stage after the other."""
+        projection = self.project(splats, camera, sh_degree=degree, kernel_size=kernel_size)
         if projection.means2d.requires_grad:
             projection.means2d.retain_grad()
         images = self.rasterize(projection, background, camera.width, camera.height)

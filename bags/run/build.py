@@ -14,6 +14,7 @@ from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import random_points
 from bags.ops.precision import has_fast_bfloat16
 from bags.run.checkpoint_io import Saved
+from bags.run.device import idle_cuda
 from bags.run.start import Start, decide
 from bags.schedule import ScaleSchedule
 from bags.settings import GaussianSettings, Settings
@@ -53,6 +54,8 @@ def trained(settings: Settings) -> Trained:
 def build(start: Start) -> tuple[SceneDataModule, BagsModule]:
     """Read the scene and make the module that learns it, on the run's device, with the weights of ``start.saved``."""
     settings = start.settings
+    if reason := idle_cuda(settings.trainer, settings.rasterizer):
+        log.warning("%s", reason)
     datamodule = SceneDataModule(
         settings.dataset, ScaleSchedule(settings.schedule), settings.seed, settings.trainer.views
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from bags.ops.precision import has_fast_bfloat16
 from bags.rendering import Rasterizer, make_rasterizer
 from bags.run.checkpoint_io import Saved
 from bags.run.checkpoints import checkpoint
-from bags.run.device import choose_device, idle_cuda
+from bags.run.device import choose_device
 from bags.run.process import prepare_process
 from bags.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,6 @@ def decide(settings: Settings, default: str | None = None) -> Start:
     prepare_process(settings.trainer, settings.seed)
     saved = checkpoint(settings, default)
     device = choose_device(settings.trainer, settings.rasterizer)
-    if reason := idle_cuda(settings.trainer, settings.rasterizer):
-        log.warning("%s", reason)
     asked, absolute = settings.model.bpn.bfloat16, settings.rasterizer.absolute_gradients
     return Start(
         settings,

@@ -14,7 +14,7 @@ import torch
 from lightning import Callback
 
 from bags.errors import BagsError
-from bags.run import results
+from bags.run import checkpoint_io, results
 from bags.run.checkpoint_io import read_checkpoint
 from bags.run.start import Start
 from bags.settings import Settings
@@ -166,6 +166,21 @@ def test_what_another_process_writes_until_the_folder_is_ours_counts(
     assert len(builds) == (1 if step is None or not after else 2)
     left = settings.folder / "checkpoints/last.ckpt"
     assert left.read_bytes() == (whole.folder / "checkpoints/last.ckpt").read_bytes()
+
+
+def test_the_checkpoint_is_read_and_checked_once(
+    whole: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else has to: a large one takes seconds each time."""
+    settings = short(tmp_path)
+    shutil.copytree(whole.folder, settings.folder)
+    (settings.folder / "metrics.json").unlink()
+    checkpoints, read = settings.folder / "checkpoints", []
+    os.replace(checkpoints / "previous.ckpt", checkpoints / "last.ckpt")  # of step 6
+    monkeypatch.setattr(checkpoint_io, "read_checkpoint", lambda path: read.append(path) or read_checkpoint(path))
+    train.run(settings)
+    assert read == [checkpoints / "last.ckpt"]
+    assert_same(state_of(settings)["state_dict"], state_of(whole)["state_dict"])
 
 
 def test_a_finished_run_is_told_and_left_alone(
