@@ -27,7 +27,7 @@ benchmark: $(READY)
 # On a machine with an NVIDIA GPU: proves and times everything that needs one; results in outputs/gpu_check/.
 gpu-check: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cuda]"
-	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m pytest -n 0 -m gpu
 	$(BIN)/python run.py task=gpu_check name=gpu_check
 
 # On Debian as root: sets up a Slurm of one node and proves that a sweep's requeued jobs finish; not part of the tests.

@@ -18,13 +18,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bags.config import check_keys, on_top_of_saved, register, to_settings
+from bags.config.nodes import check_keys, on_top_of_saved, register, to_settings
+from bags.config.words import for_hydra
 from bags.errors import BagsError, SettingError, to_install
 from bags.io.places import photos_or_video, scene_folder
-from bags.run_folder import psnr
+from bags.run.folder import psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep
-from bags.words import for_hydra
 
 TASKS = (
     "train", "evaluate", "render", "view", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check",
@@ -151,9 +151,9 @@ def help_text() -> str:
     conf = Path(config_folder())
     known = yaml.safe_load((conf / "hydra/help/bags.yaml").read_text(encoding="utf-8"))
     groups = {
-        folder.name: ", ".join(sorted(option.stem for option in folder.glob("*.yaml")))
-        for folder in sorted(conf.iterdir())
-        if folder.is_dir() and folder.name != "hydra"
+        str(folder.relative_to(conf)): ", ".join(sorted(option.stem for option in folder.glob("*.yaml")))
+        for folder in sorted(conf.rglob("*"))
+        if folder.is_dir() and folder.relative_to(conf).parts[0] != "hydra"
     }
     listed = "".join(f"{name}: {options}\n" for name, options in groups.items())
     return str(known["template"]).replace("${hydra.help.header}", known["header"]).replace("$APP_CONFIG_GROUPS", listed)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bags.errors import BagsError, in_utf8
 from bags.io.images import to_uint8
-from bags.run_folder import plain, write_text
+from bags.io.records import plain, write_text
 from bags.settings import Settings
 
 METRICS = ("psnr", "ssim", "lpips")
@@ -116,7 +116,7 @@ def test_scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Means over the test views: PSNR, and SSIM and LPIPS under their protocol's name, as these cannot be compared.
 
     Args:
-        metrics: as ``bags.evaluation.judge_test_views`` returns them.
+        metrics: as ``bags.evaluation.views.judge_test_views`` returns them.
     """
     scalars = {"test/psnr": metrics["psnr"]}
     for protocol, means in metrics["protocols"].items():

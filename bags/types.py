@@ -167,6 +167,7 @@ class View:
         load: reads the photo (RGB or RGBA, 8 bit), as large as the camera says or already reduced to the training
             resolution; raises an error that names the file when it cannot be read.
         blur: the true blur, where it is known.
+        gain: factor on the light of this photo against the test photos', where it is known.
         mask: reads which pixels count, a grey picture of 0 and 255 of the photo's own size (or of that which
             undistortion made it); None: all of them. Raises likewise.
     """
@@ -175,6 +176,7 @@ class View:
     camera: Camera
     load: Callable[[], Image]
     blur: BlurTruth | None = None
+    gain: float | None = None
     mask: Callable[[], Image] | None = None
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 
-from bags.stopping import SIGNALS
+from bags.system.signals import SIGNALS
 
 # What a terminal, a proxy, or a job of a cluster tells the programs below it: rich, Hydra, Lightning and wandb heed it;
 # and selenium's own (SE_CHROMEDRIVER is another driver than the one that was asked for).

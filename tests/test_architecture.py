@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bags.cli import TASKS
+
 PACKAGE = Path(__file__).parents[1] / "bags"
-BASE = {"errors", "settings", "stopping", "types", "schedule"}
+BASE = {"errors", "settings", "types", "schedule", "system"}
 ALLOWED = {
     "errors": set(),
     "settings": {"errors"},
     "types": {"errors"},
     "schedule": {"settings"},
-    "pace": {"schedule"},
-    "stopping": set(),
+    "system": set(),
     "ops": BASE,
     "io": BASE | {"ops"},
     "rendering": BASE | {"ops"},
@@ -25,30 +27,32 @@ ALLOWED = {
     "preparation": BASE | {"ops", "io"},
     "modules": BASE | {"ops", "io", "rendering"},
     "densification": BASE | {"ops", "modules"},
-    "pictures": BASE | {"ops", "modules"},
-    "evaluation": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
-    "run_folder": BASE | {"io"},
-    "report": {"errors", "io", "evaluation", "run_folder"},
+    "evaluation": BASE | {"ops", "io", "modules", "datamodules"},
+    "report": {"errors", "io", "evaluation"},
     "scene_page": BASE | {"io", "report"},
-    "dashboards": BASE | {"io", "run_folder"},
-    "console": set(),
+    "dashboards": BASE | {"io"},
     "summary": BASE | {"io"},
-    "viewer": BASE | {"ops", "io", "modules", "datamodules", "pictures"},
-    "callbacks": BASE
-    | {"ops", "io", "modules", "densification", "evaluation", "pictures", "run_folder", "dashboards"}
-    | {"viewer", "console", "pace"},
+    "viewer": BASE | {"ops", "io", "modules", "datamodules", "evaluation"},
+    "callbacks": BASE | {"ops", "io", "modules", "densification", "evaluation", "dashboards", "viewer"},
     "benchmark": BASE | {"ops", "io", "rendering", "modules", "datamodules"},
     "config": BASE | {"io"},
-    "words": {"errors", "settings"},
-    "sweeps": BASE | {"config", "ops", "run_folder", "tasks", "words"},
+    "run": BASE
+    | {"ops", "io", "rendering", "datamodules", "preparation", "modules", "densification", "evaluation", "report"}
+    | {"dashboards", "callbacks", "config"},
+    "sweeps": BASE | {"config", "ops", "run"},
     "tasks": None,  # anything but the command line
     "cli": None,
 }
 FRAMEWORKS = {
-    "hydra": {"cli", "config", "sweeps", "words"},
-    "lightning": {"modules", "datamodules", "callbacks", "dashboards", "tasks"},
+    "hydra": {"cli", "config", "sweeps"},
+    "lightning": {"modules", "datamodules", "callbacks", "dashboards", "run", "tasks"},
 }
+LONGEST = 400  # lines of a file
 FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 def room(path: Path) -> str:
@@ -77,7 +81,7 @@ def test_imports_go_one_way(path: Path) -> None:
         if name.startswith("bags.") and name not in ("bags.__version__", "bags.BEGAN")
     } - {here}
     allowed = ALLOWED[here]
-    assert "cli" not in rooms
+    assert "cli" not in rooms and ("tasks" not in rooms or here == "cli")
     if allowed is not None:
         assert rooms <= allowed, f"{path.name} imports {sorted(rooms - allowed)}"
     for framework, homes in FRAMEWORKS.items():
@@ -92,7 +96,7 @@ def test_every_room_is_listed() -> None:
 def test_importing_loads_no_kernels() -> None:
     """Neither Numba nor a CUDA extension comes with the package; nothing is compiled at import."""
     modules = [
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        module_name(path)
         for path in FILES
         if "numba" not in path.stem and "kernels" not in path.stem and path.stem not in ("__init__", "__main__")
     ]
@@ -100,3 +104,43 @@ def test_importing_loads_no_kernels() -> None:
     code += "heavy = {'numba', 'gsplat', 'diff_gaussian_rasterization', 'simple_knn', 'viser'}\n"
     code += "heavy &= {name.split('.')[0] for name in sys.modules}\nassert not heavy, heavy"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def modules_imported(path: Path, known: set[str]) -> set[str]:
+    """The package's own modules that a file imports, at its top or anywhere below."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= named or {node.module}
+    return found & known
+
+
+def test_tasks_are_all_that_is_in_their_room() -> None:
+    """One file a task, found by its name on the command line."""
+    assert {path.stem for path in (PACKAGE / "tasks").glob("*.py")} - {"__init__"} == set(TASKS)
+
+
+def test_the_package_starts_without_torch() -> None:
+    """A mistake on the command line, ``--help`` and a sweep's questions are answered at once."""
+    code = (
+        "import sys, bags.cli, bags.run.folder, bags.system.signals, bags.schedule\n"
+        "assert not {'torch', 'lightning', 'numba', 'psutil'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_no_file_is_long() -> None:
+    """Kernels are: their parts compile together."""
+    for path in FILES:
+        if not any(word in path.stem for word in ("numba", "kernels", "triton")):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, path
+
+
+def test_no_circles() -> None:
+    paths = {module_name(path): path for path in FILES}
+    graph = {name: modules_imported(path, set(paths)) - {name} for name, path in paths.items()}
+    assert len(graph) > 100 and "bags.rendering.reference" in graph["bags.rendering.choice"]
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # CycleError names the circle

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from bags.stopping import SIGNALS
+from bags.system.signals import SIGNALS
 from tests.surroundings import settle
 
 

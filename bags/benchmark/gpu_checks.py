@@ -17,7 +17,7 @@ from bags.benchmark.rows import convolution_row
 from bags.benchmark.step import step_row
 from bags.ops.interpolated_conv import interpolated_conv, interpolated_conv_reference, node_kernels
 from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
-from bags.rendering.base import DEVICES, make_rasterizer
+from bags.rendering.choice import DEVICES, make_rasterizer
 from bags.rendering.parity import Contender, compare, random_scene
 
 PACKAGES = {"gsplat": "gsplat", "diff_gaussian": "diff_gaussian_rasterization"}

@@ -16,7 +16,7 @@ from bags.ops.interpolated_conv import interpolated_conv, node_kernels
 from bags.ops.per_pixel_conv import BAND_ROWS, inside, per_pixel_conv
 from bags.ops.precision import has_fast_bfloat16
 from bags.ops.windows import Window
-from bags.rendering.base import make_rasterizer
+from bags.rendering import make_rasterizer
 from bags.types import Splats
 
 

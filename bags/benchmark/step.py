@@ -16,8 +16,9 @@ from bags.modules.gaussians import Gaussians
 from bags.ops.interpolated_conv import interpolated_conv_reference, node_kernels
 from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.ops.precision import has_fast_bfloat16
-from bags.ops.ssim import l1_ssim, ssim_reference
-from bags.rendering.base import Projection, make_rasterizer
+from bags.ops.ssim import l1_ssim
+from bags.ops.ssim_reference import ssim_reference
+from bags.rendering import Projection, make_rasterizer
 from bags.settings import BPNSettings, GaussianSettings
 from bags.types import PointCloud, Splats
 

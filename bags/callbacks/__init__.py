@@ -2,6 +2,7 @@
 
 from bags.callbacks.carry_over import CarryOver
 from bags.callbacks.checkpoint import Checkpoint
+from bags.callbacks.choose_blur import ChooseBlur
 from bags.callbacks.densify import Densify
 from bags.callbacks.filter3d import Filter3D
 from bags.callbacks.history import History
@@ -22,6 +23,7 @@ from bags.callbacks.time_budget import TimeBudget
 __all__ = [
     "CarryOver",
     "Checkpoint",
+    "ChooseBlur",
     "Densify",
     "Filter3D",
     "History",

@@ -7,10 +7,18 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.settings import Settings
 from bags.types import ViewBatch
 
 
-class StepCallback(Callback):
+class RunCallback(Callback):
+    """A callback that goes by the run's settings."""
+
+    def configure(self, settings: Settings) -> None:
+        """Take what this callback needs; called once, when the trainer is made."""
+
+
+class StepCallback(RunCallback):
     """A callback of whole steps, each of which may take several batches (``trainer.views_per_step``).
 
     Attributes:

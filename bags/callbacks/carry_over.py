@@ -21,12 +21,13 @@ class CarryOver(StepCallback):
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Compare the head of ``step`` with that of the step before."""
-        if pl_module.bpn is None or not pl_module.settings.model.bpn.carry_over or step == 1:
+        blur = pl_module.kernels
+        if blur is None or not pl_module.model.bpn.carry_over or step == 1:
             return
         past, now = (pl_module.schedule.at(number) for number in (step - 1, step))
-        before, after = pl_module.head(past), pl_module.head(now)
+        before, after = blur.head(past), blur.head(now)
         if isinstance(before, int) and isinstance(after, int) and after > before:
-            stride = pl_module.kernels.stride
+            stride = blur.sizes.stride
             ratio = stride(after) * now.divisor / (stride(before) * past.divisor)
-            carry_over(pl_module.bpn, before, after, ratio, trainer.optimizers[0])
+            carry_over(blur.bpn, before, after, ratio, trainer.optimizers[0])
             log.info("step %d: head %d of the blur network goes on from head %d", step, after + 1, before + 1)

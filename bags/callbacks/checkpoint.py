@@ -11,7 +11,8 @@ from lightning import Trainer
 from bags.callbacks.base import StepCallback
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.ranks import anywhere
-from bags.stopping import heard_by, stop
+from bags.settings import Settings
+from bags.system.signals import heard_by, stop
 
 
 class Checkpoint(StepCallback):
@@ -32,6 +33,10 @@ class Checkpoint(StepCallback):
         self._asked = False
         self._listening = ExitStack()
 
+    def configure(self, settings: Settings) -> None:
+        """Where checkpoints go, and when."""
+        self._folder, self._output = settings.folder / "checkpoints", settings.output
+
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
         """Listen to signals."""
         self._listening.enter_context(heard_by(self._ask_to_stop))
@@ -48,12 +53,11 @@ class Checkpoint(StepCallback):
         self.stopped = anywhere(self.stopped)
         if self.stopped:
             trainer.should_stop = True
-        step, settings = output.phase.step, pl_module.settings
-        folder, every = settings.folder / "checkpoints", settings.output.checkpoint_every
-        if step in settings.output.checkpoint_steps:
-            trainer.save_checkpoint(folder / f"step_{step}.ckpt")
+        step, every = output.phase.step, self._output.checkpoint_every
+        if step in self._output.checkpoint_steps:
+            trainer.save_checkpoint(self._folder / f"step_{step}.ckpt")
         if trainer.should_stop or step == pl_module.schedule.total or (every and step % every == 0):
-            trainer.save_checkpoint(folder / "last.ckpt")
+            trainer.save_checkpoint(self._folder / "last.ckpt")
 
     def on_train_end(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
         """Stop listening: what follows ends at once when asked to."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 from torch.optim import Optimizer
 
+from bags.callbacks.base import RunCallback
 from bags.callbacks.skip_nonfinite import left_out
 from bags.densification.strategy import Observation, choose_growth, gather, grown, observe, room
 from bags.densification.surgery import rebuild
 from bags.modules.bags_module import BagsModule
-from bags.ops.memory import free_memory
 from bags.ops.random import normal
 from bags.ops.ranks import max_over_ranks, sum_over_ranks
+from bags.settings import Settings
+from bags.system.memory import free_memory
 
 log = logging.getLogger(__name__)
 
 
-class Densify(Callback):
+class Densify(RunCallback):
     """Gathers gradients at every step and grows the scene when the schedule says so.
 
     Works between the backward pass and the optimiser step; the statistics live on the Gaussians and so survive a
@@ -30,24 +32,29 @@ class Densify(Callback):
     def __init__(self) -> None:
         self._seen: Observation | None = None
 
+    def configure(self, settings: Settings) -> None:
+        """Thresholds and the seed of the noise."""
+        self._settings, self._seed = settings.densify, settings.seed
+
     def on_after_backward(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
         """Observe a view, with the gradient of its own whole photo's mean loss, which the thresholds mean."""
         output = pl_module.output
         assert output is not None
-        gradients = output.render.screen_gradients()
-        if gradients is None or not pl_module.schedule.densifying(output.phase.step):
+        gradients = [gradient for render in output.renders if (gradient := render.screen_gradients()) is not None]
+        if not gradients or not pl_module.schedule.densifying(output.phase.step):
             return
         # The gradient at hand is divided by the step's views; a window's mean has fewer pixels to share than a photo's.
         width, height = output.batch.camera.photo_size
         share = trainer.accumulate_grad_batches * output.batch.image[0].numel() / (width * height)
-        seen = observe(gradients * share, output.render.radii, width, height)
+        radii = torch.stack([render.radii for render in output.renders]).amax(dim=0)
+        seen = observe(torch.stack(gradients).sum(dim=0) * share, radii, width, height)
         self._seen = seen if self._seen is None else self._seen + seen
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
         """Gather this step's statistics; clone and split when due."""
         output = pl_module.output
         assert output is not None
-        step, gaussians, settings = output.phase.step, pl_module.gaussians, pl_module.settings
+        step, gaussians = output.phase.step, pl_module.gaussians
         if not pl_module.schedule.densifying(step):
             return
         if self._seen is not None:
@@ -57,17 +64,17 @@ class Densify(Callback):
             self._seen = None
         if not pl_module.schedule.densifies(step):
             return
-        densify = settings.densify
+        densify = self._settings
         threshold = densify.init_gradient if output.phase.multi_scale else densify.gradient
         growth = choose_growth(gaussians, densify, threshold, self._room(pl_module))
         children = densify.split_into * int(growth.split.sum())
-        noise = normal((children, 3), settings.seed, step, "split").to(gaussians.means)
+        noise = normal((children, 3), self._seed, step, "split").to(gaussians.means)
         rebuild(gaussians, optimizer, ~growth.split, grown(gaussians, growth, densify, noise))
 
     def _room(self, pl_module: BagsModule) -> int:
         """How many Gaussians may be added: the same on every process."""
         gaussians = pl_module.gaussians
-        most, by_memory = room(gaussians, pl_module.settings.model.gaussians.max_count, free_memory(pl_module.device))
+        most, by_memory = room(gaussians, pl_module.model.gaussians.max_count, free_memory(pl_module.device))
         if by_memory and most < len(gaussians):  # who doubles them would not find room
             log.warning("no room in memory for more than %d further Gaussians; there are %d", most, len(gaussians))
         return -int(max_over_ranks(torch.tensor(-most)))

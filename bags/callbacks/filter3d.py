@@ -15,7 +15,7 @@ class Filter3D(StepCallback):
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """At the first step of every resolution (step 1 included)."""
         if pl_module.schedule.changes_scale(step):
-            self._update(trainer, pl_module, step, pl_module.settings.model.gaussians.absorb_filter and step > 1)
+            self._update(trainer, pl_module, step, pl_module.model.gaussians.absorb_filter and step > 1)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
         """After this step's edits."""

@@ -10,9 +10,10 @@ from lightning import Trainer
 from torch import Tensor
 
 from bags.callbacks.base import StepCallback
+from bags.io.records import write_table
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.psnr import square_error
-from bags.run_folder import write_table
+from bags.settings import Settings
 
 ROWS = 300  # at most, however long the run
 EVERY = 10  # steps between two rows, or a multiple
@@ -34,6 +35,10 @@ class History(StepCallback):
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self._sums: Tensor | None = None  # loss, squared error, steps
+
+    def configure(self, settings: Settings) -> None:
+        """Where the table goes."""
+        self._folder = settings.folder
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Add this step; write the row where it is due."""
@@ -59,7 +64,7 @@ class History(StepCallback):
                 "divisor": phase.divisor,
             }
         )
-        write_table(pl_module.settings.folder / "history.csv", self.rows)
+        write_table(self._folder / "history.csv", self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far, and the sums towards the next."""

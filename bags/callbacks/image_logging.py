@@ -6,9 +6,10 @@ from lightning import Trainer
 
 from bags.callbacks.base import StepCallback
 from bags.dashboards import log_pictures
+from bags.evaluation.pictures import view_pictures
 from bags.io.images import tile, write_png
 from bags.modules.bags_module import BagsModule, TrainingOutput
-from bags.pictures import view_pictures
+from bags.settings import Settings
 
 
 class ImageLogging(StepCallback):
@@ -16,15 +17,17 @@ class ImageLogging(StepCallback):
 
     first_rank_only = True
 
+    def configure(self, settings: Settings) -> None:
+        """How often pictures are made, and where they go."""
+        self._every, self._folder = settings.output.images_every, settings.folder
+
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Show the step's own view."""
-        settings = pl_module.settings
-        every = settings.output.images_every
-        if not every or output.phase.step % every:
+        if not self._every or output.phase.step % self._every:
             return
         pictures = view_pictures(output)
         picture = tile(list(pictures.values()), columns=len(pictures), labels=list(pictures))
         step = output.phase.step
-        write_png(settings.folder / "progress" / f"step_{step:06d}.png", picture)
+        write_png(self._folder / "progress" / f"step_{step:06d}.png", picture)
         named = {f"view/{kind}": image for kind, image in pictures.items()}
         log_pictures(trainer.loggers, named, step, output.batch.name)

@@ -9,6 +9,7 @@ from lightning import Trainer
 
 from bags.callbacks.base import StepCallback
 from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.settings import Settings
 from bags.viewer.server import Viewer
 from bags.viewer.stops import stops
 
@@ -27,14 +28,17 @@ class LiveViewer(StepCallback):
         self.viewer: Viewer | None = None
         self._rest_until = 0.0
 
+    def configure(self, settings: Settings) -> None:
+        """Whether to serve, how, and under which name."""
+        self._settings, self._name = settings.viewer, settings.name
+
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
         """Open the server and say where."""
-        settings = pl_module.settings
-        if not settings.viewer.live or not trainer.is_global_zero:
+        if not self._settings.live or not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         step = max(1, trainer.global_step)
-        self.viewer = Viewer(pl_module, stops(data), data.extent, settings.viewer, step, settings.name)
+        self.viewer = Viewer(pl_module, stops(data), data.extent, self._settings, step, self._name)
         log.info("viewer: %s", self.viewer.address)
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
@@ -45,7 +49,7 @@ class LiveViewer(StepCallback):
         start = time.monotonic()
         if start >= self._rest_until and self.viewer.draw_one():
             now = time.monotonic()
-            self._rest_until = now + (now - start) * (1 / pl_module.settings.viewer.share - 1)
+            self._rest_until = now + (now - start) * (1 / self._settings.share - 1)
 
     def end(self, stay: bool) -> None:
         """Stop the server, if there is one; first show the final state until Ctrl-C, where it is to ``stay``."""

@@ -7,6 +7,7 @@ from lightning import Trainer
 from bags.callbacks.base import StepCallback
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.modules.export import to_ply
+from bags.settings import Settings
 
 
 class PlyExport(StepCallback):
@@ -14,10 +15,14 @@ class PlyExport(StepCallback):
 
     first_rank_only = True
 
+    def configure(self, settings: Settings) -> None:
+        """When files are written, and where."""
+        self._output, self._folder = settings.output, settings.folder
+
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Write what is due."""
-        step, settings = output.phase.step, pl_module.settings
-        if step in settings.output.save_steps:
-            to_ply(settings.folder / f"point_cloud_{step}.ply", pl_module.gaussians)
+        step = output.phase.step
+        if step in self._output.save_steps:
+            to_ply(self._folder / f"point_cloud_{step}.ply", pl_module.gaussians)
         if step == pl_module.schedule.total:
-            to_ply(settings.folder / "point_cloud.ply", pl_module.gaussians)
+            to_ply(self._folder / "point_cloud.ply", pl_module.gaussians)

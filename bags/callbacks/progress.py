@@ -16,9 +16,10 @@ from rich.text import Text
 
 from bags.callbacks.base import StepCallback
 from bags.callbacks.time_budget import TimeBudget
-from bags.console import terminal
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.psnr import psnr
+from bags.settings import Settings
+from bags.system.terminal import terminal
 
 SMOOTHING = 0.95  # of the running means shown
 REFRESH_STEPS = 10  # reading a number off the device waits for it: not at every step
@@ -40,16 +41,20 @@ class Progress(StepCallback):
         self._loss = self._psnr = float("nan")
         self._spoke = 0.0
 
+    def configure(self, settings: Settings) -> None:
+        """What the run is called, and whether it is shown."""
+        self._name, self._shown = settings.name, settings.trainer.progress
+
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
         """Show the bar, at the step where a resumed run goes on."""
-        if not (pl_module.settings.trainer.progress and trainer.is_global_zero):
+        if not (self._shown and trainer.is_global_zero):
             return
         self._spoke = time.monotonic()
         self._budget = next((c for c in trainer.callbacks if isinstance(c, TimeBudget)), None)  # type: ignore[attr-defined]
         if sys.stderr.isatty():
-            self._bar = bar(self._console, pl_module.settings.name, pl_module.schedule.total)
+            self._bar = bar(self._console, self._name, pl_module.schedule.total)
             self._task = self._bar.add_task(
-                shortened(pl_module.settings.name),
+                shortened(self._name),
                 total=pl_module.schedule.total,
                 completed=trainer.global_step,
                 numbers="",
@@ -59,7 +64,7 @@ class Progress(StepCallback):
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Show this step."""
-        if not pl_module.settings.trainer.progress:
+        if not self._shown:
             return
         step, total = output.phase.step, pl_module.schedule.total
         if step % REFRESH_STEPS and step != total:
@@ -76,7 +81,7 @@ class Progress(StepCallback):
         elif time.monotonic() - self._spoke > QUIET_SECONDS or step == total:
             self._spoke = time.monotonic()
             when = "" if left is None else f"  left {in_hours(left)}"
-            self._console.print(f"{pl_module.settings.name}  step {step}/{total}{when}  {numbers}")
+            self._console.print(f"{self._name}  step {step}/{total}{when}  {numbers}")
 
     def _left(self, step: int) -> float | None:
         """Seconds that a time budget leaves."""

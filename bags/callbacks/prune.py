@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 from torch.optim import Optimizer
 
+from bags.callbacks.base import RunCallback
 from bags.densification.strategy import choose_pruned
 from bags.densification.surgery import rebuild
 from bags.modules.bags_module import BagsModule
+from bags.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class Prune(Callback):
+class Prune(RunCallback):
     """Prunes right after densification and lets the gradient statistics begin anew."""
+
+    def configure(self, settings: Settings) -> None:
+        """Who is pruned."""
+        self._settings = settings.densify
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
         """Prune when the schedule densifies."""
@@ -24,7 +30,7 @@ class Prune(Callback):
         if not pl_module.schedule.densifies(phase.step):
             return
         big = pl_module.schedule.prunes_big(phase.step)
-        pruned = choose_pruned(gaussians, pl_module.settings.densify, phase.multi_scale, big)
+        pruned = choose_pruned(gaussians, self._settings, phase.multi_scale, big)
         if bool(pruned.all()):
             log.warning("step %d: every Gaussian would be pruned; all are kept (is the scene empty?)", phase.step)
             pruned.fill_(False)

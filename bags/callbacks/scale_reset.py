@@ -17,7 +17,7 @@ class ScaleReset(StepCallback):
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Set the rates from the clock, which restarts when the single-scale phase begins."""
-        schedule, optim = pl_module.schedule, pl_module.settings.optim
+        schedule, optim = pl_module.schedule, pl_module.optim
         rate = schedule.position_rate(step, optim.position, optim.position_final)
         for group in trainer.optimizers[0].param_groups:
             base = rate * pl_module.gaussians.extent if group["name"] == "means" else group["rate"]

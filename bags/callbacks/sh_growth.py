@@ -13,5 +13,5 @@ class SHGrowth(StepCallback):
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Ask the schedule for the degree of this step."""
-        largest = pl_module.settings.model.gaussians.sh_degree
+        largest = pl_module.model.gaussians.sh_degree
         pl_module.gaussians.sh_degree = pl_module.schedule.sh_degree(step, largest)

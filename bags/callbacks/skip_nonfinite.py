@@ -60,7 +60,7 @@ class SkipNonFinite(StepCallback):
         self._losses, self._views = [], []
         if step % LOOK_EVERY == 0:
             self._look()
-            if self.since is not None and step - self.since >= pl_module.settings.optim.most_skipped - 1:
+            if self.since is not None and step - self.since >= pl_module.optim.most_skipped - 1:
                 self._give_up(trainer, pl_module, step)
 
     def _look(self) -> None:

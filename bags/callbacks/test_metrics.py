@@ -8,9 +8,10 @@ from lightning import Trainer
 
 from bags.callbacks.base import StepCallback
 from bags.dashboards import test_scalars
-from bags.evaluation import judge_test_views
+from bags.evaluation.views import judge_test_views
+from bags.io.records import write_json
 from bags.modules.bags_module import BagsModule, TrainingOutput
-from bags.run_folder import write_json
+from bags.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +22,18 @@ class TestMetrics(StepCallback):
     __test__ = False  # not a test class, whatever its name looks like to pytest
     first_rank_only = True
 
+    def configure(self, settings: Settings) -> None:
+        """When test views are judged, how, and where the figures go."""
+        self._output, self._metrics, self._folder = settings.output, settings.metrics, settings.folder
+
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Judge where due."""
-        step, settings = output.phase.step, pl_module.settings
-        if step not in settings.output.test_steps:
+        step = output.phase.step
+        if step not in self._output.test_steps:
             return
         views = trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
-        metrics = {"step": step, **judge_test_views(pl_module, views, settings.metrics)}
-        write_json(settings.folder / f"metrics_{step}.json", metrics)
+        metrics = {"step": step, **judge_test_views(pl_module, views, self._metrics)}
+        write_json(self._folder / f"metrics_{step}.json", metrics)
         log.info("step %d: test PSNR %s", step, metrics["psnr"])
         for logger in trainer.loggers:
             logger.log_metrics(test_scalars(metrics), step=step)

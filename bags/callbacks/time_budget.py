@@ -14,8 +14,8 @@ from bags.errors import BagsError
 from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.modules.step_cost import step_costs
 from bags.ops.ranks import max_over_ranks
-from bags.pace import Pace
 from bags.schedule import Kind
+from bags.schedule.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class TimeBudget(StepCallback):
         Raises:
             BagsError: hardly any steps fit.
         """
-        schedule, minutes = pl_module.schedule, pl_module.settings.schedule.minutes
+        schedule, minutes = pl_module.schedule, pl_module.schedule.settings.minutes
         if minutes is None or trainer.global_step >= schedule.total:
             return
         watches = [callback for callback in trainer.callbacks if isinstance(callback, Stopwatch)]  # type: ignore[attr-defined]

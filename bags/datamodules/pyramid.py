@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bags.datamodules.resolution import training_size
 from bags.errors import SettingError
-from bags.ops.memory import free_memory, in_words
 from bags.ops.windows import Window
 from bags.settings import DatasetSettings
+from bags.system.memory import free_memory, in_words
 from bags.types import Camera, View
 
 THREADS = 4  # decoding and resizing release the interpreter; originals in memory at once are as many

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from bags.errors import BagsError
+from bags.system.locks import locked
 
+WINDOWS = os.name == "nt"
 MARK = ".part-"  # in the name of every file that is being written
 # What the disk, not the program, is to blame for: no room, no more quota, too large, broken; read-only or not ours; a
 # file where a folder should be, or a folder or a link in the file's place.
@@ -49,8 +50,10 @@ def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}{MARK}", suffix=path.suffix)
         temporary = Path(name)
         try:
-            with suppress(OSError):  # a file system without locks: ``sweep`` gets none either, and leaves it
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            if WINDOWS:  # what is open there is neither renamed nor, locked, written to by others
+                os.close(handle)
+            else:
+                locked(handle)
             yield temporary
             umask = os.umask(0)  # mkstemp makes private files; others are made as the umask says
             os.umask(umask)
@@ -64,7 +67,8 @@ def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool
                 _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
-            os.close(handle)
+            if not WINDOWS:
+                os.close(handle)
 
 
 @contextmanager
@@ -93,10 +97,14 @@ def explained(path: Path) -> Iterator[None]:
 def sweep(folder: Path) -> list[Path]:
     """Remove the files that killed writers left in ``folder`` and below; what a living process writes stays.
 
+    Where there are no locks, and on Windows, all stay.
+
     Returns:
         The files removed.
     """
-    gone = []
+    gone: list[Path] = []
+    if WINDOWS:
+        return gone
     for path in folder.rglob(f".*{MARK}*"):
         try:
             # For writing: NFS locks no other files. A pipe would wait for its writer.
@@ -104,11 +112,10 @@ def sweep(folder: Path) -> list[Path]:
         except OSError:  # its writer has just finished; a link; not ours
             continue
         try:
-            if stat.S_ISREG(os.fstat(handle).st_mode):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if stat.S_ISREG(os.fstat(handle).st_mode) and locked(handle):
                 path.unlink(missing_ok=True)
                 gone.append(path)
-        except OSError:  # it is being written; no locks here; not ours
+        except OSError:  # not ours
             continue
         finally:
             os.close(handle)
@@ -139,7 +146,9 @@ def _concerns(place: Path | None, path: Path) -> bool:
 
 
 def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    if WINDOWS and path.is_dir():  # cannot be opened there
+        return
+    handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -1,4 +1,4 @@
-"""The LightningModule: Gaussians, Blur Proposal Network and one training step."""
+"""The LightningModule: Gaussians, a blur model and one training step."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor
-from torch.nn.functional import pad
 
-from bags.modules.bpn import BPN, Proposal
+from bags.modules.blur_model import Blur, BlurModel, Exposure
+from bags.modules.bpn import BPN
+from bags.modules.chosen_blur import Choices, ChosenBlur
 from bags.modules.gaussians import Gaussians
+from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.losses import training_loss
-from bags.ops.precision import has_fast_bfloat16
+from bags.modules.trajectory import Paths, TrajectoryBlur
 from bags.ops.random import uniform
-from bags.ops.smoothing import reach
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
 from bags.schedule import Phase, ScaleSchedule
-from bags.settings import BPNSettings, Settings
-from bags.types import Camera, PointCloud, RenderOutput, ViewBatch
+from bags.settings import DatasetSettings, LossSettings, ModelSettings, OptimSettings
+from bags.types import Camera, PointCloud, RenderOutput, Splats, ViewBatch
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Explanation:
         batch: the view.
         sharp: (3, H, W) sharp render; depth, alpha: (H, W), its (``RenderOutput``).
         prediction: (3, H, W) what is compared with the photo.
-        proposal: the Blur Proposal Network's, or None where blur is not modelled.
+        proposal: what blurs the photo, as the blur model has it; None where blur is not modelled.
     """
 
     batch: ViewBatch
@@ -40,7 +41,7 @@ class Explanation:
     depth: Tensor
     alpha: Tensor
     prediction: Tensor
-    proposal: Proposal | None
+    proposal: Blur | None
 
 
 @dataclass(frozen=True)
@@ -49,116 +50,107 @@ class TrainingOutput(Explanation):
 
     Attributes:
         phase: where the step stood.
-        render: rasteriser output, ``margin`` pixels larger than the photo on every side.
-        margin: pixels rendered around the view.
+        renders: rasteriser outputs that the prediction is made of.
         losses: weighted terms, detached.
     """
 
     phase: Phase
-    render: RenderOutput
-    margin: int
+    renders: tuple[RenderOutput, ...]
     losses: dict[str, Tensor]
 
 
 class BagsModule(LightningModule):
-    """3D Gaussians and, with ``settings.model.blur``, the Blur Proposal Network that explains the photos' blur.
+    """3D Gaussians and, with ``model.blur``, the blur model that explains the photos.
 
     One Adam with a named parameter group for each kind of parameter. Every random draw is a function of seed and
     step, so a resumed run needs no random state.
 
     Args:
-        settings: the whole run's.
+        model: what is learned.
+        optim: its learning rates.
+        loss: the weights of the loss's terms.
+        dataset: which part of a view a step sees (``window``), and what is behind the scene (``white_background``).
+        seed: of every random draw.
         schedule: the run's clock, which the loader of views goes by, too.
         points: to start from (overwritten when a checkpoint is loaded).
         num_views: training views.
         extent: scene extent.
         width: training width in pixels; kernel sides are fitted to it where the settings ask for it.
         rasterizer: draws the Gaussians.
+        bfloat16: run the network in it; what a checkpoint says wins.
     """
 
     output: TrainingOutput | None
 
     def __init__(
         self,
-        settings: Settings,
+        model: ModelSettings,
+        optim: OptimSettings,
+        loss: LossSettings,
+        dataset: DatasetSettings,
+        seed: int,
         schedule: ScaleSchedule,
         points: PointCloud,
         num_views: int,
         extent: float,
         width: int,
         rasterizer: Rasterizer,
+        bfloat16: bool,
     ) -> None:
         super().__init__()
-        self.settings = settings
+        self.model, self.optim, self.loss, self.dataset, self.seed = model, optim, loss, dataset, seed
         self.schedule = schedule
-        self.gaussians = Gaussians(points, settings.model.gaussians, extent)
-        bpn = settings.model.bpn
-        self.kernels = KernelSizes.fitted(bpn, width)
-        self.bpn = (
-            BPN(num_views, self.kernels.scales, self.kernels.second, bpn, self._in_bfloat16(bpn, points))
-            if settings.model.blur
-            else None
-        )
+        self.gaussians = Gaussians(points, model.gaussians, extent)
+        self.bpn: BPN | None = None
+        self.kernels: KernelBlur | None = None
+        self.paths: Paths | None = None
+        self.choices: Choices | None = None
+        self.blur = self._blur_model(num_views, width, bfloat16) if model.blur else None
         self.rasterizer = rasterizer
-        self.register_buffer("background", torch.full((3,), float(settings.dataset.white_background)), persistent=False)
+        self.register_buffer("background", torch.full((3,), float(dataset.white_background)), persistent=False)
         self.background: Tensor
         self.output = None
 
-    @staticmethod
-    def _in_bfloat16(settings: BPNSettings, points: PointCloud) -> bool:
-        """The precision that the settings ask for; ``auto``: what the machine that holds the points is fast in."""
-        return has_fast_bfloat16(points.xyz.device) if settings.bfloat16 == "auto" else bool(settings.bfloat16)
+    def _blur_model(self, num_views: int, width: int, bfloat16: bool) -> BlurModel:
+        """The blur model that the settings name; its parameters become this module's."""
+        if self.model.blur_model == "kernels":
+            return self._kernel_blur(num_views, width, bfloat16)
+        if self.model.blur_model == "trajectory":
+            return self._trajectory_blur(num_views)
+        self.choices = Choices(num_views)
+        return ChosenBlur(self._kernel_blur(num_views, width, bfloat16), self._trajectory_blur(num_views), self.choices)
 
-    def render(self, camera: Camera) -> RenderOutput:
-        """Draw the Gaussians sharp, as at test time."""
+    def _kernel_blur(self, num_views: int, width: int, bfloat16: bool) -> KernelBlur:
+        sizes = KernelSizes.fitted(self.model.bpn, width)
+        self.bpn = BPN(num_views, sizes.scales, sizes.second, self.model.bpn, bfloat16)
+        self.kernels = KernelBlur(self.bpn, sizes, self.model)
+        return self.kernels
+
+    def _trajectory_blur(self, num_views: int) -> TrajectoryBlur:
+        self.paths = Paths(num_views, self.model.trajectory, self.gaussians.extent, self.seed)
+        return TrajectoryBlur(self.paths, self.gaussians, self.model.linear_light)
+
+    def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
+        """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""
         return self.rasterizer(
-            self.gaussians.splats(),
+            splats or self.gaussians.splats(),
             camera,
             sh_degree=self.gaussians.sh_degree,
             background=self.background,
-            kernel_size=self.settings.model.gaussians.kernel_size,
+            kernel_size=self.model.gaussians.kernel_size,
         )
 
-    def head(self, phase: Phase) -> int | str:
-        """Which of the BPN's heads serves ``phase``: a scale's, or ``single`` for the second network's."""
-        if phase.multi_scale:
-            return phase.scale
-        return "single" if self.kernels.second is not None else len(self.kernels.scales) - 1
-
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
-        """Render one training view sharp and, where ``phase`` says so, blur it as the BPN proposes."""
-        blurs = self.bpn is not None and phase.blur
-        head = self.head(phase)
-        around = reach(self.kernels.of(head), self.kernels.stride(head)) if blurs else 0
-        margin = around if self.settings.model.bpn.margin else 0
-        render = self.render(self.jittered(batch).padded(margin))
-        height, width = batch.image.shape[1:]
-        inside = (..., slice(margin, margin + height), slice(margin, margin + width))
-        sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
-        proposal, prediction = None, sharp
-        if blurs:
-            proposal = self.propose(batch, head, sharp, depth)
-            padded = render.rgb if margin else pad(render.rgb, (around,) * 4)
-            prediction = proposal.blur(padded)
-        return TrainingOutput(batch, sharp, depth, alpha, prediction, proposal, phase, render, margin, {})
-
-    def propose(self, batch: ViewBatch, head: int | str, sharp: Tensor, depth: Tensor) -> Proposal:
-        """The blur of the view, from its render ``sharp`` and ``depth``.
-
-        Where the taps lie several pixels apart, the network looks at the whole view at so much lower a resolution
-        instead, and its proposal is enlarged: what it learned at a coarser scale holds, whatever the window. With
-        ``model.bpn.freeze_strided`` it does not learn from such steps.
-        """
-        assert self.bpn is not None
-        stride = self.kernels.stride(head)
-        if stride == 1:
-            return self.bpn(batch.index, head, sharp, depth, batch.camera)
-        with torch.no_grad():
-            seen = self.render(batch.camera.reduced(stride))
-        learns = torch.is_grad_enabled() and not self.settings.model.bpn.freeze_strided
-        with torch.set_grad_enabled(learns):
-            proposal = self.bpn(batch.index, head, seen.rgb, seen.depth).enlarged(stride, batch.camera)
-        return proposal if learns else proposal.detached()
+        """Render one training view sharp and, where ``phase`` says so, let the blur model make its photo of it."""
+        camera = self.jittered(batch)
+        if self.blur is not None and phase.blur:
+            seen = self.blur.expose(batch, camera, phase, self.render)
+        else:
+            render = self.render(camera)
+            seen = Exposure(render.rgb, render.depth, render.alpha, render.rgb, None, (render,))
+        return TrainingOutput(
+            batch, seen.sharp, seen.depth, seen.alpha, seen.prediction, seen.blur, phase, seen.renders, {}
+        )
 
     @torch.no_grad()
     def explain_whole(self, batch: ViewBatch, phase: Phase) -> Explanation:
@@ -168,8 +160,8 @@ class BagsModule(LightningModule):
         """
         height, width = batch.image.shape[1:]
         whole: dict[str, Tensor] = {}
-        proposal: Proposal | None = None
-        for window in tiles(width, height, self.settings.dataset.window):
+        proposal: Blur | None = None
+        for window in tiles(width, height, self.dataset.window):
             part = self.explain(batch.cropped(*window), phase)
             for name in ("sharp", "depth", "alpha", "prediction"):
                 layer = getattr(part, name)
@@ -182,16 +174,16 @@ class BagsModule(LightningModule):
 
     def jittered(self, batch: ViewBatch) -> Camera:
         """The view's camera with a sub-pixel offset of its own, where ``model.ray_jitter`` asks for it."""
-        if not self.settings.model.ray_jitter or batch.step == 0:
+        if not self.model.ray_jitter or batch.step == 0:
             return batch.camera
-        x, y = (uniform((2,), self.settings.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
+        x, y = (uniform((2,), self.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
         return batch.camera.shifted(x, y)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """One view: render, blur, compare."""
         output = self.explain(batch, self.schedule.at(batch.step))
         terms = training_loss(
-            self.settings.loss,
+            self.loss,
             *batch.against(output.prediction),
             output.proposal.mask if output.proposal else None,
             output.sharp,
@@ -213,7 +205,7 @@ class BagsModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam; the ``ScaleReset`` callback sets the rates of every step from each group's ``rate``."""
-        optim, gaussians = self.settings.optim, self.gaussians
+        optim, gaussians = self.optim, self.gaussians
         rates = {
             "means": optim.position * gaussians.extent,
             "log_scales": optim.scale,
@@ -226,6 +218,6 @@ class BagsModule(LightningModule):
             {"name": name, "params": [getattr(gaussians, name)], "lr": rate, "rate": rate}
             for name, rate in rates.items()
         ]
-        if self.bpn is not None:
-            groups.append({"name": "bpn", "params": list(self.bpn.parameters()), "lr": optim.bpn, "rate": optim.bpn})
+        if self.blur is not None:
+            groups += [{**group, "rate": group["lr"]} for group in self.blur.parameter_groups(optim)]
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)

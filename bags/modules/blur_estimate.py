@@ -1,4 +1,4 @@
-"""What the Blur Proposal Network says of a view: how much blur, of what kind, and where."""
+"""What the blur model says of a view: how much blur, of what kind, and where."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from bags.modules.blur_kind import Kind, blur_field
-from bags.modules.bpn import Proposal
+from bags.modules.blur_model import Blur
 
 PIXELS = 300_000  # of a larger view, every n-th row and column are looked at: these are plenty for a mean
 
 
 @dataclass(frozen=True)
 class BlurEstimate:
-    """A view's blur as the network sees it. Lengths are in pixels of the training resolution.
+    """A view's blur as the model sees it. Lengths are in pixels of the training resolution.
 
     Attributes:
         mask: mean of the mask, in [0, 1].
@@ -36,7 +36,7 @@ class BlurEstimate:
     radius: float = 0.0
 
 
-def estimate_blur(proposal: Proposal, sharp: Tensor, depth: Tensor) -> BlurEstimate:
+def estimate_blur(proposal: Blur, sharp: Tensor, depth: Tensor) -> BlurEstimate:
     """Judge one view.
 
     Args:
@@ -49,11 +49,12 @@ def estimate_blur(proposal: Proposal, sharp: Tensor, depth: Tensor) -> BlurEstim
     some = (..., slice(None, None, every), slice(None, None, every))
     _, covariance = proposal.moments(every)
     field = blur_field(covariance, gradient(sharp.detach())[some], depth[some], mask[some])
-    shaken, unfocused = field.kind == "motion", field.kind == "defocus"
+    kind = field.kind if proposal.kind is None or field.kind == "sharp" else proposal.kind
+    shaken, unfocused = kind == "motion", kind == "defocus"
     return BlurEstimate(
         mask=float(mask.mean()),
         spread=field.spread,
-        kind=field.kind,
+        kind=kind,
         length=field.length if shaken else 0.0,
         direction=field.direction if shaken else 0.0,
         radius=field.radius if unfocused else 0.0,

@@ -15,6 +15,7 @@ from bags.ops.depth import normalised
 from bags.ops.enlarging import enlarged
 from bags.ops.interpolated_conv import interpolated_conv, kernels_between, node_kernels
 from bags.ops.kernel_moments import effective_moments, raw_moments
+from bags.ops.light import to_linear, to_srgb
 from bags.ops.per_pixel_conv import inside, kernels_at, per_pixel_conv
 from bags.ops.positional import positional_code_1d
 from bags.ops.smoothing import reach, smoothed
@@ -48,6 +49,10 @@ class Proposal:
     corner: tuple[int, int] | None = None
 
     @property
+    def kind(self) -> None:
+        """Kernels explain any kind of blur: their shape tells which."""
+
+    @property
     def kernel_size(self) -> int:
         """Kernel side K."""
         return math.isqrt(self.head.shape[0])
@@ -57,11 +62,14 @@ class Proposal:
         """Pixels around the image that ``blur`` needs."""
         return reach(self.kernel_size, self.stride)
 
-    def blur(self, padded_image: Tensor) -> Tensor:
+    def blur(self, padded_image: Tensor, linear_light: bool = False) -> Tensor:
         """(3, H, W) blurry prediction from a sharp image ``reach`` pixels larger on every side.
 
         Taps further apart than a pixel see the image smoothed (``bags.ops.smoothing``); the unmasked part stays sharp.
+        With ``linear_light`` kernels and mask mix the light of the images, which both hold sRGB values.
         """
+        if linear_light:
+            return to_srgb(self.blur(to_linear(padded_image)))
         image, sharp = smoothed(padded_image, self.stride), inside(padded_image, self.mask.shape)
         if self.spacing == 1:
             return per_pixel_conv(image, self.features, self.head, self.mask, self.bfloat16, self.stride, sharp)

@@ -36,8 +36,8 @@ def step_costs(module: BagsModule, views: Views, cameras: Sequence[Camera]) -> d
         steps.setdefault(module.schedule.at(step).kind, step)
     stand_in = copy.deepcopy(module)
     gaussians = stand_in.gaussians
-    enlarge(gaussians, min(GROWTH * len(gaussians), module.settings.model.gaussians.max_count or 10**9))
-    gaussians.sh_degree = module.settings.model.gaussians.sh_degree
+    enlarge(gaussians, min(GROWTH * len(gaussians), module.model.gaussians.max_count or 10**9))
+    gaussians.sh_degree = module.model.gaussians.sh_degree
     gaussians.update_filter(cameras)
     optimizer = stand_in.configure_optimizers()
     return {kind: _seconds(stand_in, optimizer, views(step)) for kind, step in steps.items()}

@@ -11,7 +11,6 @@ file is damaged, kernels are compiled anew: a cache never ends a run.
 from __future__ import annotations
 
 import ast
-import fcntl
 import hashlib
 import logging
 import os
@@ -28,6 +27,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding
 import numba
+from filelock import FileLock
 from numba.core import caching, event
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def place() -> Path | None:
     with suppress(OSError):
         candidates.append(tempfile.gettempdir())
     for parent in candidates:
-        folder = Path(parent, f"bags-{os.getuid()}")
+        folder = Path(parent, f"bags-{_user()}")
         with suppress(OSError):
             if os.path.isabs(parent) or parent == named:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -72,9 +72,14 @@ def place() -> Path | None:
     return None
 
 
+def _user() -> int:
+    """The user's number; 0 where users have none (Windows, whose folders are the user's own anyway)."""
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
 def _private(folder: Path) -> bool:
     found = folder.lstat()
-    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return not hasattr(os, "getuid") or (found.st_uid == _user() and not found.st_mode & 0o022)
 
 
 def digest(path: Path) -> str:
@@ -178,8 +183,7 @@ class _Cache(caching.FunctionCache):
 
     def save_overload(self, sig, data):
         # One at a time: two processes that add to one index would take the same file for different code.
-        with suppress(OSError), open(Path(self.cache_path, ".lock"), "a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError), FileLock(Path(self.cache_path, ".lock")):
             super().save_overload(sig, data)
 
 

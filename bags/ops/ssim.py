@@ -1,50 +1,13 @@
-"""Structural similarity as 3DGS computes it, and the photometric loss made of it (docs/method.md section 4).
-
-11x11 Gaussian window of sigma 1.5, zero padding, data range 1, mean over all pixels and channels.
-"""
+"""Structural similarity, fast on the CPU, and the photometric loss made of it (docs/method.md section 4)."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 
-RADIUS = 5
-SIGMA = 1.5
-C1, C2 = 0.01**2, 0.03**2
-
-
-@lru_cache
-def window(dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> Tensor:
-    """(11,) Gaussian weights that sum to 1; the 2D window is their outer product. Kept: copying waits."""
-    taps = torch.exp(-torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64).square() / (2 * SIGMA**2))
-    return (taps / taps.sum()).to(device, dtype)
-
-
-def ssim_reference(image: Tensor, photo: Tensor) -> Tensor:
-    """SSIM in plain torch: any device and float type, differentiable in both images.
-
-    Args:
-        image: (C, H, W) in [0, 1].
-        photo: (C, H, W) in [0, 1].
-
-    Returns:
-        () mean SSIM, at most 1.
-    """
-    channels = len(image)
-    taps = window(image.dtype, image.device)
-    maps = torch.cat([image, photo, image * image, photo * photo, image * photo])[None]
-    kernel = taps.expand(5 * channels, 1, 11)
-    maps = conv2d(maps, kernel[..., None], padding=(RADIUS, 0), groups=5 * channels)
-    maps = conv2d(maps, kernel[..., None, :], padding=(0, RADIUS), groups=5 * channels)
-    mean_x, mean_y, square_x, square_y, product = maps[0].unflatten(0, (5, channels))
-    covariance = product - mean_x * mean_y
-    variances = square_x - mean_x.square() + square_y - mean_y.square()
-    luminance = (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
-    return (luminance * (2 * covariance + C2) / (variances + C2)).mean()
+from bags.ops.ssim_reference import ssim_reference
 
 
 class _FusedSSIM(torch.autograd.Function):
@@ -52,7 +15,7 @@ class _FusedSSIM(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, photo: Tensor) -> Tensor:
-        from bags.ops.ssim_numba import ssim_and_slopes
+        from bags.ops.ssim_numba import ssim_and_slopes  # Numba loads only where it is used
 
         value, slopes = ssim_and_slopes(image.detach().numpy(), photo.detach().numpy())
         ctx.save_for_backward(image, photo)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bags.ops.numba_cache import njit
-from bags.ops.ssim import C1, C2, RADIUS, window
+from bags.ops.ssim_reference import C1, C2, RADIUS, window
 from bags.ops.threads import piece_count, run_pieces
 
 Images = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What a rasteriser is, the numbers all of them share, and the factory that picks one.
+"""What a rasteriser is, and the numbers and checks that all of them share.
 
 A rasteriser works in two stages, each of which can be called and timed on its own:
 
@@ -14,9 +14,11 @@ cap of alpha at 0.99, through the clamp of colours at 0, or from a clamped direc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,9 +37,6 @@ MAX_ALPHA = 0.99
 MIN_ALPHA = 1 / 255
 MIN_TRANSMITTANCE = 1e-4
 TILE = 16  # pixels
-
-# What each rasteriser draws on; None: any device.
-DEVICES = {"numba": "cpu", "gsplat": "cuda", "diff_gaussian": "cuda", "reference": None}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Projection:
     radii: Tensor
 
 
-class Rasterizer(Protocol):
+class Rasterizer(ABC):
     """Draws Gaussians as a camera sees them, with gradients to all six tensors of ``splats``."""
 
     def __call__(
@@ -82,36 +81,47 @@ class Rasterizer(Protocol):
             sh_degree: highest degree of spherical harmonics used, 0 to 3.
             background: (3,) colour behind everything.
             kernel_size: variance of the 2D Mip filter, pixels squared.
+
+        Raises:
+            BagsError: a float type that this rasteriser does not take, shapes that do not fit, too high an SH degree.
         """
-        ...
+        return self.draw(splats, camera, sh_degree, background, kernel_size)
+
+    @abstractmethod
+    def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
+        """What a backend does when it is called."""
 
 
 @dataclass(frozen=True)
-class TwoStageRasterizer:
-    """A ``Rasterizer`` made of a backend's ``project`` and ``rasterize``."""
+class TwoStageRasterizer(Rasterizer):
+    """A ``Rasterizer`` made of a backend's ``project`` and ``rasterize``.
 
-    project: Callable[..., Projection]
-    rasterize: Callable[[Projection, Tensor, int, int], tuple[Tensor, Tensor, Tensor]]
+    Attributes:
+        project: the first stage.
+        rasterize: the second.
+        absolute: of a projection, once gradients have come back to it: ``RenderOutput.absolute``; None: has none.
+    """
 
-    def __call__(
-        self,
-        splats: Splats,
-        camera: Camera,
-        *,
-        sh_degree: int,
-        background: Tensor,
-        kernel_size: float = KERNEL_SIZE,
-    ) -> RenderOutput:
-        """Render one view; see ``Rasterizer``."""
-        projection = self.project(splats, camera, sh_degree=sh_degree, kernel_size=kernel_size)
+    project: Callable[..., Any]
+    rasterize: Callable[[Any, Tensor, int, int], tuple[Tensor, Tensor, Tensor]]
+    absolute: Callable[[Any], Tensor | None] | None = None
+
+    def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
+        """One stage after the other."""
+        projection = self.project(splats, camera, sh_degree=degree, kernel_size=kernel_size)
         if projection.means2d.requires_grad:
             projection.means2d.retain_grad()
-        rgb, depth, alpha = self.rasterize(projection, background, camera.width, camera.height)
-        return RenderOutput(rgb, depth, alpha, projection.means2d, projection.radii)
+        images = self.rasterize(projection, background, camera.width, camera.height)
+        absolute = partial(self.absolute, projection) if self.absolute else None
+        return RenderOutput(*images, projection.means2d, projection.radii, absolute)
 
 
-def check_splats(splats: Splats, sh_degree: int) -> None:
-    """Check shapes and the SH degree; raises ``BagsError`` naming what does not fit."""
+def check_splats(splats: Splats, sh_degree: int, float32_for: str | None = None) -> None:
+    """Check shapes and the SH degree, and the float type for a rasteriser that takes but one.
+
+    Raises:
+        BagsError: names what does not fit.
+    """
     count = splats.means.shape[0]
     rest = splats.sh_rest.shape[1] if splats.sh_rest.ndim == 3 else 0
     shapes: dict[str, tuple[Any, ...]] = {
@@ -121,6 +131,8 @@ def check_splats(splats: Splats, sh_degree: int) -> None:
     for name, shape in shapes.items():
         if tuple(getattr(splats, name).shape) != shape:
             raise BagsError(f"splats.{name} has shape {tuple(getattr(splats, name).shape)}, expected {shape}")
+    if float32_for and splats.means.dtype != torch.float32:
+        raise BagsError(f"splats.means is {splats.means.dtype}: the {float32_for} rasteriser takes float32")
     if not 0 <= sh_degree <= 3 or rest < (sh_degree + 1) ** 2 - 1:
         raise SettingError("sh_degree", sh_degree, f"must be 0 to 3; splats.sh_rest holds {rest} coefficients")
 
@@ -131,53 +143,3 @@ def touches_image(means2d: Tensor, radii: Tensor, width: int, height: int) -> Te
     low, high = means2d - square, means2d + square
     right, bottom = -(-width // TILE) * TILE, -(-height // TILE) * TILE  # numbers: a tensor of them would be a copy
     return (high >= 0).all(dim=1) & (low[:, 0] < right) & (low[:, 1] < bottom)
-
-
-def make_rasterizer(name: str, device: torch.device | str, *, absolute_gradients: bool = False) -> Rasterizer:
-    """The rasteriser called ``name`` for tensors on ``device``; loads what it needs and nothing else.
-
-    Args:
-        name: ``numba`` (CPU, fast), ``gsplat`` or ``diff_gaussian`` (CUDA, fast), ``reference`` (torch, any device and
-            float type, slow), or ``auto`` for gsplat on CUDA and numba on the CPU.
-        device: where the Gaussians live.
-        absolute_gradients: fill ``RenderOutput.absolute``; gsplat only.
-
-    Raises:
-        BagsError: no such rasteriser, it does not run on this device, its package is not installed, or it has no
-            absolute gradients.
-    """
-    kind = torch.device(device).type
-    chosen = {"cpu": "numba", "cuda": "gsplat"}.get(kind) if name == "auto" else name
-    if chosen is None:
-        raise BagsError(f"no fast rasteriser for device {kind!r}: use trainer.accelerator=cpu")
-    if chosen not in DEVICES:
-        raise SettingError("rasterizer.name", name, f"must be one of auto, {', '.join(DEVICES)}")
-    if DEVICES[chosen] not in (None, kind):
-        raise BagsError(
-            f"rasterizer.name={chosen} draws on {DEVICES[chosen]!r} and the Gaussians are on {kind!r}: "
-            "use rasterizer.name=auto, or change trainer.accelerator"
-        )
-    if absolute_gradients and chosen != "gsplat":
-        raise SettingError(
-            "rasterizer.absolute_gradients", True, f"{chosen}, used on {kind!r}, has none; only gsplat (CUDA) does"
-        )
-    return _load(chosen, absolute_gradients)
-
-
-def _load(name: str, absolute_gradients: bool) -> Rasterizer:
-    """Import one backend; each import stays in its branch, so that no other backend's libraries load."""
-    if name == "gsplat":
-        from bags.rendering import gsplat_backend
-
-        return gsplat_backend.load(absolute_gradients)
-    if name == "diff_gaussian":
-        from bags.rendering import diff_gaussian_backend
-
-        return diff_gaussian_backend.load()
-    if name == "numba":
-        from bags.rendering import numba_backend
-
-        return TwoStageRasterizer(numba_backend.project, numba_backend.rasterize)
-    from bags.rendering import reference
-
-    return TwoStageRasterizer(reference.project, reference.rasterize)

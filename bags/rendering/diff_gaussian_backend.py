@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from bags.errors import BagsError
-from bags.rendering.base import KERNEL_SIZE, NEAR, check_splats, touches_image
+from bags.rendering.base import NEAR, Rasterizer, check_splats, touches_image
 from bags.types import Camera, RenderOutput, Splats
 
 MODULE = "diff_gaussian_rasterization"
@@ -68,29 +68,15 @@ def load() -> DiffGaussianRasterizer:
 
 
 @dataclass(frozen=True)
-class DiffGaussianRasterizer:
+class DiffGaussianRasterizer(Rasterizer):
     """A ``Rasterizer`` on the public classes of a build that ``load`` accepted. float32 CUDA tensors."""
 
     settings: Any
     rasterizer: Any
 
-    def __call__(
-        self,
-        splats: Splats,
-        camera: Camera,
-        *,
-        sh_degree: int,
-        background: Tensor,
-        kernel_size: float = KERNEL_SIZE,
-    ) -> RenderOutput:
-        """Render one view; see ``Rasterizer``.
-
-        Raises:
-            BagsError: another float type, shapes that do not fit, too high an SH degree.
-        """
-        check_splats(splats, sh_degree)
-        if splats.means.dtype != torch.float32:
-            raise BagsError(f"splats.means is {splats.means.dtype}: the diff_gaussian rasteriser takes float32")
+    def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
+        """The colours, then depth and alpha as colours of a second pass."""
+        check_splats(splats, degree, float32_for="diff_gaussian")
         camera = camera.to(splats.means.device, torch.float32)
         whole, left, top = _whole(camera)
         means2d = _positions(splats, camera)
@@ -98,8 +84,8 @@ class DiffGaussianRasterizer:
         across, down = (means2d - means2d.detach()).unbind(1)
         screen = torch.stack([across * (2 / whole.width), down * (2 / whole.height), torch.zeros_like(across)], dim=1)
 
-        def draw(behind: Tensor, **colours: Tensor) -> tuple[Tensor, Tensor]:
-            settings = self._settings(whole, sh_degree, behind, kernel_size)
+        def passed(behind: Tensor, **colours: Tensor) -> tuple[Tensor, Tensor]:
+            settings = self._settings(whole, degree, behind, kernel_size)
             outputs = self.rasterizer(settings)(
                 means3D=splats.means, means2D=screen, opacities=splats.opacities[:, None],
                 scales=splats.scales, rotations=torch.nn.functional.normalize(splats.rotations, dim=1), **colours,
@@ -107,9 +93,9 @@ class DiffGaussianRasterizer:
             image = outputs[0][:, top : top + camera.height, left : left + camera.width]
             return image, next(o for o in outputs[1:] if not o.is_floating_point())
 
-        rgb, radii = draw(background, shs=torch.cat([splats.sh_dc, splats.sh_rest], dim=1))
+        rgb, radii = passed(background, shs=torch.cat([splats.sh_dc, splats.sh_rest], dim=1))
         distances = (splats.means - camera.center).norm(dim=1)
-        layers, _ = draw(
+        layers, _ = passed(
             torch.zeros_like(background),
             colors_precomp=torch.stack([distances, torch.ones_like(distances), torch.zeros_like(distances)], dim=1),
         )

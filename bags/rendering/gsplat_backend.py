@@ -34,9 +34,18 @@ from torch import Tensor
 
 from bags.errors import BagsError, to_install
 from bags.ops.geometry import covariance_root
-from bags.rendering.base import KERNEL_SIZE, MIN_ALPHA, NEAR, TILE, Projection, check_splats, touches_image
+from bags.rendering.base import (
+    KERNEL_SIZE,
+    MIN_ALPHA,
+    NEAR,
+    TILE,
+    Projection,
+    TwoStageRasterizer,
+    check_splats,
+    touches_image,
+)
 from bags.rendering.reference import filter2d, to_screen
-from bags.types import Camera, RenderOutput, Splats
+from bags.types import Camera, Splats
 
 # What is called, with the parameters that are given by position and those given by name.
 FUNCTIONS = {
@@ -84,7 +93,7 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def load(absolute_gradients: bool = False) -> GsplatRasterizer:
+def load(absolute_gradients: bool = False) -> TwoStageRasterizer:
     """Import gsplat and make the rasteriser.
 
     Args:
@@ -101,7 +110,7 @@ def load(absolute_gradients: bool = False) -> GsplatRasterizer:
             f"rasterizer.name=gsplat: version {getattr(gsplat, '__version__', 'unknown')} has {', '.join(strange)}; "
             f"install a fitting one with: {to_install('cuda')}"
         )
-    return GsplatRasterizer(gsplat, absolute_gradients)
+    return two_stages(gsplat, absolute_gradients)
 
 
 def _differs(gsplat: Any, name: str) -> str | None:
@@ -118,44 +127,34 @@ def _differs(gsplat: Any, name: str) -> str | None:
 
 @dataclass(frozen=True)
 class GsplatProjection(Projection):
-    """A ``Projection`` with what the tiles are cut by.
+    """A ``Projection`` with what gsplat is given instead.
 
     Attributes:
+        centres: (1, N, 2) where gsplat's pixels lie.
         reach: (N, 2) int32 half sides of the rectangle outside which alpha is below 1/255, at most the radius.
     """
 
+    centres: Tensor
     reach: Tensor
 
 
+def two_stages(gsplat: Any, absolute_gradients: bool = False) -> TwoStageRasterizer:
+    """The rasteriser on gsplat's functions, with ``RenderOutput.absolute`` if ``absolute_gradients``."""
+    stages = _Stages(gsplat, absolute_gradients)
+    return TwoStageRasterizer(stages.project, stages.rasterize, _absolute if absolute_gradients else None)
+
+
 @dataclass(frozen=True)
-class GsplatRasterizer:
-    """A ``Rasterizer`` on gsplat's functions, in the two stages that ``base`` describes. float32 CUDA tensors.
+class _Stages:
+    """The two stages that ``base`` describes, on gsplat's functions. float32 CUDA tensors.
 
     Attributes:
         gsplat: the package.
-        absolute_gradients: fill ``RenderOutput.absolute``.
+        absolute_gradients: let gsplat gather them.
     """
 
     gsplat: Any
-    absolute_gradients: bool = False
-
-    def __call__(
-        self,
-        splats: Splats,
-        camera: Camera,
-        *,
-        sh_degree: int,
-        background: Tensor,
-        kernel_size: float = KERNEL_SIZE,
-    ) -> RenderOutput:
-        """Render one view; see ``Rasterizer``."""
-        projection = self.project(splats, camera, sh_degree=sh_degree, kernel_size=kernel_size)
-        if projection.means2d.requires_grad:
-            projection.means2d.retain_grad()
-        centres = _centres(projection)
-        images = self._blend(projection, centres, background, camera.width, camera.height)
-        absolute = (lambda: _absolute(centres)) if self.absolute_gradients else None
-        return RenderOutput(*images, projection.means2d, projection.radii, absolute)
+    absolute_gradients: bool
 
     def project(
         self, splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: float = KERNEL_SIZE
@@ -165,9 +164,7 @@ class GsplatRasterizer:
         Raises:
             BagsError: another float type, shapes that do not fit, too high an SH degree.
         """
-        check_splats(splats, sh_degree)
-        if splats.means.dtype != torch.float32:
-            raise BagsError(f"splats.means is {splats.means.dtype}: the gsplat rasteriser takes float32")
+        check_splats(splats, sh_degree, float32_for="gsplat")
         camera = camera.to(splats.means.device, torch.float32)
         gate = _Gate()
         splats = gate.through(splats)
@@ -191,17 +188,12 @@ class GsplatRasterizer:
 
         values = (means2d, conics, colours, opacities, offsets.norm(dim=1))
         means2d, conics, colours, opacities, distances = map(shown, values)
-        return GsplatProjection(means2d, conics, colours, opacities, distances, radii, reach)
+        return GsplatProjection(means2d, conics, colours, opacities, distances, radii, (means2d + 0.5)[None], reach)
 
     def rasterize(
         self, projection: GsplatProjection, background: Tensor, width: int, height: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Blend projected Gaussians; returns rgb (3, H, W), depth (H, W), alpha (H, W)."""
-        return self._blend(projection, _centres(projection), background, width, height)
-
-    def _blend(
-        self, projection: GsplatProjection, centres: Tensor, background: Tensor, width: int, height: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
         if len(projection.radii) == 0:  # gsplat divides by their number
             empty = background.new_zeros(height, width)
             return background[:, None, None].expand(3, height, width), empty, empty
@@ -212,7 +204,7 @@ class GsplatRasterizer:
         features = torch.cat([projection.colours, projection.distances[:, None]], dim=1)
         behind = torch.cat([background, background.new_zeros(1)])
         layers, alpha = self.gsplat.rasterize_to_pixels(
-            centres, projection.conics[None], features[None], projection.opacities[None],
+            projection.centres, projection.conics[None], features[None], projection.opacities[None],
             width, height, TILE, self.gsplat.isect_offset_encode(keys, 1, columns, rows), order,
             backgrounds=behind[None], absgrad=self.absolute_gradients,
         )  # fmt: skip
@@ -249,12 +241,7 @@ def _reach(root: Tensor, opacities: Tensor, kernel_size: float) -> Tensor:
     return (variances * sigmas[:, None]).sqrt().ceil()
 
 
-def _centres(projection: Projection) -> Tensor:
-    """(1, N, 2) centres where gsplat's pixels lie."""
-    return (projection.means2d + 0.5)[None]
-
-
-def _absolute(centres: Tensor) -> Tensor | None:
+def _absolute(projection: GsplatProjection) -> Tensor | None:
     """What gsplat leaves on its input in the backward pass, (N, 2)."""
-    gradients = getattr(centres, "absgrad", None)
+    gradients = getattr(projection.centres, "absgrad", None)
     return None if gradients is None else gradients[0]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bags.summary.cells import Cells
+from bags.summary.ladder import Ladder
 from bags.summary.published import beside_published
-from bags.summary.quantities import COSTS, Quantity, quality
+from bags.summary.quantities import BLUR, COSTS, Quantity, quality
 from bags.summary.runs import Run
 from bags.summary.table import Cell, Row, Section, Table, mark_best
+
+GAP = "0 %: no blur model on these photos; 100 %: no blur model on the same world's sharp photos."
 
 
 def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | None:
@@ -30,8 +33,16 @@ def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | 
     return Section(quantity.name, tuple(rows))
 
 
+def sections(cells: Cells, quantities: Sequence[Quantity], marked: bool = True) -> tuple[Section, ...]:
+    """A section for each quantity of which there is any value."""
+    return tuple(s for quantity in quantities if (s := section(cells, quantity, marked)))
+
+
 def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:
-    """All tables of ``runs``: one for each protocol, one of the cost, one for each set with published averages.
+    """All tables of ``runs``.
+
+    One for each protocol, one of the gap closed and one of the blur told, where there is a truth; one of the cost; one
+    for each set with published averages.
 
     Returns:
         The tables, and lines about runs that were left out or should not share a cell.
@@ -44,11 +55,14 @@ def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:
     note = f"Means over {seeds} a cell" + (", ± sample standard deviation." if counts[-1] > 1 else ".")
     made = []
     for protocol in sorted({protocol for run in kept for protocol in run.figures}):
-        sections = [s for q in quality(protocol) if (s := section(cells, q))]
-        if sections:
-            made.append(Table(f"Test views, {protocol} protocol", head, tuple(sections), (note,)))
+        if found := sections(cells, quality(protocol)):
+            made.append(Table(f"Test views, {protocol} protocol", head, found, (note,)))
+    ladder = Ladder(cells)
+    if shares := sections(cells, ladder.quantities()):
+        made.append(Table("Share of the gap closed", head, shares, (note, GAP)))
+    if told := sections(cells, BLUR):
+        made.append(Table("Blur of the training photos, told against the truth", head, told, (note,)))
     devices = sorted({run.device for run in kept})
-    costs = [s for q in COSTS if (s := section(cells, q, marked=len(devices) == 1))]
-    if costs:
-        made.append(Table("Cost", head, tuple(costs), (note, f"Measured on: {'; '.join(devices)}.")))
-    return made + beside_published(kept), cells.problems
+    if costs := sections(cells, COSTS, marked=len(devices) == 1):
+        made.append(Table("Cost", head, costs, (note, f"Measured on: {'; '.join(devices)}.")))
+    return made + beside_published(kept), cells.problems + ladder.problems

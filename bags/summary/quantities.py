@@ -31,6 +31,12 @@ def figure(protocol: str, key: str, run: Run) -> float | None:
     return run.figures.get(protocol, {}).get(key)
 
 
+def agreement(key: str, unit: float, run: Run) -> float | None:
+    """How well the photos' true blur was told, in units of ``unit``."""
+    value = run.agreement[key]
+    return None if value is None else value / unit
+
+
 def cost(key: str, unit: float, run: Run) -> float | None:
     """What a run took, in units of ``unit``."""
     value = run.costs[key]
@@ -46,6 +52,13 @@ def quality(protocol: str) -> list[Quantity]:
     ]
 
 
+BLUR = [
+    Quantity("right kind of blur, % of the photos ↑", partial(agreement, "blur_kind_share", 0.01), 0, True),
+    Quantity(
+        "direction of streaks, median error, degrees ↓", partial(agreement, "blur_direction_error", 1.0), 1, False
+    ),
+    Quantity("rank correlation of amounts ↑", partial(agreement, "blur_rank_correlation", 1.0), 2, True),
+]
 MINUTES = Quantity("minutes ↓", partial(cost, "train_seconds", 60), 1, False)
 COSTS = [
     MINUTES,

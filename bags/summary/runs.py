@@ -13,8 +13,9 @@ from bags.errors import BagsError, SettingError
 from bags.io.documents import read_json, read_yaml
 
 METRICS = ("psnr", "ssim", "lpips")
+AGREEMENT = ("blur_kind_share", "blur_direction_error", "blur_rank_correlation")
 COSTS = ("train_seconds", "peak_memory_mb", "gpu_memory_mb", "num_gaussians")
-SET_ASIDE = re.compile(r"\.\d{8}-\d{6}$")  # as bags.run_folder.begin renames an earlier run of the same name
+SET_ASIDE = re.compile(r"\.\d{8}-\d{6}$")  # as bags.run.folder.begin renames an earlier run of the same name
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Run:
         column: what it is a run of: the values of ``summarize.columns``.
         device: in words.
         figures: by protocol: ``psnr``, ``ssim``, ``lpips``, each a number or None.
+        agreement: of what was said of the photos' blur with the truth: ``blur_kind_share``, ``blur_direction_error``,
+            ``blur_rank_correlation``, each a number or None.
         costs: ``train_seconds``, ``peak_memory_mb``, ``gpu_memory_mb``, ``num_gaussians``, each a number or None.
         config: its whole configuration, dotted keys to values.
         finished: when its metrics were written, seconds since the epoch.
@@ -38,6 +41,7 @@ class Run:
     column: str
     device: str
     figures: Mapping[str, Mapping[str, float | None]]
+    agreement: Mapping[str, float | None]
     costs: Mapping[str, float | None]
     config: Mapping[str, Any]
     finished: float
@@ -99,6 +103,7 @@ def read_run(folder: Path, columns: Sequence[str]) -> Run:
         column=", ".join(column_part(config, key) for key in columns),
         device=str(metrics.get("device", "unknown device")),
         figures=figures,
+        agreement={key: number({key: metrics.get(key)}, key) for key in AGREEMENT},
         costs={key: number({key: metrics.get(key)}, key) for key in COSTS},
         config=config,
         finished=file.stat().st_mtime,

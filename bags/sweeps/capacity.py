@@ -6,10 +6,10 @@ import os
 
 import torch
 
-from bags.ops.memory import free_memory
 from bags.ops.threads import available_cores
+from bags.run.device import choose_device
 from bags.settings import Settings
-from bags.tasks.device import choose_device
+from bags.system.memory import free_memory
 
 
 def places(settings: Settings, cores: int, memory_gb: float, limit: int | None = None) -> list[dict[str, str]]:
@@ -25,7 +25,7 @@ def places(settings: Settings, cores: int, memory_gb: float, limit: int | None =
         memory_gb: main memory of a job.
         limit: most jobs at once; None: no limit of its own.
     """
-    if choose_device(settings).type == "cuda":
+    if choose_device(settings.trainer, settings.rasterizer).type == "cuda":
         n = settings.trainer.devices
         devices = visible_devices()
         found = [{"CUDA_VISIBLE_DEVICES": ",".join(devices[i : i + n])} for i in range(0, len(devices) - n + 1, n)]

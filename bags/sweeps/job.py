@@ -11,12 +11,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bags.config import to_settings
+from bags.config.nodes import to_settings
+from bags.config.words import quoted
 from bags.errors import BagsError
-from bags.run_folder import finished, psnr
+from bags.run.folder import finished, psnr
 from bags.settings import Settings
 from bags.sweeps.naming import as_job_of_sweep, job_name
-from bags.words import quoted
 
 
 @dataclass

@@ -19,11 +19,12 @@ from bags.benchmark.rows import (
     rasterizer_row,
 )
 from bags.benchmark.step import step_row
-from bags.console import terminal
+from bags.io.records import write_json
 from bags.ops.precision import instruction_sets
-from bags.run_folder import write_json
+from bags.run.facts import device_name, versions
+from bags.run.process import prepare_process
 from bags.settings import BenchmarkSettings, Settings
-from bags.tasks.setup import device_name, prepare_process, versions
+from bags.system.terminal import terminal
 
 # What holds torch, oneDNN, MKL and Numba back to the instructions of a lesser processor.
 LESSER = {
@@ -72,7 +73,7 @@ def run(settings: Settings) -> None:
     if any(os.environ.get(key) != value for key, value in held_back.items()):
         command = [sys.executable, "-m", "bags.cli", *sys.argv[1:]]
         sys.exit(subprocess.run(command, env={**os.environ, **held_back}).returncode)
-    prepare_process(settings)
+    prepare_process(settings.trainer, settings.seed)
     console = terminal()
     rows = []
     for case in cases(settings.benchmark):

@@ -6,23 +6,20 @@ from pathlib import Path
 
 import torch
 
-from bags.console import terminal
-from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.datamodules.view_loader import view_at
-from bags.evaluation import spread_out, stem
+from bags.evaluation.views import spread_out, stem
 from bags.io.colmap import write_colmap
 from bags.io.images import read_image, to_picture
 from bags.io.ply import write_ply
+from bags.io.records import write_text
 from bags.io.splat_files import write_splats
-from bags.modules.bags_module import BagsModule
 from bags.modules.export import unfiltered
 from bags.ops.trajectories import focus
-from bags.run_folder import write_text
+from bags.run.build import Trained, trained
+from bags.run.results import report_again
 from bags.scene_page import SCENE, Photo, scene_page
 from bags.settings import Settings
-from bags.tasks.checkpoints import checkpoint
-from bags.tasks.results import report_again
-from bags.tasks.setup import build, load_weights
+from bags.system.terminal import terminal
 
 PHOTOS = 100  # at most so many are in the page, spread over all of them
 SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
@@ -31,29 +28,28 @@ SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
 @torch.no_grad()
 def run(settings: Settings) -> None:
     """Write ``export.formats``, and the training views where ``export.cameras`` says so, to ``export/step_N/``."""
-    path = checkpoint(settings, default="last")
-    assert path is not None
-    datamodule, module = build(settings)
-    step = int(load_weights(module, path)["global_step"])
-    folder, splats = settings.folder / "export" / f"step_{step}", module.gaussians.splats()
+    exported = trained(settings)
+    gaussians, scene = exported.module.gaussians, exported.datamodule.scene
+    folder, splats = settings.folder / "export" / f"step_{exported.step}", gaussians.splats()
     console = terminal(stderr=True)
     for kind in settings.export.formats:
         if kind == "ply_with_filter":
             file = folder / "point_cloud_with_filter.ply"
-            write_ply(file, unfiltered(module.gaussians))
+            write_ply(file, unfiltered(gaussians))
         elif kind == "html":
-            file = write_page(settings, datamodule, module)
+            file = write_page(settings, exported)
         else:
             file = write_splats(folder / "point_cloud", splats, kind)
         console.print(f"{file}  {size(file)}", soft_wrap=True)
     if settings.export.cameras:
-        cameras = {view.name: view.camera for view in datamodule.scene.train}
-        files = write_colmap(folder / "sparse" / "0", cameras, datamodule.scene.points)
+        cameras = {view.name: view.camera for view in scene.train}
+        files = write_colmap(folder / "sparse" / "0", cameras, scene.points)
         console.print(f"{files[0].parent}/  {len(cameras)} cameras", soft_wrap=True)
 
 
-def write_page(settings: Settings, datamodule: SceneDataModule, module: BagsModule) -> Path:
+def write_page(settings: Settings, exported: Trained) -> Path:
     """``scene.html`` in the run's folder, beside the report, which then leads to it."""
+    datamodule, module = exported.datamodule, exported.module
     splats = module.gaussians.splats().to("cpu")
     photos = []
     for index in spread_out(len(datamodule.scene.train), PHOTOS):

@@ -10,13 +10,14 @@ from dataclasses import asdict, replace
 
 from bags.benchmark import gpu_checks
 from bags.benchmark.gpu_checks import Check
-from bags.console import terminal
 from bags.errors import BagsError
-from bags.run_folder import write_json, write_text
+from bags.io.records import write_json, write_text
+from bags.run.device import choose_device, idle_cuda
+from bags.run.facts import device_name, versions
+from bags.run.process import prepare_process
 from bags.settings import OutputSettings, Settings
+from bags.system.terminal import terminal
 from bags.tasks import train
-from bags.tasks.device import choose_device, idle_cuda
-from bags.tasks.setup import device_name, prepare_process, versions
 
 PSNR = 25.0  # of the built-in scene after the short training, dB
 
@@ -29,10 +30,10 @@ def run(settings: Settings) -> None:
     Raises:
         BagsError: there is no GPU, or a check failed.
     """
-    prepare_process(settings)
-    device = choose_device(settings).type
+    prepare_process(settings.trainer, settings.seed)
+    device = choose_device(settings.trainer, settings.rasterizer).type
     if device == "cpu" and settings.trainer.accelerator != "cpu":
-        why = idle_cuda(settings) or "no CUDA device is used here"
+        why = idle_cuda(settings.trainer, settings.rasterizer) or "no CUDA device is used here"
         raise BagsError(f"task=gpu_check: {why}; trainer.accelerator=cpu tries the checks, small")
     small, console, checks = device == "cpu", terminal(), []
     for name, part in parts(settings, device, small).items():
@@ -83,7 +84,7 @@ def short_training(settings: Settings, small: bool) -> Check:
         metrics=replace(settings.metrics, lpips=False),
     )
     train.run(run_settings)
-    metrics = json.loads((run_settings.folder / "metrics.json").read_text())
+    metrics = json.loads((run_settings.folder / "metrics.json").read_text(encoding="utf-8"))
     keys = ("psnr", "ssim", "steps", "train_seconds", "num_gaussians", "gpu_memory_mb", "device")
     figures = {key: metrics[key] for key in keys}
     good = None if small else metrics["psnr"] >= PSNR

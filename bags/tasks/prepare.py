@@ -10,13 +10,13 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bags.console import terminal
 from bags.errors import SettingError, one_line
 from bags.io.places import photos_or_video
 from bags.preparation.scene import Prepared, prepare
+from bags.run.process import quiet_logs
 from bags.settings import Settings
-from bags.stopping import heard_by, stop
-from bags.tasks.setup import quiet_logs
+from bags.system.signals import heard_by, stop
+from bags.system.terminal import terminal
 
 LISTED = 8  # names in a line
 UNCERTAIN = 100  # points; with fewer a photo is said to be placed uncertainly

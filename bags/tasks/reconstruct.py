@@ -11,20 +11,20 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from bags.config import on_top_of_saved, said, to_settings
-from bags.console import terminal
+from bags.config.nodes import on_top_of_saved, said, to_settings
 from bags.errors import BagsError, DataError
 from bags.io.documents import read_json
 from bags.preparation.choices import MINUTES, choose
 from bags.preparation.forecast import slowness
 from bags.preparation.scene import RECORD
+from bags.run.device import choose_device
+from bags.run.rehearsal import steps_that_fit
+from bags.run.timetable import DRAWING, PLACING, TRAINING, Timetable, expected, material
 from bags.scene_page.client import fetched
 from bags.settings import Settings
+from bags.system.terminal import terminal
 from bags.tasks import export, render, train
-from bags.tasks.device import choose_device
 from bags.tasks.prepare import prepared
-from bags.tasks.rehearsal import steps_that_fit
-from bags.tasks.timetable import DRAWING, PLACING, TRAINING, Timetable, expected, material
 
 FORMATS = ("ply", "spz", "html")
 
@@ -37,7 +37,7 @@ def run(settings: Settings) -> None:
     How long it will take is told first. What the command line says is kept; with ``experiment=`` nothing is chosen.
     With ``ckpt_path`` a stopped training goes on, on the scene that was prepared for it and with what was chosen then.
     """
-    device = choose_device(settings).type  # what cannot be is told before the long work
+    device = choose_device(settings.trainer, settings.rasterizer).type  # what cannot be is told before the long work
     stated = said()
     formats = exported(settings, stated)
     times = Timetable({})

@@ -9,16 +9,15 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from bags.console import terminal
 from bags.datamodules.resolution import training_size
-from bags.evaluation import stem
+from bags.evaluation.views import stem
 from bags.io.images import depth_ends, depth_picture, write_png
 from bags.io.video import writing_video
 from bags.modules.bags_module import BagsModule
 from bags.ops.trajectories import ellipse, spiral, training_path
+from bags.run.build import trained
 from bags.settings import Settings
-from bags.tasks.checkpoints import checkpoint
-from bags.tasks.setup import build, load_weights
+from bags.system.terminal import terminal
 from bags.types import Camera, View
 
 CONSOLE = terminal(stderr=True)
@@ -29,12 +28,9 @@ PROBES = 8  # frames of a video whose depths set the scale of its colours
 @torch.no_grad()
 def run(settings: Settings) -> None:
     """Draw the views of ``render.split`` into ``renders/step_N/<split>/``, or ``render.path`` as a video beside."""
-    path = checkpoint(settings, default="last")
-    assert path is not None
-    datamodule, module = build(settings)
-    step = int(load_weights(module, path)["global_step"])
-    module.eval()
-    folder, scene = settings.folder / "renders" / f"step_{step}", datamodule.scene
+    drawn = trained(settings)
+    module, scene = drawn.module, drawn.datamodule.scene
+    folder = settings.folder / "renders" / f"step_{drawn.step}"
     if settings.render.path is not None:
         film(settings, module, [camera_of(view, settings) for view in scene.train], folder)
         return

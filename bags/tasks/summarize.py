@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bags.config import instantiate
+from bags.config.nodes import instantiate
 from bags.errors import BagsError, SettingError
-from bags.run_folder import write_text
+from bags.io.records import write_text
 from bags.settings import Settings
 from bags.summary import formats
 from bags.summary.collect import tables

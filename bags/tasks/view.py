@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from bags.run.build import trained
 from bags.settings import Settings
-from bags.tasks.checkpoints import checkpoint
-from bags.tasks.setup import build, load_weights
 from bags.viewer.server import Viewer, need_viser
 from bags.viewer.stops import stops
 
@@ -16,12 +15,9 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve ``ckpt_path`` (default: the last) until Ctrl-C."""
     need_viser()  # before the scene is read
-    path = checkpoint(settings, default="last")
-    assert path is not None
-    datamodule, module = build(settings)
-    step = int(load_weights(module, path)["global_step"])
-    module.eval()
-    viewer = Viewer(module, stops(datamodule), datamodule.extent, settings.viewer, step, settings.name)
+    seen = trained(settings)
+    data, step = seen.datamodule, seen.step
+    viewer = Viewer(seen.module, stops(data), data.extent, settings.viewer, step, settings.name)
     log.info("%s, step %d: %s (Ctrl-C ends it)", settings.name, step, viewer.address)
     try:
         viewer.serve()

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from bags.evaluation.pictures import effective_kernels
 from bags.io.images import depth_picture
 from bags.modules.bags_module import BagsModule, Explanation
-from bags.pictures import effective_kernels
 from bags.schedule import Phase
 from bags.types import Camera, RenderOutput, Splats, ViewBatch
 
@@ -99,7 +99,7 @@ class Painter:
             camera,
             sh_degree=module.gaussians.sh_degree,
             background=module.background,
-            kernel_size=module.settings.model.gaussians.kernel_size,
+            kernel_size=module.model.gaussians.kernel_size,
         )
 
     def of_photo(self, layer: str, stop: Stop) -> Tensor | None:

@@ -22,7 +22,7 @@ import numpy as np
 from bags.errors import BagsError, SettingError, to_install
 from bags.modules.bags_module import BagsModule
 from bags.settings import ViewerSettings
-from bags.stopping import Stopped
+from bags.system.signals import Stopped
 from bags.viewer.guest import SETTLE, Guest
 from bags.viewer.pace import Pace
 from bags.viewer.painter import Painter, Stop

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from bags.cli import config_folder
+from bags.config.nodes import register
 from tests.config.test_config import settings_of
 
 # scene: hold, init_dgt, iterations, ms_steps; depth TV, RGB TV, second network ("MLP2"), BPN rate
@@ -46,6 +48,12 @@ MIP360 = {
     "treehill": (35000, 12000, 1e-3),
 }
 SCENES = [*DEBLUR_NERF, *MIP360]
+LADDER = {  # layout: its blurred worlds
+    "room": ["mixed"],
+    "walk_around": ["mild", "strong"],
+    "facade": ["one_direction", "roll", "drift"],
+    "forward_facing": ["defocus", "one_sided"],
+}
 SWEEPS = {
     "paper_motion": [scene for scene in SCENES if scene.startswith("blur")],
     "paper_defocus": [scene for scene in SCENES if scene.startswith("defocus")],
@@ -113,3 +121,36 @@ def test_one_setting_is_the_same_for_all_scenes_but_for_their_data() -> None:
     for part in ("model", "schedule", "optim", "densify", "loss", "metrics", "rasterizer"):
         assert len({getattr(run, part) for run in runs}) == 1, part
     assert runs[0].schedule.steps is None and len({run.dataset.root for run in runs}) == len(SCENES)
+
+
+def experiment(name: str) -> dict[str, list[str]]:
+    """What a sweep sweeps."""
+    register()
+    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
+        cfg = compose("config", overrides=[f"experiment={name}"], return_hydra_config=True)
+    assert cfg.hydra.mode.name == "MULTIRUN"
+    return {key: str(values).replace(" ", "").split(",") for key, values in cfg.hydra.sweeper.params.items()}
+
+
+def test_the_ladder_is_every_world_with_three_seeds() -> None:
+    worlds = [f"ladder/{layout}_{kind}" for layout, kinds in LADDER.items() for kind in ["sharp", *kinds]]
+    files = {f"ladder/{path.stem}" for path in (Path(config_folder()) / "scene" / "ladder").glob("*.yaml")}
+    whole, quick = experiment("ladder"), experiment("ladder_quick")
+    assert whole["scene"] == worlds and set(worlds) == files and whole["seed"] == ["0", "1", "2"]
+    assert whole["model"][0] == "mip_splatting" and quick["model"] == whole["model"] and quick["seed"] == ["0"]
+    layouts = {layout for layout in LADDER for world in quick["scene"] if world.startswith(f"ladder/{layout}")}
+    tops = {f"ladder/{layout}_sharp" for layout in layouts}
+    assert tops < set(quick["scene"]) < set(worlds)
+
+
+@pytest.mark.parametrize(("layout", "kind"), [(layout, kind) for layout, kinds in LADDER.items() for kind in kinds])
+def test_the_top_of_a_world_differs_in_its_blur_alone(layout: str, kind: str) -> None:
+    top, world = (settings_of(f"scene=ladder/{layout}_{end}") for end in ("sharp", kind))
+    assert (top.scene, world.scene) == (f"{layout}_sharp", f"{layout}_{kind}")
+    photos = world.dataset.synthetic
+    assert photos.layout == layout and photos.blurs != ("sharp",)
+    blurred = {"blurs": photos.blurs, "strength": photos.strength, "least": photos.least, "drift": photos.drift}
+    alike = replace(top.dataset, synthetic=replace(top.dataset.synthetic, **blurred))
+    assert top.dataset.synthetic.blurs == ("sharp",) and top.dataset.synthetic.drift == 0
+    assert replace(top, scene=world.scene, name=world.name, dataset=alike) == world
+    assert world.schedule.steps == 1500 and photos.seed not in (7, 11, 12, 13, 14)  # those that settings were chosen on

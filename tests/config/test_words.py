@@ -10,10 +10,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from bags.cli import config_folder
-from bags.config import register, to_settings
+from bags.config.nodes import register, to_settings
+from bags.config.words import for_hydra
 from bags.errors import SettingError
 from bags.settings import Settings
-from bags.words import for_hydra
 
 WORDS = (
     "photos (1)", "Küche", "José's photos", "写真", "a, b", "hold=7", "a&b", "wow!", "[raw]", "[raw] set", "#1 garden",

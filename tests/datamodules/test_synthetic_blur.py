@@ -64,7 +64,7 @@ def added_variance(photo: np.ndarray, sharp: np.ndarray) -> float:
 @pytest.mark.parametrize(("seed", "length"), [(0, 3.0), (1, 6.0), (2, 9.0), (3, 12.0)])
 def test_motion_blur_is_what_its_truth_says(seed: int, length: float) -> None:
     world, camera = dot_world(), front_camera()
-    exposure = blur.shaken(camera, length, DEPTH, np.random.default_rng(seed), 512)
+    exposure = blur.shaken(camera, blur.any_motion(np.random.default_rng(seed)), length, DEPTH, 512)
     truth = blur.exposure_truth("motion", world, camera, exposure)
     photo = photograph(world, camera, exposure)
     sharp = photograph(world, camera, instant(camera, 512))
@@ -81,7 +81,7 @@ def test_motion_blur_is_what_its_truth_says(seed: int, length: float) -> None:
 
 def test_motion_strength_is_exact_without_roll_at_the_centre() -> None:
     camera = front_camera()
-    exposure = blur.shaken(camera, 10.0, DEPTH, np.random.default_rng(4), 64)
+    exposure = blur.shaken(camera, blur.any_motion(np.random.default_rng(4)), 10.0, DEPTH, 64)
     path = exposure.project(camera, np.array([[0.0, DEPTH, 0.0]]))[:, 0]
     chord = np.linalg.norm(path[-1] - path[0]) * 64 / 63
     assert chord == pytest.approx(10.0, rel=0.02)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from bags.datamodules.synthetic.layouts import look_at
 from bags.datamodules.synthetic.raycaster import hit_points, instant, photograph, pose, rays
-from bags.datamodules.synthetic.scene import _look_at
 from bags.datamodules.synthetic.world import Shape, World, build_world, linear_to_srgb, srgb_to_linear
 from bags.settings import SyntheticSettings
 from bags.types import Camera
@@ -24,7 +24,7 @@ def world() -> World:
 def camera(seed: int, width: int = 24, height: int = 16) -> Camera:
     rng = np.random.default_rng(seed)
     settings = SyntheticSettings(width=width, height=height)
-    return _look_at(settings, rng.uniform([-2, -4.5, 0.5], [2, -3.5, 2.5]), rng.uniform([-1, 0, 0.3], [1, 1, 1.2]))
+    return look_at(settings, rng.uniform([-2, -4.5, 0.5], [2, -3.5, 2.5]), rng.uniform([-1, 0, 0.3], [1, 1, 1.2]))
 
 
 def grid(view: Camera) -> np.ndarray:

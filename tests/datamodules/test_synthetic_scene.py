@@ -205,6 +205,11 @@ def test_two_views_are_enough() -> None:
         ("blurs", ("fog",)),
         ("strength", 4.1),
         ("strength", float("nan")),
+        ("layout", "beach"),
+        ("least", 1.1),
+        ("least", -0.1),
+        ("drift", 3.1),
+        ("drift", float("nan")),
     ],
 )
 def test_impossible_settings_name_their_key(key: str, value: object) -> None:

@@ -13,9 +13,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from bags import cli, run_folder
+from bags import cli
 from bags.cli import config_folder
-from bags.config import register
+from bags.config.nodes import register
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.errors import BagsError
 from bags.io.images import image_size, read_image
@@ -24,14 +24,17 @@ from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import Gaussians, random_points
 from bags.preparation.intake import take_in
 from bags.preparation.video import take_frames
-from bags.rendering.base import make_rasterizer
+from bags.rendering import make_rasterizer
 from bags.report.curves import curves, read_history
+from bags.run.build import build, restore
+from bags.run.checkpoint_io import Saved
+from bags.run.folder import finished, psnr
+from bags.run.start import decide
 from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings, GaussianSettings, ScheduleSettings, Settings
 from bags.summary.collect import tables
 from bags.summary.runs import find_runs
 from bags.tasks.reconstruct import prepared_before
-from bags.tasks.setup import build, load_weights
 from bags.types import Camera, PointCloud, Splats
 from tests.faults.corpus import RUN
 from tests.integration.test_training import settings_of
@@ -131,13 +134,14 @@ def ply(root: Path, target: Path) -> None:
 def model() -> BagsModule:
     """Of the corpus's run."""
     settings = settings_of(Path("unused"), "dataset.synthetic.train_views=3", "dataset.synthetic.test_views=1")
-    return build(settings)[1]
+    return build(decide(settings))[1]
 
 
 def checkpoint(root: Path, target: Path) -> None:
     module = model()
-    saved = load_weights(module, target)
-    need(isinstance(saved["global_step"], int) and saved["global_step"] >= 0, "no step")
+    saved = Saved(target)
+    restore(module, saved)
+    need(saved.step >= 0, "no step")
     finite(**{name: tensor for name, tensor in module.state_dict().items() if isinstance(tensor, torch.Tensor)})
     gaussians = module.gaussians
     for name in (*Gaussians.PARAMETERS, *Gaussians.BUFFERS):
@@ -151,8 +155,8 @@ def checkpoint(root: Path, target: Path) -> None:
 def figures(root: Path, target: Path) -> None:
     """What later tasks read of a run."""
     settings = Settings(name=RUN, output_root=str(root), task="train")
-    run_folder.finished(settings)
-    run_folder.psnr(settings)
+    finished(settings)
+    psnr(settings)
     runs, problems = find_runs(root, ["*"], ["model.name"])
     need(len(runs) + len(problems) == 1, f"{len(runs)} runs, {len(problems)} problems")
     if runs:

@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from lightning import Callback
 
 from bags.cli import config_folder, main
-from bags.config import register, to_settings
+from bags.config.nodes import register, to_settings
 from bags.schedule import ScaleSchedule
 from bags.tasks import train
 from tests.integration.test_training import assert_same

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback
-
 from bags.callbacks import Checkpoint
+from bags.callbacks.base import RunCallback
+from bags.settings import Settings
 from tests.waiting import until
 
 
-class Pause(Callback):
+class Pause(RunCallback):
     """Once, before step ``step`` of the run ``name``: makes the file ``here`` and waits to be killed or told to stop.
 
     Where the file is there already, as when the run is started again, it does nothing.
@@ -20,8 +20,11 @@ class Pause(Callback):
     def __init__(self, name: str, step: int, here: str) -> None:
         self.name, self.step, self.here = name, step, Path(here)
 
+    def configure(self, settings: Settings) -> None:
+        self.run = settings.name
+
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if pl_module.settings.name == self.name and batch.step == self.step and not self.here.exists():
+        if self.run == self.name and batch.step == self.step and not self.here.exists():
             self.here.touch()
             stopper = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoint))
             until(lambda: stopper.stopped)

@@ -21,9 +21,11 @@ from bags.benchmark import step as benchmark_step
 from bags.datamodules import scene_datamodule
 from bags.datamodules.placement import where_they_are
 from bags.modules.gaussians import Gaussians
-from bags.rendering.gsplat_backend import FUNCTIONS, GsplatRasterizer
+from bags.rendering.gsplat_backend import FUNCTIONS, two_stages
+from bags.run import forecast, start, trainer
+from bags.run.build import build
 from bags.settings import GaussianSettings
-from bags.tasks import evaluate, export, forecast, render, setup, train
+from bags.tasks import evaluate, export, render, train
 from bags.types import PointCloud
 from bags.viewer.painter import FROM_ANYWHERE, OF_A_PHOTO, Painter
 from bags.viewer.stops import stops
@@ -57,14 +59,13 @@ def photos_on_device(pyramid: Any, images_on: str, device: torch.device) -> Any:
 @pytest.fixture(autouse=True)
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every task chooses the pretend device, and what torch or Lightning know of CUDA only stands for it."""
-    monkeypatch.setattr(setup, "choose_device", lambda settings: DEVICE)
-    monkeypatch.setattr(train, "choose_device", lambda settings: torch.device("cuda"))
-    monkeypatch.setattr(train, "Trainer", trainer_on_device)
+    monkeypatch.setattr(start, "choose_device", lambda trainer, rasterizer: DEVICE)
+    monkeypatch.setattr(trainer, "Trainer", trainer_on_device)
     monkeypatch.setattr(forecast, "free_memory", lambda device: 10**12)
     monkeypatch.setattr(scene_datamodule, "place", photos_on_device)
     monkeypatch.setattr(measure, "peak_mb", lambda call: call())
-    for module in (setup, benchmark_step):
-        monkeypatch.setattr(module, "make_rasterizer", lambda *_, **__: GsplatRasterizer(GSPLAT))
+    for module in (start, benchmark_step):
+        monkeypatch.setattr(module, "make_rasterizer", lambda *_, **__: two_stages(GSPLAT))
     with Device():
         yield
 
@@ -128,7 +129,7 @@ def test_a_run_from_its_first_step_to_its_files(tmp_path: Path) -> None:
     for file in ("export/step_12/point_cloud.ply", "renders/step_12/ellipse.mp4"):
         assert (short.folder / file).stat().st_size > 0
 
-    datamodule, module = setup.build(settings)
+    datamodule, module = build(start.decide(settings))
     assert {tensor.device for tensor in (*module.parameters(), *module.buffers())} == {DEVICE}
     painter, stop = Painter(module, 12), stops(datamodule)[0]
     pictures = [painter.from_anywhere(layer, stop.camera) for layer in FROM_ANYWHERE]

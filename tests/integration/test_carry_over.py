@@ -11,7 +11,8 @@ import torch
 
 from bags.callbacks import Filter3D
 from bags.callbacks import carry_over as callback
-from bags.tasks.setup import build
+from bags.run.build import build
+from bags.run.start import decide
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
 # Scales begin at steps 12 and 24. At the second the taps' distance in the photo halves, at the third it stays.
@@ -55,7 +56,7 @@ def test_as_published_every_head_starts_from_random_weights(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("absorbs", [True, False])
 def test_gaussians_are_drawn_as_before_when_the_resolution_grows(absorbs: bool, tmp_path: Path) -> None:
-    datamodule, module = build(settings_of(tmp_path, *CARRIED, f"model.gaussians.absorb_filter={absorbs}"))
+    datamodule, module = build(decide(settings_of(tmp_path, *CARRIED, f"model.gaussians.absorb_filter={absorbs}")))
     trainer, gaussians = SimpleNamespace(datamodule=datamodule), module.gaussians
     Filter3D().before_step(trainer, module, 1)  # type: ignore[arg-type]
     before, sigma = gaussians.splats().scales, gaussians.filter_sigma

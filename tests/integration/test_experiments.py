@@ -14,7 +14,9 @@ from hydra.types import RunMode
 
 from bags import cli
 from bags.cli import config_folder
-from bags.config import register
+from bags.config.nodes import register
+from bags.summary.collect import tables
+from bags.summary.runs import find_runs
 from tests.integration.test_training import TINY, run, settings_of
 from tests.standins import write_colmap
 
@@ -26,6 +28,7 @@ SWEPT = {
     "paper_mixed_resolution": ("counter", "garden"),
     "one_setting": ("blurball", "garden"),
 }
+LADDERS = ("ladder", "ladder_quick")  # sweeps over built-in worlds
 
 
 def is_sweep(experiment: str) -> bool:
@@ -36,10 +39,10 @@ def is_sweep(experiment: str) -> bool:
 
 
 def test_sweeps_are_known() -> None:
-    assert {experiment for experiment in EXPERIMENTS if is_sweep(experiment)} == set(SWEPT)
+    assert {experiment for experiment in EXPERIMENTS if is_sweep(experiment)} == {*SWEPT, *LADDERS}
 
 
-@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name not in SWEPT])
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name not in (*SWEPT, *LADDERS)])
 def test_experiment_runs(experiment: str, tmp_path: Path) -> None:
     size = ("dataset.synthetic.width=96", "dataset.synthetic.height=64")  # enough for the coarsest scale of any
     settings = settings_of(tmp_path, f"experiment={experiment}", "schedule.steps=4", *size)
@@ -76,6 +79,20 @@ def test_sweep_runs(experiment: str, data: Path, tmp_path: Path, monkeypatch: py
     assert sorted((job["scene"], job["seed"]) for job in found) == sorted((s, n) for s in scenes for n in seeds)
     for job in found:
         assert set(job["protocols"]) == {"deblur_nerf", "mip_splatting"} and job["versions"] and job["steps"] == 4
+
+
+@pytest.mark.usefixtures("quiet_again")
+def test_the_ladder_ends_in_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    limits = ["scene=ladder/facade_sharp,ladder/facade_roll", "model=mip_splatting", "seed=0", "schedule.steps=4"]
+    monkeypatch.setattr(sys, "argv", ["run.py", "experiment=ladder", *TINY, *limits, "metrics.lpips=false"])
+    cli.main()
+    runs, problems = find_runs(tmp_path / "outputs", ["**"], ["model.name"])
+    made, more = tables(runs)
+    assert not problems + more and [run.scene for run in runs] == ["facade_roll", "facade_sharp"]
+    gaps = next(table for table in made if table.title == "Share of the gap closed").sections[-1]
+    psnr = [run.figures["deblur_nerf"]["psnr"] for run in runs]
+    assert gaps.rows[0].cells[0].mean == pytest.approx(psnr[1] - psnr[0]) and gaps.rows[1].cells[0].mean == 0
 
 
 @pytest.mark.usefixtures("quiet_again")

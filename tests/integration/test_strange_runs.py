@@ -10,9 +10,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from bags.config import on_top_of_saved
+from bags.config.nodes import on_top_of_saved
 from bags.errors import DataError
-from bags.run_folder import plain
+from bags.io.records import plain
 from bags.settings import DatasetSettings, Settings
 from tests.integration.test_cli import in_process
 

@@ -18,14 +18,15 @@ from lightning import Callback
 
 from bags.callbacks.history import row_every
 from bags.cli import config_folder
-from bags.config import register, to_settings
+from bags.config.nodes import register, to_settings
 from bags.datamodules.parsers.colmap_files import read_model
 from bags.errors import BagsError
 from bags.io.images import image_size, read_image
 from bags.io.ply import read_ply
+from bags.run import results, trainer
+from bags.run.checkpoints import checkpoint
 from bags.settings import Settings
-from bags.tasks import evaluate, export, render, results, train
-from bags.tasks.checkpoints import checkpoint
+from bags.tasks import evaluate, export, render, train
 
 TINY = (
     "dataset.synthetic.width=48", "dataset.synthetic.height=32", "dataset.synthetic.train_views=6",
@@ -80,10 +81,12 @@ class StopAt(Callback):
 
 def put_first(callback: Callback, patch: pytest.MonkeyPatch) -> None:
     """Have every trainer that is made under ``patch`` call ``callback`` before its own callbacks."""
-    made = train.instantiate
-    patch.setattr(
-        train, "instantiate", lambda name, section: [*([callback] if name == "callbacks" else []), *made(name, section)]
-    )
+    made = trainer.instantiate
+
+    def instantiate(name: str, section: dict[str, Any]) -> list[Any]:
+        return [*([callback] if name == "callbacks" else []), *made(name, section)]
+
+    patch.setattr(trainer, "instantiate", instantiate)
 
 
 def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> None:

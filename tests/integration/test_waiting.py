@@ -13,9 +13,10 @@ from lightning import Callback
 from torch import Tensor
 
 from bags.rendering.base import Rasterizer
+from bags.run.build import build
+from bags.run.start import decide
+from bags.run.trainer import make_trainer
 from bags.schedule import ScaleSchedule
-from bags.tasks import train
-from bags.tasks.setup import build
 from bags.types import Camera, RenderOutput, Splats
 from tests.integration.test_training import settings_of
 
@@ -87,9 +88,10 @@ def watched(root: Path, watch: End, *overrides: str, rasterizer: Rasterizer | No
         "schedule.shortest_opacity_reset_every=20", "trainer.progress=true", "schedule.shortest_densify_every=10",
         *overrides,
     )  # fmt: skip
-    datamodule, module = build(settings)
+    start = decide(settings)
+    datamodule, module = build(start)
     module.rasterizer = rasterizer or module.rasterizer
-    trainer = train.make_trainer(settings)
+    trainer = make_trainer(start)
     trainer.callbacks = [watch.begin, *trainer.callbacks, watch]  # type: ignore[attr-defined]
     trainer.fit(module, datamodule=datamodule)
     return module.schedule

@@ -12,7 +12,8 @@ import torch
 from bags.callbacks import Densify
 from bags.modules.bags_module import BagsModule
 from bags.modules.carry_over import carry_over
-from bags.tasks.setup import build
+from bags.run.build import build
+from bags.run.start import decide
 from bags.types import ViewBatch
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
@@ -29,7 +30,7 @@ def test_a_windowed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.
 
 
 def made(tmp_path: Path, *overrides: str) -> tuple[BagsModule, ViewBatch]:
-    datamodule, module = build(settings_of(tmp_path, *WINDOWED, "model.bpn.bfloat16=false", *overrides))
+    datamodule, module = build(decide(settings_of(tmp_path, *WINDOWED, "model.bpn.bfloat16=false", *overrides)))
     module.gaussians.update_filter(datamodule.cameras(2))
     return module, next(iter(datamodule.train_views_dataloader()))
 
@@ -95,7 +96,7 @@ def test_a_window_proposes_what_the_whole_view_does_where_the_taps_lie_apart(bfl
     assert module.bpn is not None
     carry_over(module.bpn, 1, 2, 1.0, module.configure_optimizers())
     phase = module.schedule.at(40)
-    assert module.kernels.stride(module.head(phase)) == 2
+    assert module.kernels.sizes.stride(module.kernels.head(phase)) == 2
     shown = module.explain_whole(batch, phase)
     with torch.no_grad():
         whole, part = module.explain(batch, phase), module.explain(batch.cropped(16, 16, 33, 40), phase)
@@ -128,9 +129,9 @@ def test_a_windows_statistics_are_in_the_whole_photos_units(tmp_path: Path) -> N
         sums.append((module.gaussians.gradient_sum.clone(), module.output))
     (whole, output), (window, _) = sums
     assert output is not None
-    x, y = output.render.means2d.detach().T
-    reach = output.render.radii + 16  # the tiles that a Gaussian touches
-    inside = (output.render.radii > 0) & (x - reach > 32) & (x + reach < 80) & (y - reach > 16) & (y + reach < 64)
+    x, y = output.renders[0].means2d.detach().T
+    reach = output.renders[0].radii + 16  # the tiles that a Gaussian touches
+    inside = (output.renders[0].radii > 0) & (x - reach > 32) & (x + reach < 80) & (y - reach > 16) & (y + reach < 64)
     assert inside.sum() >= 3 and (whole[inside] > 0).sum() >= 3
     torch.testing.assert_close(window[inside], whole[inside], rtol=1e-3, atol=1e-9)
 
@@ -144,7 +145,7 @@ def test_a_frozen_proposal_leaves_learning_to_the_gaussians_where_taps_lie_apart
     module, batch = made(tmp_path, *scales, f"model.bpn.freeze_strided={freezes}")
     assert module.bpn is not None
     module.training_step(replace(batch, step=step), 0).backward()
-    strided = module.kernels.stride(module.head(module.schedule.at(step))) > 1
+    strided = module.kernels.sizes.stride(module.kernels.head(module.schedule.at(step))) > 1
     assert strided == (step == 40)
     assert all(weight.grad is None for weight in module.bpn.parameters()) == (freezes and strided)
     assert module.gaussians.sh_dc.grad is not None and module.gaussians.sh_dc.grad.abs().sum() > 0

@@ -13,8 +13,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from bags.dashboards import log_settings, log_table
 from bags.errors import BagsError, in_utf8
 from bags.io.documents import read_yaml
+from bags.io.records import plain, write_json, write_table, write_text
 from bags.report.page import flat
-from bags.run_folder import begin, plain, write_json, write_table, write_text
+from bags.run.folder import begin
 from bags.settings import Settings
 
 RAW = os.fsdecode(b"M\xfcller")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, instance_norm, interpolate, pad
 
-from bags.modules.bpn import BPN
+from bags.modules.bpn import BPN, Proposal
 from bags.ops.interpolated_conv import interpolated_conv_reference, node_kernels
 from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.ops.positional import positional_code_2d
@@ -227,3 +227,11 @@ def test_a_view_of_one_cell_has_features_that_say_nothing() -> None:
     features = bpn.render_features(torch.rand(3, 5, 7), torch.rand(5, 7))
     torch.testing.assert_close(features[:, 0, 0], bpn.render_features.conv3.bias)
     assert bpn(0, 0, torch.rand(3, 5, 7), torch.rand(5, 7)).mask.shape == (5, 7)
+
+
+def test_in_linear_light_black_and_white_make_the_srgb_value_of_their_mean_light() -> None:
+    even = Proposal(torch.zeros(1, 1, 1), torch.zeros(9, 1), torch.ones(1, 1))  # a kernel of nine equal weights
+    image = torch.tensor([0.0, 1, 0, 1, 0, 1, 0, 1, 0]).reshape(1, 3, 3).expand(3, -1, -1)
+    torch.testing.assert_close(even.blur(image), torch.full((3, 1, 1), 4 / 9))
+    light = torch.full((3, 1, 1), 1.055 * (4 / 9) ** (1 / 2.4) - 0.055)
+    torch.testing.assert_close(even.blur(image, linear_light=True), light)

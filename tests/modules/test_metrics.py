@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bags.modules import metrics
 from bags.modules.metrics import PROTOCOLS, ImageMetrics, lpips_network, mean_metrics
-from bags.ops.ssim import ssim_reference
+from bags.ops.ssim_reference import ssim_reference
 from bags.settings import MetricsSettings
 
 

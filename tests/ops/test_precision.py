@@ -12,8 +12,10 @@ import bags.ops.precision as precision
 from bags.errors import SettingError
 from bags.modules.bpn import BPN
 from bags.ops.precision import has_fast_bfloat16, instruction_sets
+from bags.run.build import build, restore
+from bags.run.checkpoint_io import Saved
+from bags.run.start import decide
 from bags.settings import BPNSettings
-from bags.tasks.setup import build, load_weights
 from bags.tasks.train import run
 from tests.integration.test_training import settings_of
 
@@ -55,7 +57,7 @@ def test_auto_is_what_the_machine_is_fast_in(
     asked: str, fast: bool, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     pretend(monkeypatch, {"avx512bf16"} if fast else {"avx2"})
-    _, module = build(settings_of(tmp_path, *TINY, f"model.bpn.bfloat16={asked}"))
+    _, module = build(decide(settings_of(tmp_path, *TINY, f"model.bpn.bfloat16={asked}")))
     assert module.bpn is not None and module.bpn.rounds is taken
 
 
@@ -63,7 +65,7 @@ def test_what_is_slow_here_is_done_when_asked_for_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pretend(monkeypatch, {"avx2"})
-    _, module = build(settings_of(tmp_path, *TINY, "model.bpn.bfloat16=true"))
+    _, module = build(decide(settings_of(tmp_path, *TINY, "model.bpn.bfloat16=true")))
     assert module.bpn is not None and module.bpn.rounds
     assert "no instructions for bfloat16" in " ".join(capfd.readouterr().err.split())
 
@@ -73,9 +75,9 @@ def test_a_run_goes_on_in_the_precision_it_began_in(tmp_path: Path, monkeypatch:
     settings = settings_of(tmp_path, *TINY, "schedule.steps=2", "output.images_every=null")
     run(settings)
     pretend(monkeypatch, {"avx2"})
-    _, module = build(settings)
+    _, module = build(decide(settings))
     assert module.bpn is not None and not module.bpn.rounds
-    load_weights(module, settings.folder / "checkpoints" / "last.ckpt")
+    restore(module, Saved(settings.folder / "checkpoints" / "last.ckpt"))
     assert module.bpn.rounds
 
 

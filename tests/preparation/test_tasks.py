@@ -16,11 +16,11 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from bags.cli import config_folder
-from bags.config import register, to_settings
+from bags.config.nodes import register, to_settings
 from bags.errors import DataError, SettingError
 from bags.preparation.scene import Prepared
 from bags.settings import DatasetSettings, PrepareSettings, Settings
-from bags.stopping import SIGNALS, stop
+from bags.system.signals import SIGNALS, stop
 from bags.tasks import prepare, reconstruct
 from tests.scene_page.stand_in import stand_in_client
 from tests.waiting import HANG, until

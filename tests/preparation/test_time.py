@@ -12,11 +12,12 @@ import pytest
 from bags.modules import step_cost
 from bags.modules.bags_module import BagsModule
 from bags.preparation.scene import Prepared
-from bags.run_folder import begin
+from bags.run import timetable
+from bags.run.folder import begin
+from bags.run.rehearsal import steps_that_fit
+from bags.run.timetable import DRAWING, PLACING, TRAINING, Material, Timetable, expected, material
 from bags.settings import Settings
-from bags.tasks import reconstruct, timetable
-from bags.tasks.rehearsal import steps_that_fit
-from bags.tasks.timetable import DRAWING, PLACING, TRAINING, Material, Timetable, expected, material
+from bags.tasks import reconstruct
 from tests.preparation.test_tasks import row, settings_of
 
 

@@ -13,8 +13,9 @@ from bags.callbacks import Densify
 from bags.modules.bags_module import BagsModule
 from bags.rendering import diff_gaussian_backend, gsplat_backend, make_rasterizer
 from bags.rendering.base import Rasterizer
+from bags.run import start
+from bags.run.build import build
 from bags.settings import DatasetSettings, ScheduleSettings, Settings, SyntheticSettings, TrainerSettings
-from bags.tasks import setup
 
 
 def step_on(rasterizer: Rasterizer, monkeypatch: pytest.MonkeyPatch) -> BagsModule:
@@ -25,12 +26,13 @@ def step_on(rasterizer: Rasterizer, monkeypatch: pytest.MonkeyPatch) -> BagsModu
         schedule=ScheduleSettings(scale_divisors=(1, 1, 1)),
         trainer=TrainerSettings(accelerator="cpu"),
     )
-    monkeypatch.setattr(setup, "make_rasterizer", lambda *_, **__: rasterizer)
-    datamodule, module = setup.build(settings)
+    monkeypatch.setattr(start, "make_rasterizer", lambda *_, **__: rasterizer)
+    datamodule, module = build(start.decide(settings))
     module.gaussians.update_filter([view.camera for view in datamodule.scene.train])
     module.training_step(next(iter(datamodule.train_dataloader())), 0).backward()
     trainer = SimpleNamespace(accumulate_grad_batches=1)
     densify = Densify()
+    densify.configure(settings)
     densify.on_after_backward(trainer, module)
     densify.on_before_optimizer_step(trainer, module, module.configure_optimizers())
     return module

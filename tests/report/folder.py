@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from bags.evaluation import stem
+from bags.evaluation.views import stem
 from bags.io.images import write_png
-from bags.run_folder import write_table
+from bags.io.records import write_table
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&.png"
 

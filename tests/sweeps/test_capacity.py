@@ -32,7 +32,7 @@ def test_as_many_as_cores_and_memory_hold(
 
 @pytest.mark.parametrize(("each", "seen"), [(1, ["4", "5", "7"]), (2, ["4,5"])])
 def test_every_job_sees_its_own_devices(each: int, seen: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "choose_device", lambda settings: torch.device("cuda"))
+    monkeypatch.setattr(capacity, "choose_device", lambda *_: torch.device("cuda"))
     monkeypatch.setattr(capacity, "available_memory_gb", lambda: 64.0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
     found = capacity.places(Settings(trainer=TrainerSettings(devices=each)), 2, 4.0)

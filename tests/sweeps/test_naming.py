@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from bags.cli import config_folder
-from bags.config import register
+from bags.config.nodes import register
 from bags.sweeps.naming import fixed_keys, job_name, readable
 
 

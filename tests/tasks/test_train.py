@@ -14,10 +14,12 @@ import torch
 from lightning import Callback
 
 from bags.errors import BagsError
+from bags.run import checkpoint_io, results
+from bags.run.checkpoint_io import read_checkpoint
+from bags.run.start import Start
 from bags.settings import Settings
-from bags.stopping import Stopped
-from bags.tasks import results, train
-from bags.tasks.checkpoint_io import read_checkpoint
+from bags.system.signals import Stopped
+from bags.tasks import train
 from tests.integration.test_training import assert_same, put_first, settings_of, state_of
 
 STEPS = 8
@@ -148,20 +150,37 @@ def test_what_another_process_writes_until_the_folder_is_ours_counts(
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
 
-    def build(settings: Settings) -> Any:
-        builds.append(settings)
+    def build(start: Start) -> Any:
+        builds.append(start)
         if len(builds) == 1:
             write(after)
-        return made(settings)
+        return made(start)
 
     write(before)
     monkeypatch.setattr(train, "build", build)
-    monkeypatch.setattr(train, "learn", lambda *start: begun.append(read_checkpoint(start[-1])["global_step"]))
+    monkeypatch.setattr(
+        train, "learn", lambda start, *made: begun.append(read_checkpoint(start.saved.path)["global_step"])
+    )
     train.run(settings)
     assert begun == ([] if step is None else [step])
     assert len(builds) == (1 if step is None or not after else 2)
     left = settings.folder / "checkpoints/last.ckpt"
     assert left.read_bytes() == (whole.folder / "checkpoints/last.ckpt").read_bytes()
+
+
+def test_the_checkpoint_is_read_and_checked_once(
+    whole: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else has to: a large one takes seconds each time."""
+    settings = short(tmp_path)
+    shutil.copytree(whole.folder, settings.folder)
+    (settings.folder / "metrics.json").unlink()
+    checkpoints, read = settings.folder / "checkpoints", []
+    os.replace(checkpoints / "previous.ckpt", checkpoints / "last.ckpt")  # of step 6
+    monkeypatch.setattr(checkpoint_io, "read_checkpoint", lambda path: read.append(path) or read_checkpoint(path))
+    train.run(settings)
+    assert read == [checkpoints / "last.ckpt"]
+    assert_same(state_of(settings)["state_dict"], state_of(whole)["state_dict"])
 
 
 def test_a_finished_run_is_told_and_left_alone(

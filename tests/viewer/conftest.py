@@ -10,8 +10,9 @@ import pytest
 
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.modules.bags_module import BagsModule
+from bags.run.build import build
+from bags.run.start import decide
 from bags.settings import ViewerSettings
-from bags.tasks.setup import build
 from bags.viewer.server import Viewer
 from bags.viewer.stops import stops
 from tests.integration.test_training import settings_of
@@ -23,9 +24,8 @@ if importlib.util.find_spec("viser") is None:  # an extra: pip install -e '.[vie
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[SceneDataModule, BagsModule]:
     root: Path = tmp_path_factory.mktemp("viewer")
-    datamodule, module = build(
-        settings_of(root, "dataset.synthetic.width=64", "dataset.synthetic.height=48", "schedule.sharp_steps=7500")
-    )
+    words = ("dataset.synthetic.width=64", "dataset.synthetic.height=48", "schedule.sharp_steps=7500")
+    datamodule, module = build(decide(settings_of(root, *words)))
     return datamodule, module.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,27 +17,54 @@ from bags.types import BlurTruth, Camera
 _GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 
 
-def shaken(camera: Camera, length: float, depth: float, rng: np.random.Generator, samples: int) -> Exposure:
-    """A camera that moves and turns while the shutter is open, around ``camera`` as its mean pose.
+@dataclass(frozen=True)
+class Motion:
+    """The shape of a streak.
 
-    The streak points in a random direction and is a little curved. Shares of it come from the camera's translation
-    (it grows with nearness) and from its rotation (the same everywhere); some roll comes on top.
+    Attributes:
+        angle: of its chord, radians, 0 = along +x.
+        bend: how far it curves, in parts of its length; 0: it is straight.
+        share: of it that comes from the camera's translation (it grows with nearness); the rest comes from its rotation
+            (the same everywhere).
+        roll: turn about the optical axis, in radians for ``length * (1 - share)`` of a focal length.
+        zoom: movement along the optical axis, relative to that across.
+        one_sided: the nominal pose is that at the end of the exposure; else the mean pose is.
+    """
+
+    angle: float
+    bend: float
+    share: float
+    roll: float
+    zoom: float
+    one_sided: bool = False
+
+
+def any_motion(rng: np.random.Generator) -> Motion:
+    """In a random direction and a little curved, with a little roll."""
+    angle, bend = rng.uniform(0.0, math.pi), rng.uniform(-0.6, 0.6)
+    share, roll, zoom = rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
+    return Motion(angle, bend, share, roll, zoom)
+
+
+def shaken(camera: Camera, motion: Motion, length: float, depth: float, samples: int) -> Exposure:
+    """A camera that moves and turns while the shutter is open.
 
     Args:
-        camera: the nominal pose; the mean over the exposure of translation and rotation vector.
-        length: of the streak in pixels, at view depth ``depth``.
+        camera: the nominal pose: the mean over the exposure of translation and rotation vector, or the last pose.
+        motion: how it moves.
+        length: of the streak in pixels, at view depth ``depth`` in the middle of the photo.
         depth: distance in scene units at which both shares of the motion add up to ``length``.
-        rng: draws direction, curvature, shares and roll.
         samples: poses, at the midpoints of equal parts of the exposure time.
     """
     time = (np.arange(samples) + 0.5) / samples - 0.5
-    angle, bend = rng.uniform(0.0, math.pi), rng.uniform(-0.6, 0.6)
-    share, roll, zoom = rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
-    along = np.array([math.cos(angle), math.sin(angle)])
-    across = bend * np.array([-along[1], along[0]])
-    path = (time[:, None] * along + (time**2 - np.mean(time**2))[:, None] * across) * length / camera.fx
-    shift = -share * depth * np.column_stack([path, zoom * time * length / camera.fx])  # of the camera, own axes
-    turn = np.column_stack([-path[:, 1], path[:, 0], roll * time * length / camera.fx]) * (1.0 - share)
+    along = np.array([math.cos(motion.angle), math.sin(motion.angle)])
+    across = motion.bend * np.array([-along[1], along[0]])
+    curve = time**2 - (0.25 if motion.one_sided else np.mean(time**2))
+    time = time - (0.5 if motion.one_sided else 0.0)
+    path = (time[:, None] * along + curve[:, None] * across) * length / camera.fx
+    share = motion.share
+    shift = -share * depth * np.column_stack([path, motion.zoom * time * length / camera.fx])  # of the camera, own axes
+    turn = np.column_stack([-path[:, 1], path[:, 0], motion.roll * time * length / camera.fx]) * (1.0 - share)
     rotation, translation = pose(camera)
     turns = _rotations(turn)
     return Exposure(turns @ rotation, (turns @ (translation - shift)[..., None])[..., 0], np.zeros((samples, 2)))

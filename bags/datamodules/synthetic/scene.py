@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
-import torch
 from PIL import Image
 
 from bags.datamodules.mixed_resolution import low_resolution_truth
 from bags.datamodules.synthetic import blur
+from bags.datamodules.synthetic.layouts import LAYOUTS, Layout
 from bags.datamodules.synthetic.points import sfm_points
-from bags.datamodules.synthetic.raycaster import instant, photograph
+from bags.datamodules.synthetic.raycaster import Exposure, instant, photograph
 from bags.datamodules.synthetic.world import Array, World, build_world, linear_to_srgb
 from bags.settings import SyntheticSettings
 from bags.types import BlurTruth, Camera, Scene, View
@@ -19,9 +22,6 @@ MOTION_LENGTH = 0.04
 DISC_DIAMETER = 0.05
 LOW_FACTOR = 3.0
 
-_TARGET = np.array([0.0, 0.4, 0.9])
-_DEPTH = 4.4  # of the target, seen from the cameras
-_NEAR, _FAR = 3.0, 6.5  # view depths of the nearest solids and of the back wall
 _SHARP = BlurTruth("sharp", 0.0)
 
 
@@ -29,16 +29,18 @@ def make_synthetic_scene(settings: SyntheticSettings) -> Scene:
     """Builds the world, takes all photos and samples the points; a function of ``settings`` alone, bit for bit.
 
     Training views are named ``train_000.png`` and so on, test views ``test_000.png``; every view knows its
-    ``BlurTruth``, and its camera is the nominal one (for a moving camera the mean pose of the exposure).
+    ``BlurTruth`` and its gain, and its camera is the nominal one (for a moving camera the mean pose of the exposure, or
+    its last one). What is photographed, and from where, does not depend on ``blurs``, ``strength``, ``least`` and
+    ``drift``: ``strength`` 0 and ``drift`` 0 give the same photos sharp.
     """
-    world, train, test = _layout(settings)
+    world, train, test = _place(settings)
     rng = np.random.default_rng([settings.seed, 1])
-    levels = _levels(settings, rng)
+    levels, gains = _levels(settings, rng), _gains(settings)
     photos, truths = [], []
-    for index, (camera, level) in enumerate(zip(train, levels, strict=True)):
+    for index, (camera, level, gain) in enumerate(zip(train, levels, gains, strict=True)):
         kind = settings.blurs[index % len(settings.blurs)]
-        light, truth = _blurred(world, camera, kind, level * settings.strength, settings.samples, rng)
-        photos.append(_encode(light))
+        light, truth = _blurred(settings, world, camera, kind, level * settings.strength, rng)
+        photos.append(_encode(gain * light))
         truths.append(truth)
     points = sfm_points(
         world,
@@ -51,80 +53,82 @@ def make_synthetic_scene(settings: SyntheticSettings) -> Scene:
     sharp = [_encode(light) for light in _sharp(world, test, settings.samples)]
     return Scene(
         "synthetic",
-        _views("train", train, photos, truths),
-        _views("test", test, sharp, [_SHARP] * len(test)),
+        _views("train", train, photos, truths, gains),
+        _views("test", test, sharp, [_SHARP] * len(test), [1.0] * len(test)),
         points,
     )
 
 
 def render_sharp(settings: SyntheticSettings, cameras: list[Camera]) -> list[Image.Image]:
     """Sharp photos (RGB, 8 bit) of the built-in scene from any cameras inside its room."""
-    world = _layout(settings)[0]
+    world = _place(settings)[0]
     return [_encode(light) for light in _sharp(world, cameras, settings.samples)]
 
 
-def _layout(settings: SyntheticSettings) -> tuple[World, list[Camera], list[Camera]]:
+def _place(settings: SyntheticSettings) -> tuple[World, list[Camera], list[Camera]]:
     rng = np.random.default_rng([settings.seed, 0])
-    world = build_world(rng)
-    train = _cameras(settings, settings.train_views, 1.0, rng)
-    return world, train, _cameras(settings, settings.test_views, 0.75, rng)
-
-
-def _cameras(settings: SyntheticSettings, count: int, spread: float, rng: np.random.Generator) -> list[Camera]:
-    """Cameras in a sector of a ring around the target: spread over azimuth and height, at slightly varying distance."""
-    place = (rng.random(2) + np.arange(count)[:, None] * [0.7548776662466927, 0.5698402909980532]) % 1.0 * 2.0 - 1.0
-    azimuth, height = np.radians(27.0) * spread * place[:, 0], 0.75 + 0.55 * spread * place[:, 1]
-    distance = _DEPTH + 0.2 * spread * rng.uniform(-1.0, 1.0, count)
-    offset = np.column_stack([np.sin(azimuth), -np.cos(azimuth), np.zeros(count)]) * distance[:, None]
-    centers = _TARGET + offset + np.array([0.0, 0.0, 1.0]) * height[:, None]
-    targets = _TARGET + 0.12 * spread * rng.uniform(-1.0, 1.0, (count, 3))
-    return [_look_at(settings, center, target) for center, target in zip(centers, targets, strict=True)]
-
-
-def _look_at(settings: SyntheticSettings, center: Array, target: Array) -> Camera:
-    forward = (target - center) / np.linalg.norm(target - center)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(forward, right), forward])
-    focal = float(settings.width)
-    return Camera(
-        torch.from_numpy(rotation).float(),
-        torch.from_numpy(-rotation @ center).float(),
-        focal,
-        focal,
-        settings.width,
-        settings.height,
-    )
+    layout = LAYOUTS[settings.layout]
+    world = build_world(rng, layout.contents)
+    train = layout.cameras(settings, settings.train_views, 1.0, rng)
+    return world, train, layout.cameras(settings, settings.test_views, 0.75, rng)
 
 
 def _levels(settings: SyntheticSettings, rng: np.random.Generator) -> Array:
-    """(train_views,) how much each view is blurred, in (0, 1): spread evenly within each kind, in random order."""
+    """(train_views,) how much each view is blurred, from ``least`` to 1: evenly within a kind, in random order."""
     kinds = [settings.blurs[index % len(settings.blurs)] for index in range(settings.train_views)]
     levels = np.empty(settings.train_views)
     for kind in dict.fromkeys(kinds):
         members = [index for index, other in enumerate(kinds) if other == kind]
         levels[members] = (rng.permutation(len(members)) + rng.random(len(members))) / len(members)
-    return levels
+    return settings.least + (1.0 - settings.least) * levels
+
+
+def _gains(settings: SyntheticSettings) -> list[float]:
+    """(train_views) factors on the light, spread evenly over ``drift`` stops down and up, in random order."""
+    count = settings.train_views
+    order = np.random.default_rng([settings.seed, 3]).permutation(count)
+    return [2.0 ** (settings.drift * (2.0 * int(place) + 1.0 - count) / count) for place in order]
 
 
 def _blurred(
-    world: World, camera: Camera, kind: str, level: float, samples: int, rng: np.random.Generator
+    settings: SyntheticSettings, world: World, camera: Camera, kind: str, level: float, rng: np.random.Generator
 ) -> tuple[Array, BlurTruth]:
     """(H, W, 3) linear light and what blurred it; ``level`` 0 is sharp, 1 the strongest of the defaults."""
+    samples = settings.samples
     if kind == "sharp" or level == 0:
         return photograph(world, camera, instant(camera, samples)), _SHARP
     if kind == "low_resolution":
         factor = 1.0 + level * (LOW_FACTOR - 1.0)
         light = blur.low_resolution(world, camera, factor, samples)
         return light, low_resolution_truth(camera.width, camera.height, factor)
-    if kind == "motion":
-        exposure = blur.shaken(camera, level * MOTION_LENGTH * camera.width, _DEPTH, rng, samples)
+    layout = LAYOUTS[settings.layout]
+    if kind == "defocus":
+        exposure = _opened(layout, camera, level, samples, rng)
     else:
-        aperture = level * DISC_DIAMETER * camera.width / camera.fx / (1.0 / _NEAR - 1.0 / _FAR)
-        near, within = rng.random() < 0.5, rng.uniform(0.0, 0.25)
-        focus = 1.0 / (1.0 / _NEAR + (within if near else 1.0 - within) * (1.0 / _FAR - 1.0 / _NEAR))
-        exposure = blur.opened(camera, aperture, focus, samples)
-    return photograph(world, camera, exposure), blur.exposure_truth(kind, world, camera, exposure)
+        motion, length = _motion(settings, kind, rng), level * MOTION_LENGTH * camera.width
+        exposure = blur.shaken(camera, motion, length / 2 if kind == "roll" else length, layout.depth, samples)
+    truth = blur.exposure_truth("defocus" if kind == "defocus" else "motion", world, camera, exposure)
+    return photograph(world, camera, exposure), truth
+
+
+def _opened(layout: Layout, camera: Camera, level: float, samples: int, rng: np.random.Generator) -> Exposure:
+    """A lens that is in focus near one end of the layout's depths, and at the other end blurs as ``level`` says."""
+    depths = 1.0 / layout.near - 1.0 / layout.far
+    aperture = level * DISC_DIAMETER * camera.width / camera.fx / depths
+    near, within = rng.random() < 0.5, rng.uniform(0.0, 0.25)
+    focus = 1.0 / (1.0 / layout.near + (within if near else 1.0 - within) * (1.0 / layout.far - 1.0 / layout.near))
+    return blur.opened(camera, aperture, focus, samples)
+
+
+def _motion(settings: SyntheticSettings, kind: str, rng: np.random.Generator) -> blur.Motion:
+    """How the camera moves: ``motion``, or one of its kinds."""
+    motion = blur.any_motion(rng)
+    if kind == "one_direction":
+        angle = np.random.default_rng([settings.seed, 4]).uniform(0.0, math.pi)
+        return replace(motion, angle=angle, bend=0.0, roll=0.0, zoom=0.0)
+    if kind == "roll":  # half a streak in the middle; roll adds a whole one at the left and right edge
+        return replace(motion, roll=math.copysign(4.0, motion.roll) / (1.0 - motion.share))
+    return replace(motion, one_sided=kind == "one_sided")
 
 
 def _sharp(world: World, cameras: list[Camera], samples: int) -> list[Array]:
@@ -135,8 +139,10 @@ def _encode(light: Array) -> Image.Image:
     return Image.fromarray(np.round(linear_to_srgb(light) * 255.0).astype(np.uint8))
 
 
-def _views(split: str, cameras: list[Camera], photos: list[Image.Image], truths: list[BlurTruth]) -> tuple[View, ...]:
+def _views(
+    split: str, cameras: list[Camera], photos: list[Image.Image], truths: list[BlurTruth], gains: list[float]
+) -> tuple[View, ...]:
     return tuple(
-        View(f"{split}_{index:03d}.png", camera, photo.copy, truth)
-        for index, (camera, photo, truth) in enumerate(zip(cameras, photos, truths, strict=True))
+        View(f"{split}_{index:03d}.png", camera, photo.copy, truth, gain)
+        for index, (camera, photo, truth, gain) in enumerate(zip(cameras, photos, truths, gains, strict=True))
     )

@@ -1,4 +1,4 @@
-"""The built-in scene's contents: a room with textured solids, as plain arrays that the kernels read."""
+"""Textured solids in a room under one light, as plain arrays that the kernels read; the demo's room."""
 
 from __future__ import annotations
 
@@ -67,6 +67,46 @@ class World(NamedTuple):
     seed: int
 
 
+class Material(NamedTuple):
+    """``size_u``, ``size_v`` of the pattern, ``grain`` and ``grain_size`` of what varies the albedo; sRGB colours."""
+
+    pattern: Pattern
+    size_u: float
+    size_v: float
+    grain: float
+    grain_size: float
+    colours: tuple[str, str, str]
+
+
+class Solid(NamedTuple):
+    """Scene units; the turn about z is in degrees, the materials are those across x, y and z."""
+
+    shape: Shape
+    centre: tuple[float, float, float]
+    half_sizes: tuple[float, float, float]
+    turn: float
+    materials: tuple[str, str, str]
+
+
+class Contents(NamedTuple):
+    """What a world is built of.
+
+    Attributes:
+        materials: by name.
+        solids: the room first; then those whose turn the seed varies by up to 8 degrees, ``turned`` of them; then those
+            that stand as they are.
+        light, light_radius, brightness, ambient: as ``World`` has them.
+    """
+
+    materials: dict[str, Material]
+    solids: tuple[Solid, ...]
+    turned: int
+    light: tuple[float, float, float]
+    light_radius: float
+    brightness: float
+    ambient: float
+
+
 _LETTERS = {
     " ": "00000 00000 00000 00000 00000 00000 00000",
     "A": "01110 10001 10001 11111 10001 10001 10001",
@@ -85,41 +125,41 @@ _LETTERS = {
 }
 _TEXT = "   BLUR    AGNOSTIC  GAUSSIAN  SPLATTING"  # four lines of ten letters
 
-# name: pattern, size u, size v, grain strength, grain size, three sRGB colours
-_MATERIALS: dict[str, tuple[Pattern, float, float, float, float, tuple[str, str, str]]] = {
-    "floor": (Pattern.PLANKS, 1.2, 0.30, 0.3, 0.09, ("b98a5a", "8a5f38", "4a3019")),
-    "wall": (Pattern.BRICK, 0.46, 0.21, 0.5, 0.09, ("b0573f", "8c4233", "a08e80")),
-    "side": (Pattern.STRIPES, 0.45, 1e9, 0.3, 0.15, ("c9d3c0", "8fae9b", "ffffff")),
-    "earth": (Pattern.MOSAIC, 0.2094, 0.2094, 0.3, 0.08, ("e6dcc2", "2b7288", "3d4a50")),
-    "beach": (Pattern.STRIPES, 0.2388, 0.5, 0.25, 0.06, ("f4f1e8", "d6322e", "000000")),
-    "dots": (Pattern.DOTS, 0.138, 0.138, 0.2, 0.06, ("f0c640", "2c4468", "c13a34")),
-    "crate": (Pattern.PLANKS, 0.5, 0.2, 0.5, 0.08, ("d2a970", "a57f48", "5c3e22")),
-    "print": (Pattern.TEXT, 0.135, 0.2, 0.15, 0.05, ("e2dbca", "33333c", "000000")),
-    "poster": (Pattern.TEXT, 0.2, 0.36, 0.15, 0.08, ("24425a", "e6c74c", "000000")),
-    "cover": (Pattern.TEXT, 0.14, 0.2, 0.2, 0.06, ("8e2f3c", "e8d9b8", "000000")),
-    "pages": (Pattern.STRIPES, 1e9, 0.06, 0.2, 0.05, ("e6dec8", "b8ab8c", "000000")),
-    "star": (Pattern.STAR, 16.0, 0.2, 0.15, 0.08, ("e4e2d8", "2e3138", "000000")),
-    "column": (Pattern.MARBLE, 0.31, 0.55, 0.2, 0.05, ("dfe9e4", "2f6f5e", "000000")),
-    "drum": (Pattern.CHECKER, 0.1257, 0.125, 0.2, 0.06, ("eae8e0", "6c3a8a", "000000")),
-    "lid": (Pattern.DOTS, 0.11, 0.11, 0.2, 0.05, ("e8743b", "fff3da", "3a1f5d")),
-    "chest": (Pattern.CHECKER, 0.2, 0.2, 0.3, 0.08, ("3aa6a2", "1d5263", "000000")),
+MATERIALS = {
+    "floor": Material(Pattern.PLANKS, 1.2, 0.30, 0.3, 0.09, ("b98a5a", "8a5f38", "4a3019")),
+    "wall": Material(Pattern.BRICK, 0.46, 0.21, 0.5, 0.09, ("b0573f", "8c4233", "a08e80")),
+    "side": Material(Pattern.STRIPES, 0.45, 1e9, 0.3, 0.15, ("c9d3c0", "8fae9b", "ffffff")),
+    "earth": Material(Pattern.MOSAIC, 0.2094, 0.2094, 0.3, 0.08, ("e6dcc2", "2b7288", "3d4a50")),
+    "beach": Material(Pattern.STRIPES, 0.2388, 0.5, 0.25, 0.06, ("f4f1e8", "d6322e", "000000")),
+    "dots": Material(Pattern.DOTS, 0.138, 0.138, 0.2, 0.06, ("f0c640", "2c4468", "c13a34")),
+    "crate": Material(Pattern.PLANKS, 0.5, 0.2, 0.5, 0.08, ("d2a970", "a57f48", "5c3e22")),
+    "print": Material(Pattern.TEXT, 0.135, 0.2, 0.15, 0.05, ("e2dbca", "33333c", "000000")),
+    "poster": Material(Pattern.TEXT, 0.2, 0.36, 0.15, 0.08, ("24425a", "e6c74c", "000000")),
+    "cover": Material(Pattern.TEXT, 0.14, 0.2, 0.2, 0.06, ("8e2f3c", "e8d9b8", "000000")),
+    "pages": Material(Pattern.STRIPES, 1e9, 0.06, 0.2, 0.05, ("e6dec8", "b8ab8c", "000000")),
+    "star": Material(Pattern.STAR, 16.0, 0.2, 0.15, 0.08, ("e4e2d8", "2e3138", "000000")),
+    "column": Material(Pattern.MARBLE, 0.31, 0.55, 0.2, 0.05, ("dfe9e4", "2f6f5e", "000000")),
+    "drum": Material(Pattern.CHECKER, 0.1257, 0.125, 0.2, 0.06, ("eae8e0", "6c3a8a", "000000")),
+    "lid": Material(Pattern.DOTS, 0.11, 0.11, 0.2, 0.05, ("e8743b", "fff3da", "3a1f5d")),
+    "chest": Material(Pattern.CHECKER, 0.2, 0.2, 0.3, 0.08, ("3aa6a2", "1d5263", "000000")),
 }
 
-# shape, centre, half sizes, turn in degrees, materials across x, y, z
-_SOLIDS: tuple[tuple[Shape, tuple[float, ...], tuple[float, ...], float, tuple[str, str, str]], ...] = (
-    (Shape.BOX, (0.0, -1.4, 1.8), (3.2, 3.8, 1.8), 0.0, ("side", "wall", "floor")),
-    (Shape.BALL, (-0.85, 0.55, 0.6), (0.6, 0.6, 0.6), -80.0, ("earth",) * 3),
-    (Shape.BALL, (0.5, -0.75, 0.38), (0.38, 0.38, 0.38), -70.0, ("beach",) * 3),
-    (Shape.BALL, (-0.35, -1.1, 0.22), (0.22, 0.22, 0.22), -95.0, ("dots",) * 3),
-    (Shape.BOX, (1.35, 0.75, 0.45), (0.45, 0.45, 0.45), 28.0, ("crate", "crate", "crate")),
-    (Shape.BOX, (1.32, 0.7, 1.1), (0.27, 0.27, 0.2), -12.0, ("print", "print", "chest")),
-    (Shape.CYLINDER, (0.3, 0.85, 0.75), (0.27, 0.27, 0.75), -90.0, ("column", "column", "lid")),
-    (Shape.CYLINDER, (1.3, -0.45, 0.25), (0.2, 0.2, 0.25), -90.0, ("drum", "drum", "lid")),
-    (Shape.BOX, (-1.15, -0.7, 0.09), (0.42, 0.3, 0.09), -20.0, ("pages", "pages", "cover")),
-    (Shape.BOX, (-1.95, 1.4, 0.5), (0.3, 0.3, 0.5), 15.0, ("chest", "chest", "chest")),
-    (Shape.BOX, (-1.2, 2.37, 1.75), (1.0, 0.04, 0.72), 0.0, ("pages", "poster", "pages")),
-    (Shape.BOX, (1.25, 2.37, 1.85), (0.6, 0.04, 0.6), 0.0, ("pages", "star", "pages")),
+_SOLIDS = (
+    Solid(Shape.BOX, (0.0, -1.4, 1.8), (3.2, 3.8, 1.8), 0.0, ("side", "wall", "floor")),
+    Solid(Shape.BALL, (-0.85, 0.55, 0.6), (0.6, 0.6, 0.6), -80.0, ("earth",) * 3),
+    Solid(Shape.BALL, (0.5, -0.75, 0.38), (0.38, 0.38, 0.38), -70.0, ("beach",) * 3),
+    Solid(Shape.BALL, (-0.35, -1.1, 0.22), (0.22, 0.22, 0.22), -95.0, ("dots",) * 3),
+    Solid(Shape.BOX, (1.35, 0.75, 0.45), (0.45, 0.45, 0.45), 28.0, ("crate", "crate", "crate")),
+    Solid(Shape.BOX, (1.32, 0.7, 1.1), (0.27, 0.27, 0.2), -12.0, ("print", "print", "chest")),
+    Solid(Shape.CYLINDER, (0.3, 0.85, 0.75), (0.27, 0.27, 0.75), -90.0, ("column", "column", "lid")),
+    Solid(Shape.CYLINDER, (1.3, -0.45, 0.25), (0.2, 0.2, 0.25), -90.0, ("drum", "drum", "lid")),
+    Solid(Shape.BOX, (-1.15, -0.7, 0.09), (0.42, 0.3, 0.09), -20.0, ("pages", "pages", "cover")),
+    Solid(Shape.BOX, (-1.95, 1.4, 0.5), (0.3, 0.3, 0.5), 15.0, ("chest", "chest", "chest")),
+    Solid(Shape.BOX, (-1.2, 2.37, 1.75), (1.0, 0.04, 0.72), 0.0, ("pages", "poster", "pages")),
+    Solid(Shape.BOX, (1.25, 2.37, 1.85), (0.6, 0.04, 0.6), 0.0, ("pages", "star", "pages")),
 )
+
+ROOM = Contents(MATERIALS, _SOLIDS, turned=9, light=(-2.0, -3.2, 3.4), light_radius=0.25, brightness=0.85, ambient=0.3)
 
 
 def srgb_to_linear(values: Array) -> Array:
@@ -133,28 +173,27 @@ def linear_to_srgb(light: Array) -> Array:
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def build_world(rng: np.random.Generator) -> World:
+def build_world(rng: np.random.Generator, contents: Contents = ROOM) -> World:
     """The room and its solids; ``rng`` varies the colours, the turns and the textures' random tones."""
-    names = list(_MATERIALS)
-    rows = list(_MATERIALS.values())
-    colours = np.array([[list(bytes.fromhex(colour)) for colour in row[5]] for row in rows]) / 255.0
+    names, rows, solids = list(contents.materials), list(contents.materials.values()), contents.solids
+    colours = np.array([[list(bytes.fromhex(colour)) for colour in row.colours] for row in rows]) / 255.0
     tint = rng.uniform(0.88, 1.12, (len(rows), 1, 3))
-    centers, halves = np.array([solid[1] for solid in _SOLIDS]), np.array([solid[2] for solid in _SOLIDS])
-    turns = np.radians([solid[3] for solid in _SOLIDS])
-    turns[1:10] += np.radians(rng.uniform(-8.0, 8.0, 9))  # neither the room nor the posters
+    centers, halves = np.array([solid.centre for solid in solids]), np.array([solid.half_sizes for solid in solids])
+    turns = np.radians([solid.turn for solid in solids])
+    turns[1 : 1 + contents.turned] += np.radians(rng.uniform(-8.0, 8.0, contents.turned))
     glyphs = [[[int(dot) for dot in line] for line in letter.split()] for letter in _LETTERS.values()]
     return World(
-        shapes=np.array([int(solid[0]) for solid in _SOLIDS]),
+        shapes=np.array([int(solid.shape) for solid in solids]),
         solids=np.column_stack([centers, halves, np.cos(turns), np.sin(turns), 1.0 / halves, (halves**2).sum(1)]),
-        materials=np.array([[names.index(name) for name in solid[4]] for solid in _SOLIDS]),
-        patterns=np.array([int(row[0]) for row in rows]),
+        materials=np.array([[names.index(name) for name in solid.materials] for solid in solids]),
+        patterns=np.array([int(row.pattern) for row in rows]),
         sizes=np.array([row[1:5] for row in rows]),
         colours=np.minimum(srgb_to_linear(colours) * tint, 0.95),
         glyphs=np.array(glyphs),
         text=np.array([list(_LETTERS).index(letter) for letter in _TEXT]),
-        light=np.array([-2.0, -3.2, 3.4]),
-        light_radius=0.25,
-        brightness=0.85,
-        ambient=0.3,
+        light=np.array(contents.light),
+        light_radius=contents.light_radius,
+        brightness=contents.brightness,
+        ambient=contents.ambient,
         seed=int(rng.integers(2**20)),
     )

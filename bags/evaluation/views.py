@@ -1,0 +1,189 @@
+"""Judging a trained scene: test views by the metrics, training views by what the network says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.datamodules.view_loader import view_at
+from bags.evaluation.pictures import PICTURES, view_pictures
+from bags.io.images import depth_picture, read_image, tile, write_png
+from bags.modules.bags_module import BagsModule
+from bags.modules.blur_estimate import estimate_blur
+from bags.modules.blur_kind import Kind
+from bags.modules.metrics import PROTOCOLS, ImageMetrics, mean_metrics
+from bags.ops.psnr import psnr
+from bags.ops.sharpness import laplacian_variance
+from bags.schedule import Phase
+from bags.settings import MetricsSettings
+from bags.types import ViewBatch
+
+OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
+STREAK = 3.0  # pixels of motion below which its direction is not judged
+PIXEL = (1 / 6) ** 0.5  # root mean square spread of a pixel itself, in pixels
+
+
+def stem(name: str) -> str:
+    """File name of a view's pictures: its own, without folder separators and extension."""
+    return str(Path(name).with_suffix("")).replace("/", "_")
+
+
+@torch.no_grad()
+def judge_test_views(
+    module: BagsModule, views: Iterable[ViewBatch], settings: MetricsSettings, folder: Path | None = None
+) -> dict[str, Any]:
+    """Render every test view sharp and compare it with its photo.
+
+    Args:
+        module: trained.
+        views: test views at full training resolution.
+        settings: the protocol whose figures come first, and whether LPIPS is computed.
+        folder: write ``render``, ``ground_truth`` and ``depth`` pictures here; None: write nothing.
+
+    Returns:
+        ``psnr``, ``ssim``, ``lpips`` (means over the images, null where there are none) and ``per_view`` of
+        ``protocol``; the same of every protocol in ``protocols``.
+    """
+    judges = {protocol: ImageMetrics(replace(settings, protocol=protocol)) for protocol in PROTOCOLS}
+    found: dict[str, list[dict[str, Any]]] = {protocol: [] for protocol in PROTOCOLS}
+    for view in views:
+        view = view.to(module.device)
+        render = module.render(view.camera)
+        for protocol, judge in judges.items():
+            found[protocol].append({"name": view.name, **judge(render.rgb, view.image, view.counts)})
+        if folder is not None:
+            write_png(folder / "render" / f"{stem(view.name)}.png", render.rgb)
+            write_png(folder / "ground_truth" / f"{stem(view.name)}.png", view.image)
+            write_png(folder / "depth" / f"{stem(view.name)}.png", depth_picture(render.depth, render.alpha))
+    protocols = {name: {**mean_metrics(per_view), "per_view": per_view} for name, per_view in found.items()}
+    return {**protocols[settings.protocol], "protocol": settings.protocol, "protocols": protocols}
+
+
+@torch.no_grad()
+def describe_training_views(
+    module: BagsModule, datamodule: SceneDataModule, folder: Path | None = None, limit: int | None = None
+) -> dict[str, Any]:
+    """What the model makes of training views, at full training resolution and with the last step's networks.
+
+    Args:
+        module: trained.
+        datamodule: of the run.
+        folder: write ``photo``, ``prediction``, ``sharp``, ``mask`` and ``kernels`` pictures here, and beside it
+            ``overview.png`` of the most blurred of these views.
+        limit: look at no more views than this, spread over the list (a large photo takes long); None: at all.
+
+    Returns:
+        ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, ``sharpness`` of the photo
+        and of the sharp render (``laplacian_variance``) and, with a blur model, what ``BlurEstimate`` says and the
+        view's ``rank`` by quality, 1 the least blurred; where the true blur is known also ``true_blur`` (its
+        attributes), and how well the estimates agree with it (``agreement``).
+    """
+    phase = module.schedule.at(module.schedule.total)
+    views = datamodule.scene.train
+    described = []
+    for index in spread_out(len(views), limit):
+        batch = view_at(datamodule.train, index, module.schedule.finest).to(module.device)
+        output = module.explain_whole(batch, phase)
+        entry: dict[str, Any] = {
+            "name": batch.name,
+            "psnr": psnr(output.prediction.clamp(0, 1), batch.image, batch.counts),
+            "sharpness": [laplacian_variance(picture) for picture in (batch.image, output.sharp.clamp(0, 1))],
+        }
+        if output.proposal is not None:
+            entry |= asdict(estimate_blur(output.proposal, output.sharp, output.depth))
+        if (truth := views[index].blur) is not None:
+            entry["true_blur"] = asdict(truth)
+        described.append(entry)
+        if folder is not None:
+            pictures = {**view_pictures(output), "depth": depth_picture(output.depth, output.alpha)}
+            for kind, picture in pictures.items():
+                write_png(folder / kind / f"{stem(batch.name)}.png", picture)
+    if folder is not None and described and module.blur is not None:
+        write_png(folder.parent / "overview.png", overview(folder, described))
+    if module.blur is not None:
+        for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
+            entry["rank"] = rank
+    return {"train_views": described, **agreement(described)}
+
+
+@torch.no_grad()
+def kinds_of_blur(module: BagsModule, datamodule: SceneDataModule, phase: Phase) -> list[Kind]:
+    """The kind of every training photo's blur, as the blur model of ``phase`` has it."""
+    kinds: list[Kind] = []
+    for index in range(len(datamodule.scene.train)):
+        batch = view_at(datamodule.train, index, phase.scale).to(module.device)
+        output = module.explain_whole(batch, phase)
+        assert output.proposal is not None
+        kinds.append(estimate_blur(output.proposal, output.sharp, output.depth).kind)
+    return kinds
+
+
+def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of ``views.csv`` (docs/report.md): ``train_views``, the best view first; None where nothing is known."""
+    rows = []
+    for entry in sorted(described, key=lambda entry: entry.get("rank", 0)):
+        truth = entry.get("true_blur", {})
+        row = {"rank": entry.get("rank"), "name": entry["name"], "kind": entry.get("kind")}
+        row |= {"amount": entry.get("spread")} | {key: entry.get(key) for key in ("length", "direction", "radius")}
+        row |= {"mask": entry.get("mask"), "psnr": entry["psnr"]}
+        row |= dict(zip(("sharpness_photo", "sharpness_render"), entry["sharpness"], strict=True))
+        row |= {f"true_{key}": truth.get(key) for key in ("kind", "amount", "length", "direction")}
+        rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
+    return rows
+
+
+def overview(folder: Path, described: Sequence[dict[str, Any]]) -> Tensor:
+    """(3, h, w) in [0, 1]: the pictures in ``folder`` of the most blurred views, a view a row, large ones shrunk."""
+    images, labels = [], []
+    for entry in sorted(described, key=lambda entry: -entry["spread"])[:OVERVIEW_ROWS]:
+        for kind in PICTURES:
+            picture = read_image(folder / kind / f"{stem(entry['name'])}.png")
+            picture.thumbnail((OVERVIEW_WIDTH, OVERVIEW_WIDTH))
+            images.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
+            labels.append(f"{kind} {entry['name']}" if kind == PICTURES[0] else kind)
+    return tile(images, columns=len(PICTURES), labels=labels)
+
+
+def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """How well the estimates agree with the true blur, where that is known.
+
+    Returns:
+        ``blur_rank_correlation``: Spearman's, of ``spread`` with the true amount, where that is not all the same;
+        ``blur_kind_share``: of the views whose kind is right, where a true blur narrower than a pixel itself
+        (``PIXEL``) may be called sharp; ``blur_direction_error``: median in degrees over the views whose streak is
+        longer than ``STREAK`` pixels, where there are any.
+    """
+    if not described or not all("true_blur" in entry and "spread" in entry for entry in described):
+        return {}
+    pairs = [(entry, entry["true_blur"]) for entry in described]
+    right = [
+        entry["kind"] == truth["kind"] or (entry["kind"] == "sharp" and truth["amount"] < PIXEL)
+        for entry, truth in pairs
+    ]
+    found = {"blur_kind_share": sum(right) / len(right)}
+    if len({truth["amount"] for _, truth in pairs}) > 1:
+        spreads, amounts = zip(*((entry["spread"], truth["amount"]) for entry, truth in pairs), strict=True)
+        found["blur_rank_correlation"] = float(spearmanr(amounts, spreads).statistic)
+    turns = [
+        abs((entry["direction"] - truth["direction"] + 90) % 180 - 90)
+        for entry, truth in pairs
+        if truth["length"] > STREAK
+    ]
+    if turns:
+        found["blur_direction_error"] = median(turns)
+    return found
+
+
+def spread_out(count: int, limit: int | None) -> list[int]:
+    """At most ``limit`` indices below ``count``, evenly spread; None: all."""
+    wanted = count if limit is None else min(limit, count)
+    return [round(i * (count - 1) / max(1, wanted - 1)) for i in range(wanted)]

@@ -1,0 +1,108 @@
+"""The door to blur models: what each of them is asked, and what it answers.
+
+A blur model tells how a photo comes of what is sharp. ``BagsModule`` asks it at every step in which blur is modelled;
+evaluation, report and viewer ask the ``Blur`` that it found. To add one: write a class with the methods of
+``BlurModel``, name it in ``make_blur_model`` and in ``bags.settings.ModelSettings.blur_model``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from bags.modules.blur_kind import Kind
+from bags.ops.windows import Window
+from bags.schedule import Phase
+from bags.settings import OptimSettings
+from bags.types import Camera, RenderOutput, Splats, ViewBatch
+
+
+class Draw(Protocol):
+    """Draws the Gaussians sharp."""
+
+    def __call__(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
+        """``splats``: instead of the Gaussians as they are."""
+        ...
+
+
+class Blur(Protocol):
+    """The blur of one view: a kernel for every pixel, in one form or another.
+
+    Attributes:
+        mask: (H, W) in [0, 1]: how much of the pixel is blurred.
+        kind: what the model explains by its nature; None: its kernels' shape tells (``bags.modules.blur_kind``).
+        kernel_size: side K of the kernels that ``kernels_at`` gives.
+        reach: pixels around a pixel from which its light comes.
+    """
+
+    @property
+    def mask(self) -> Tensor:
+        """How much of each pixel is blurred."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """Kind of blur, if known."""
+
+    @property
+    def kernel_size(self) -> int:
+        """Side of the kernels."""
+
+    @property
+    def reach(self) -> int:
+        """Pixels around a pixel."""
+
+    def kernels_at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """(P, K, K) kernels at the pixels ``(rows[i], columns[i])``; entry [0, 0] weighs the top left neighbour."""
+        ...
+
+    def moments(self, every: int = 1) -> tuple[Tensor, Tensor]:
+        """Mean (2, h, w) and covariance (3, h, w) of the effective kernels, of every so many rows and columns."""
+        ...
+
+    def room(self, height: int, width: int) -> Blur:
+        """Room for the blur of a view of which this is a part, for ``take`` to fill."""
+        ...
+
+    def take(self, part: Any, window: Window) -> None:
+        """Copy the blur of the pixels ``window`` in place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How a blur model explains a view.
+
+    Attributes:
+        sharp: (3, H, W) sharp render; depth, alpha: (H, W), its (``RenderOutput``).
+        prediction: (3, H, W) what is compared with the photo.
+        blur: what makes ``prediction`` of ``sharp``.
+        renders: what was drawn for it; densification adds up their gradients.
+    """
+
+    sharp: Tensor
+    depth: Tensor
+    alpha: Tensor
+    prediction: Tensor
+    blur: Blur | None
+    renders: tuple[RenderOutput, ...]
+
+
+class BlurModel(Protocol):
+    """How photos come of what is sharp."""
+
+    def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
+        """Explain one training view.
+
+        Args:
+            view: the photo, or a window of it.
+            camera: to draw it with: the view's own, perhaps shifted by a part of a pixel.
+            phase: where the step stands.
+            draw: draws the Gaussians.
+        """
+        ...
+
+    def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
+        """Groups for Adam: ``name``, ``params`` and ``lr``."""
+        ...

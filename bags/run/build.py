@@ -1,0 +1,132 @@
+"""The scene of a run and the module that learns it, made as ``Start`` says."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from bags.datamodules.background import count_beside, with_background
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.datamodules.start_points import around, thinned
+from bags.errors import DataError
+from bags.modules.bags_module import BagsModule
+from bags.modules.gaussians import random_points
+from bags.ops.precision import has_fast_bfloat16
+from bags.run.checkpoint_io import Saved
+from bags.run.device import idle_cuda
+from bags.run.start import Start, decide
+from bags.schedule import ScaleSchedule
+from bags.settings import GaussianSettings, Settings
+from bags.types import PointCloud
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run, as the tasks that look at one need it.
+
+    Attributes:
+        start: what was decided.
+        datamodule: its scene.
+        module: with the weights of the checkpoint, not training.
+        step: that the checkpoint was written after.
+        callbacks: their states in the checkpoint, by name.
+    """
+
+    start: Start
+    datamodule: SceneDataModule
+    module: BagsModule
+    step: int
+    callbacks: Any
+
+
+def trained(settings: Settings) -> Trained:
+    """The run ``settings`` as the checkpoint ``ckpt_path`` has it; by default the last."""
+    start = decide(settings, default="last")
+    assert start.saved is not None
+    datamodule, module = build(start)
+    callbacks = start.saved.handed_over().get("callbacks")  # and no more of it: moments take twice what weights do
+    return Trained(start, datamodule, module.eval(), start.saved.step, callbacks)
+
+
+def build(start: Start) -> tuple[SceneDataModule, BagsModule]:
+    """Read the scene and make the module that learns it, on the run's device, with the weights of ``start.saved``."""
+    settings = start.settings
+    if reason := idle_cuda(settings.trainer, settings.rasterizer):
+        log.warning("%s", reason)
+    datamodule = SceneDataModule(
+        settings.dataset, ScaleSchedule(settings.schedule), settings.seed, settings.trainer.views
+    )
+    datamodule.setup()
+    points = start_points(settings.model.gaussians, settings.seed, datamodule)
+    module = make_module(start, datamodule, points, datamodule.training_width)
+    tell_precision(module)
+    module = module.to(start.device)
+    if start.saved is not None:
+        restore(module, start.saved)
+    return datamodule, module
+
+
+def make_module(start: Start, datamodule: SceneDataModule, points: PointCloud, width: int) -> BagsModule:
+    """The module that learns a scene from ``points``, with views ``width`` pixels wide; Gaussians are on its device."""
+    settings, device = start.settings, start.device
+    return BagsModule(
+        settings.model,
+        settings.optim,
+        settings.loss,
+        settings.dataset,
+        settings.seed,
+        datamodule.schedule,
+        PointCloud(points.xyz.to(device), points.rgb.to(device)),
+        num_views=len(datamodule.scene.train),
+        extent=datamodule.extent,
+        width=width,
+        rasterizer=start.rasterizer,
+        bfloat16=start.bfloat16,
+    )
+
+
+def tell_precision(module: BagsModule) -> None:
+    """One line about the precision of the blur model, and a warning where it is a slow one."""
+    if module.bpn is None:
+        return
+    rounds, fast = module.bpn.rounds, has_fast_bfloat16(module.gaussians.means.device)
+    if rounds and not fast:
+        log.warning(
+            "model.bpn.bfloat16=true: this machine has no instructions for bfloat16, so that steps take several times "
+            "as long as in float32; leave it at auto"
+        )
+    else:
+        log.info("blur model in %s", "bfloat16" if rounds else "float32")
+
+
+def start_points(gaussians: GaussianSettings, seed: int, datamodule: SceneDataModule) -> PointCloud:
+    """The scene's points with others behind them, or random ones where it has none; at most ``max_count``."""
+    points = datamodule.scene.points
+    most = gaussians.max_count or max(gaussians.random_points, len(points.xyz))
+    if len(points.xyz) == 0:
+        points = random_points(min(gaussians.random_points, most), seed)
+        return points if datamodule.scene.unit else around(points, datamodule.scene, datamodule.extent)
+    if len(points.xyz) > most:
+        log.warning(
+            "%s of the %s points to start from are taken, drawn evenly: model.gaussians.max_count",
+            f"{most:,}", f"{len(points.xyz):,}",
+        )  # fmt: skip
+    points = thinned(points, most, seed)
+    return with_background(points, datamodule.train, count_beside(len(points.xyz), gaussians), seed)
+
+
+def restore(module: BagsModule, saved: Saved) -> None:
+    """Load a checkpoint into ``module``, and what was decided on the run's length into its schedule.
+
+    Raises:
+        DataError: it is not of such a model.
+    """
+    assert saved.contents is not None
+    try:
+        module.load_state_dict(saved.contents["state_dict"])
+        module.schedule.restore(saved.contents.get("decisions", ()))
+    except Exception as error:  # torch lists all that does not fit, each in its own way
+        raise DataError(f"{saved.path} is not a checkpoint of this run's model: {error}") from error

@@ -1,0 +1,33 @@
+"""What figures depend on beside the settings: versions of packages, and the machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from bags import __version__
+
+PROCESSOR = Path("/proc/cpuinfo")  # of Linux, where Python's platform module knows no name
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    packages = ["torch", "lightning", "numba", "numpy", "hydra-core", "pillow", "scikit-image", "torchmetrics", "lpips"]
+    packages += [name for name in ("gsplat",) if importlib.util.find_spec(name) is not None]
+    return {"bags": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def device_name(device: torch.device | str = "cpu") -> str:
+    """The machine part that ``device`` is, in words."""
+    if torch.device(device).type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    try:
+        models = [line for line in PROCESSOR.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        name = models[0].split(":", 1)[1].strip()
+    except (OSError, IndexError):
+        name = platform.processor() or platform.machine()
+    return f"cpu ({name}, {torch.get_num_threads()} threads)"

@@ -1,0 +1,124 @@
+"""What a run will need, told before it begins: memory, and room on the disk for its checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.densification.strategy import COPIES, floats_each
+from bags.errors import BagsError
+from bags.modules.bags_module import BagsModule
+from bags.ops.smoothing import reach
+from bags.run.checkpoint_io import LAST, PREVIOUS
+from bags.run.start import Start
+from bags.settings import BPNSettings
+from bags.system.memory import free_memory, in_words
+
+log = logging.getLogger(__name__)
+
+FLOAT = 4  # bytes
+# Planes of H x W floats that a step holds beside the network's: renders, their gradients, SSIM's, the convolution's.
+PLANES = 60
+# Of the network, in times its hidden channels: two convolutions, their normalisation, and gradients on the way.
+NETWORK = 7
+KERNELS = 4  # of what the nodes' kernels take: logits, softmax, and the gradients of both
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a run takes beyond what the process holds when it begins.
+
+    Attributes:
+        gaussians: with gradients, Adam's moments, and copies while some are added.
+        photos: that are still to be copied to where training looks at them.
+        step: images and network of a step at the full training resolution.
+    """
+
+    gaussians: int
+    photos: int
+    step: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.gaussians + self.photos + self.step
+
+
+def memory_needed(
+    bpn: BPNSettings, datamodule: SceneDataModule, module: BagsModule, count: int, device: torch.device
+) -> Memory:
+    """Memory of the run on ``device`` with ``count`` Gaussians."""
+    camera = max(datamodule.cameras(datamodule.schedule.finest), key=lambda camera: camera.width * camera.height)
+    window = module.dataset.window
+    width, height = (min(side, window or side) for side in (camera.width, camera.height))
+    planes = PLANES
+    if module.paths is not None:
+        planes *= module.model.trajectory.poses
+    if module.kernels is not None:
+        kernels = module.kernels.sizes
+        finest = len(kernels.scales) - 1
+        margin = 2 * reach(kernels.of(finest), kernels.stride(finest))
+        width, height = width + margin, height + margin
+        planes += -(-(bpn.hidden * NETWORK + 2 * bpn.rgbd_channels) // bpn.rgbd_spacing**2)
+        planes += -(-bpn.hidden * len(bpn.kernels) // bpn.kernel_spacing**2)
+        if bpn.kernel_spacing > 1:
+            planes += -(-KERNELS * kernels.of(finest) ** 2 // bpn.kernel_spacing**2)
+    photos = datamodule.train.size if device.type == "cuda" else 0
+    return Memory(count * floats_each(module.gaussians) * COPIES * FLOAT, photos, planes * width * height * FLOAT)
+
+
+def checkpoint_size(module: BagsModule, count: int) -> int:
+    """Bytes of a checkpoint with ``count`` Gaussians: parameters, two moments each, statistics."""
+    learned = sum(parameter.numel() for parameter in module.parameters())
+    network = learned - sum(parameter.numel() for parameter in module.gaussians.parameters())
+    return FLOAT * (3 * network + count * (3 * floats_each(module.gaussians) + len(module.gaussians.BUFFERS)))
+
+
+def check(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
+    """Tell what the run will need, warn where that is more than there is.
+
+    Raises:
+        BagsError: not even its beginning fits.
+    """
+    now, most = len(module.gaussians), module.model.gaussians.max_count
+    count = max(now, most or now)
+    least, need, free = (
+        memory_needed(module.model.bpn, datamodule, module, now, start.device),
+        memory_needed(module.model.bpn, datamodule, module, count, start.device),
+        free_memory(start.device),
+    )
+    log.info(
+        "memory: about %s more of %s free (%s Gaussians %s, a step's images and network %s)",
+        in_words(need.total), in_words(free), f"{'up to ' if most else 'at first '}{count:,}", in_words(need.gaussians),
+        in_words(need.step),
+    )  # fmt: skip
+    smaller = "lower model.gaussians.max_count, raise dataset.factor or set dataset.window"
+    if least.total > 2 * free:  # an estimate may be wrong, but not that wrong
+        raise BagsError(
+            f"this run needs about {in_words(least.total)} of memory and {in_words(free)} are free: {smaller}"
+        )
+    if need.total > free:
+        log.warning("memory may not suffice: %s", smaller)
+    first, later = (room_needed(start.folder, checkpoint_size(module, number)) for number in (now, count))
+    room = shutil.disk_usage(start.folder).free
+    if first > room:
+        raise BagsError(
+            f"{start.folder}: {in_words(room)} are free and checkpoints need {in_words(first)} more: "
+            "make room or choose another place with output_root="
+        )
+    if later > room:
+        log.warning(
+            "%s: %s are free; checkpoints may come to need %s more", start.folder, in_words(room), in_words(later)
+        )
+
+
+def room_needed(run: Path, each: int) -> int:
+    """Bytes on the disk that checkpoints of ``each`` bytes take beyond those that are there, which they replace."""
+    files = (run / "checkpoints" / name for name in (LAST, PREVIOUS))
+    kept = sum(file.stat().st_size for file in files if file.is_file())
+    return max(each, 3 * each - kept)  # two kept, one being written

@@ -1,0 +1,36 @@
+"""The process that a run has: which of several it is, its log, threads and seed."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.logging import RichHandler
+
+from bags.settings import TrainerSettings
+from bags.system.memory import reset_peaks
+
+
+def is_first_process() -> bool:
+    """Is this the process that writes and shows things? Known before the processes have met."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def quiet_logs() -> None:
+    """One tidy log on stderr, of the first process; the libraries' chatter stays out of it."""
+    handler = RichHandler(console=Console(stderr=True), show_path=False)
+    level = logging.INFO if is_first_process() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "numba", "PIL", "hydra", "py.warnings"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def prepare_process(trainer: TrainerSettings, seed: int) -> None:
+    """Logs, threads, memory peaks and the seed of the networks' first weights, before anything is made."""
+    quiet_logs()
+    reset_peaks()
+    if trainer.threads is not None:
+        torch.set_num_threads(trainer.threads)
+    torch.manual_seed(seed)

@@ -1,0 +1,17 @@
+"""Weights of the loss: the section ``loss``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bags.settings.limits import Section, at_least, setting, within
+
+
+@dataclass(frozen=True)
+class LossSettings(Section, key="loss"):
+    """Weights of the loss's terms (section 4): ``(1 - ssim) L1 + ssim (1 - SSIM) + mask mean(m) + TV terms``."""
+
+    ssim: float = setting(0.2, within(0, 1))
+    mask: float = setting(0.001, at_least(0))
+    depth_tv: float = setting(0.0, at_least(0))
+    rgb_tv: float = setting(0.0, at_least(0))

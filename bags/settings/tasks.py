@@ -1,0 +1,105 @@
+"""What belongs to one task: the sections ``render``, ``export``, ``prepare``, ``benchmark`` and ``summarize``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bags.settings.limits import Section, at_least, below_output_root, one_of, resolution, setting, within
+
+FORMATS = ("ply", "ply_with_filter", "compressed_ply", "splat", "spz", "sog", "html")
+
+
+@dataclass(frozen=True)
+class RenderSettings(Section, key="render"):
+    """``task=render``: sharp pictures of the views, or a video (docs/export.md).
+
+    Attributes:
+        split: whose views are drawn: ``test``, ``train`` or ``both``.
+        path: a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``; null: pictures.
+        frames, fps: length of the video, and its frames per second.
+        depth: draw depth, too.
+        factor: resolution, as ``dataset.factor``; null: that of training.
+    """
+
+    split: str = setting("test", one_of("test", "train", "both"))
+    path: str | None = setting(None, one_of("train", "ellipse", "spiral"))
+    frames: int = setting(240, at_least(2))
+    fps: float = setting(30.0, within(1, 240))
+    depth: bool = True
+    factor: int | None = setting(None, resolution())
+
+
+@dataclass(frozen=True)
+class ExportSettings(Section, key="export"):
+    """``task=export``: files for other programs (docs/export.md).
+
+    Attributes:
+        formats: ``ply`` (the common 3DGS layout, 3D filter baked in), ``ply_with_filter`` (Mip-Splatting's: the filter
+            in a column of its own), ``compressed_ply``, ``splat``, ``spz`` and ``sog`` (smaller, and coarser),
+            ``html`` (a page that shows the scene, ``scene.html`` beside the report).
+        cameras: also the training views' cameras as a COLMAP model, ``sparse/0/``.
+    """
+
+    formats: tuple[str, ...] = setting(
+        ("ply",), one_of(*FORMATS, more="; export ply and convert that for others (docs/export.md)")
+    )
+    cameras: bool = True
+
+
+@dataclass(frozen=True)
+class PrepareSettings(Section, key="prepare"):
+    """``task=prepare``: a COLMAP scene of photos or a video (docs/your_photos.md).
+
+    Attributes:
+        frames: of a video, so many frames are taken.
+        photos: of a folder with more photos, so many are taken: the sharpest of as many equal runs of them, in the
+            order of their names; null: all.
+        feature_size: details are looked for on photos whose longer side is at most so many pixels.
+        features: at most so many details a photo; comparing takes time with their square.
+        enough: where the careful settings place less than this part of the photos (by 20 points or more), tolerant
+            ones are tried too.
+        test_views: hold out so many photos to test on: the sharpest of as many equal runs of them, in the order of
+            their names; null: none, all photos are trained on.
+        threads: CPU threads; null: all.
+    """
+
+    frames: int = setting(60, at_least(3))
+    photos: int | None = setting(None, at_least(3))
+    feature_size: int = setting(1200, at_least(64))
+    features: int = setting(2048, at_least(64))
+    enough: float = setting(0.9, within(0, 1, "is a part of the photos: 0 to 1"))
+    test_views: int | None = setting(None, at_least(1))
+    threads: int | None = setting(None, at_least(1))
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings(Section, key="benchmark"):
+    """``task=benchmark``.
+
+    Attributes:
+        repeats: of every row; the median is reported.
+        full: run the large cases, too.
+        processor: ``native``, or ``avx2`` to use no more instructions than a processor with AVX2 has, as many laptops.
+    """
+
+    repeats: int = setting(5, at_least(1))
+    full: bool = True
+    processor: str = setting("native", one_of("native", "avx2"))
+
+
+@dataclass(frozen=True)
+class SummarizeSettings(Section, key="summarize"):
+    """``task=summarize``: which finished runs go into the tables, and what makes a column (docs/experiments.md).
+
+    Attributes:
+        runs: globs of run folders below ``output_root``.
+        columns: settings whose values make a column; runs that share them and their scene are taken as seeds of one
+            experiment.
+    """
+
+    runs: tuple[str, ...] = setting(("**",), below_output_root("folders"))
+    columns: tuple[str, ...] = ("model.name",)
+
+    def _check(self) -> None:
+        self.need(len(self.runs) > 0, "runs", "name at least one folder or glob")
+        self.need(len(self.columns) > 0, "columns", "name at least one setting, as model.name")

@@ -1,0 +1,1 @@
+"""What the machine is asked for: memory, its name, locks, signals, the terminal. All that differs by platform."""
