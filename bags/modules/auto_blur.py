@@ -2,7 +2,8 @@
 
 Kernels explain any blur, and can so tell the kinds apart. But they are free enough to explain as blur what is none: on
 sharp photos a faint wide kernel lets the render become harder than the photos, at a loss in new views. And a camera's
-path explains shake better than they do. So halfway through the run each photo gets what its kernels look like.
+path explains shake better than they do. So halfway through the run each photo gets what its kernels look like: nothing,
+where nearly all photos of the scene are sharp; the camera's path, where it is shaken; else kernels, as before.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bags.schedule import Phase
 from bags.settings import OptimSettings
 from bags.types import Camera, ViewBatch
 
+NEARLY_ALL = 0.9
 UNDECIDED, SHARP, PATH, KERNELS = range(4)
 BY_KIND: dict[Kind, int] = {"sharp": SHARP, "motion": PATH, "defocus": KERNELS, "low_resolution": KERNELS}
 
@@ -41,8 +43,12 @@ class Choices(nn.Module):
         self.listed = [UNDECIDED] * num_views
 
     def choose(self, kinds: Sequence[Kind]) -> None:
-        """By the kinds of the photos' blur."""
-        self.listed = [BY_KIND[kind] for kind in kinds]
+        """By the kinds of the photos' blur.
+
+        Halfway through a run weak blur still looks like none. So a photo counts as sharp only where nearly all do.
+        """
+        sharp = kinds.count("sharp") >= NEARLY_ALL * len(kinds)
+        self.listed = [KERNELS if kind == "sharp" and not sharp else BY_KIND[kind] for kind in kinds]
         self.models.copy_(torch.tensor(self.listed))
 
     @property

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bags.callbacks import choose_blur
-from bags.modules.auto_blur import BY_KIND
+from bags.modules.auto_blur import BY_KIND, KERNELS, SHARP, Choices
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
 KINDS = ["motion", "defocus", "motion", "sharp", "low_resolution", "motion"]
@@ -30,10 +30,11 @@ def test_a_resumed_run_is_the_unbroken_one(
         assert_same(one[key], other[key], key)
     assert float(one["state_dict"]["paths.coefficients"].abs().max()) > 8e-3  # they start with a deviation of 2e-3
     if model == "auto":
-        assert one["state_dict"]["choices.models"].tolist() == [BY_KIND[kind] for kind in KINDS]
+        by_kind = {**BY_KIND, "sharp": KERNELS}  # one sharp photo among others is left to its kernels
+        assert one["state_dict"]["choices.models"].tolist() == [by_kind[kind] for kind in KINDS]
         with open(whole.folder / "views.csv", newline="") as file:
             kinds = {row["name"]: row["kind"] for row in csv.DictReader(file)}
-        assert kinds["train_003.png"] == "sharp"
+        assert {kinds[f"train_{index:03d}.png"] for index in (0, 2, 5)} <= {"motion", "sharp"}
 
 
 def test_only_photos_with_a_path_teach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +47,14 @@ def test_only_photos_with_a_path_teach_it(tmp_path: Path, monkeypatch: pytest.Mo
     start = state_of(untouched)["state_dict"]["paths.coefficients"]
     same = [torch.equal(state[index], start[index]) for index in range(len(KINDS))]
     assert same == [kind != "motion" for kind in KINDS]
+
+
+@pytest.mark.parametrize("sharp, expected", [(20, SHARP), (18, SHARP), (17, KERNELS)])
+def test_photos_are_sharp_where_nearly_all_are(sharp: int, expected: int) -> None:
+    choices = Choices(20)
+    assert not choices.made
+    choices.choose(["sharp"] * sharp + ["defocus"] * (20 - sharp))
+    assert choices.made and choices.listed == [expected] * sharp + [KERNELS] * (20 - sharp)
+    again = Choices(20)
+    again.load_state_dict(choices.state_dict())
+    assert again.listed == choices.listed
