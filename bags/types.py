@@ -168,6 +168,8 @@ class View:
             resolution; raises an error that names the file when it cannot be read.
         blur: the true blur, where it is known.
         gain: factor on the light of this photo against the test photos', where it is known.
+        mask: reads which pixels count, a grey picture of 0 and 255 of the photo's own size (or of that which
+            undistortion made it); None: all of them. Raises likewise.
     """
 
     name: str
@@ -175,6 +177,7 @@ class View:
     load: Callable[[], Image]
     blur: BlurTruth | None = None
     gain: float | None = None
+    mask: Callable[[], Image] | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ class ViewBatch:
         name: file name of the view.
         step: 1-based optimiser step this batch is for; 0 for test views.
         slot: number of this view among the views of the step, over all processes.
+        counts: (H, W) bool, where the photo counts; None: everywhere.
     """
 
     camera: Camera
@@ -221,15 +225,30 @@ class ViewBatch:
     name: str
     step: int = 0
     slot: int = 0
+    counts: Tensor | None = None
+
+    def against(self, prediction: Tensor) -> tuple[Tensor, Tensor]:
+        """``prediction`` (3, H, W) and the photo as they are compared.
+
+        Where the photo does not count both are the prediction, as a constant: no difference and no gradient there,
+        neither of a pixel nor of a window around it, and nothing of what the mask hides.
+        """
+        if self.counts is None:
+            return prediction, self.image
+        constant = prediction.detach()
+        return torch.where(self.counts, prediction, constant), torch.where(self.counts, self.image, constant)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> ViewBatch:
         """That part of the view."""
-        image = self.image[:, top : top + height, left : left + width]
-        return replace(self, camera=self.camera.cropped(left, top, width, height), image=image)
+        part = (..., slice(top, top + height), slice(left, left + width))
+        counts = None if self.counts is None else self.counts[part]
+        camera = self.camera.cropped(left, top, width, height)
+        return replace(self, camera=camera, image=self.image[part], counts=counts)
 
     def to(self, device: torch.device | str, **kwargs: Any) -> ViewBatch:
         """The batch with its tensors on ``device``."""
-        return replace(self, camera=self.camera.to(device), image=self.image.to(device, **kwargs))
+        counts = None if self.counts is None else self.counts.to(device, **kwargs)
+        return replace(self, camera=self.camera.to(device), image=self.image.to(device, **kwargs), counts=counts)
 
 
 @dataclass(frozen=True)

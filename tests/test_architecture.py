@@ -29,6 +29,7 @@ ALLOWED = {
     "densification": BASE | {"ops", "modules"},
     "evaluation": BASE | {"ops", "io", "modules", "datamodules"},
     "report": {"errors", "io", "evaluation"},
+    "scene_page": BASE | {"io", "report"},
     "dashboards": BASE | {"io"},
     "summary": BASE | {"io"},
     "viewer": BASE | {"ops", "io", "modules", "datamodules", "evaluation"},

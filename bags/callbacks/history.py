@@ -12,6 +12,7 @@ from torch import Tensor
 from bags.callbacks.base import StepCallback
 from bags.io.records import write_table
 from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.ops.psnr import square_error
 from bags.settings import Settings
 
 ROWS = 300  # at most, however long the run
@@ -42,7 +43,7 @@ class History(StepCallback):
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
         """Add this step; write the row where it is due."""
         loss = torch.stack(list(output.losses.values())).sum()
-        error = (output.prediction.detach().clamp(0, 1) - output.batch.image).square().mean()
+        error = square_error(output.prediction.detach().clamp(0, 1), output.batch.image, output.batch.counts)
         step = torch.stack([loss, error, torch.ones_like(error)])
         step = torch.where(step.isfinite().all(), step, 0.0)  # a step that was left out tells nothing
         self._sums = step if self._sums is None else self._sums + step

@@ -70,7 +70,7 @@ class Progress(StepCallback):
         if step % REFRESH_STEPS and step != total:
             return
         self._loss = smoothed(self._loss, float(sum(output.losses.values())))
-        self._psnr = smoothed(self._psnr, psnr(output.prediction.detach(), output.batch.image))
+        self._psnr = smoothed(self._psnr, psnr(output.prediction.detach(), output.batch.image, output.batch.counts))
         numbers = (
             f"loss {self._loss:.4f}  PSNR {self._psnr:5.2f}  Gaussians {len(pl_module.gaussians):,}"
             f"  scale 1/{output.phase.divisor}{'' if output.phase.blur else '  sharp only'}"

@@ -22,7 +22,7 @@ class ScalarLogging(StepCallback):
             return
         scalars = {f"loss/{name}": float(value) for name, value in output.losses.items()}
         scalars["loss/total"] = sum(scalars.values())
-        scalars["train/psnr"] = psnr(output.prediction.detach(), output.batch.image)
+        scalars["train/psnr"] = psnr(output.prediction.detach(), output.batch.image, output.batch.counts)
         scalars["train/gaussians"] = float(len(pl_module.gaussians))
         scalars["train/scale"] = float(output.phase.divisor)
         if output.proposal is not None:

@@ -41,7 +41,7 @@ def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: 
         pixel = torch.randperm(camera.width * camera.height, generator=generator)[:number]
         row, column = pixel // camera.width, pixel % camera.width
         xyz.append(_on_sphere(camera, middle, radius, column, row).to(points.xyz))
-        rgb.append(as_float(photos.pixels(view, 0)[:, row, column].T).to(points.rgb))
+        rgb.append(as_float(photos.pixels(view, 0)[:3, row, column].T).to(points.rgb))
     return PointCloud(torch.cat(xyz), torch.cat(rgb))
 
 

@@ -17,8 +17,9 @@ Feed = Callable[[Iterator[ViewBatch]], Iterator[ViewBatch]]  # batches in 8-bit 
 
 
 def ready(batch: ViewBatch) -> ViewBatch:
-    """``batch`` with its 8-bit pixels turned into floats in [0, 1] where they are."""
-    return replace(batch, image=as_float(batch.image))
+    """``batch`` with its 8-bit pixels turned into floats in [0, 1], and its mask into ``counts``, where they are."""
+    counts = batch.image[3] > 0 if len(batch.image) > 3 else None
+    return replace(batch, image=as_float(batch.image[:3]), counts=counts)
 
 
 def where_they_are(batches: Iterator[ViewBatch]) -> Iterator[ViewBatch]:

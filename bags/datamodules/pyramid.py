@@ -27,7 +27,7 @@ class ImagePyramid:
 
     All photos are read when the pyramid is made, so that a broken one stops the run before it starts. Each level is
     resized from the original in one step by Pillow's antialiased bicubic filter (docs/method.md section 4) and kept as
-    8-bit; originals are not kept.
+    8-bit; originals are not kept. A mask is a fourth channel: 255 where all of the mask below the pixel is white.
 
     Args:
         views: photos, of any sizes.
@@ -48,7 +48,11 @@ class ImagePyramid:
 
         def levels(index: int) -> list[Tensor]:
             photo = opaque(self.views[index].load(), background)
-            return [resized(photo, camera.width, camera.height) for camera in self._cameras[index]]
+            levels = [resized(photo, camera.width, camera.height) for camera in self._cameras[index]]
+            if (load := self.views[index].mask) is None:
+                return levels
+            mask = load()
+            return [torch.cat([level, reduced_mask(mask, *level.shape[:0:-1])]) for level in levels]
 
         with ThreadPoolExecutor(THREADS) as pool:
             self._levels = list(pool.map(levels, range(len(self.views))))
@@ -59,7 +63,8 @@ class ImagePyramid:
 
     def _see_that_it_fits(self, factor: int) -> None:
         pixels = [camera.width * camera.height for cameras in self._cameras for camera in cameras]
-        needed = 3 * sum(pixels) + MAKING * max(pixels, default=0) * min(THREADS, len(self.views))
+        channels = 3 + any(view.mask is not None for view in self.views)
+        needed = channels * sum(pixels) + MAKING * max(pixels, default=0) * min(THREADS, len(self.views))
         if needed > (free := free_memory()):
             raise SettingError(
                 "dataset.factor",
@@ -77,13 +82,16 @@ class ImagePyramid:
         return self._cameras[view][scale]
 
     def pixels(self, view: int, scale: int, window: Window | None = None) -> Tensor:
-        """Photo of view number ``view`` at ``divisors[scale]``, or a window of it: (3, H, W) uint8, read only."""
+        """Photo of view number ``view`` at ``divisors[scale]``, or a window of it, read only.
+
+        (3, H, W) uint8; (4, H, W) with a mask.
+        """
         pixels = self._levels[view][scale]
         return pixels if window is None else window.of(pixels)
 
     def image(self, view: int, scale: int, window: Window | None = None) -> Tensor:
-        """The same as (3, H, W) float32 in [0, 1]."""
-        return as_float(self.pixels(view, scale, window))
+        """Its colours as (3, H, W) float32 in [0, 1]."""
+        return as_float(self.pixels(view, scale, window)[:3])
 
     @property
     def size(self) -> int:
@@ -115,3 +123,9 @@ def resized(photo: Image.Image, width: int, height: int) -> Tensor:
     if photo.size != (width, height):
         photo = photo.resize((width, height), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
+
+
+def reduced_mask(mask: Image.Image, width: int, height: int) -> Tensor:
+    """A mask of 0 and 255 as (1, height, width) uint8: a pixel counts where all that it covers does."""
+    shares = torch.from_numpy(np.array(mask.resize((width, height), Image.Resampling.BOX)))
+    return torch.where(shares == 255, 255, 0).to(torch.uint8)[None]

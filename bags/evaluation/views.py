@@ -59,7 +59,7 @@ def judge_test_views(
         view = view.to(module.device)
         render = module.render(view.camera)
         for protocol, judge in judges.items():
-            found[protocol].append({"name": view.name, **judge(render.rgb, view.image)})
+            found[protocol].append({"name": view.name, **judge(render.rgb, view.image, view.counts)})
         if folder is not None:
             write_png(folder / "render" / f"{stem(view.name)}.png", render.rgb)
             write_png(folder / "ground_truth" / f"{stem(view.name)}.png", view.image)
@@ -95,7 +95,7 @@ def describe_training_views(
         output = module.explain_whole(batch, phase)
         entry: dict[str, Any] = {
             "name": batch.name,
-            "psnr": psnr(output.prediction.clamp(0, 1), batch.image),
+            "psnr": psnr(output.prediction.clamp(0, 1), batch.image, batch.counts),
             "sharpness": [laplacian_variance(picture) for picture in (batch.image, output.sharp.clamp(0, 1))],
         }
         if output.proposal is not None:

@@ -78,9 +78,14 @@ def to_uint8(image: Tensor) -> Tensor:
     return levels.round().to(torch.uint8).permute(1, 2, 0).cpu()
 
 
+def to_picture(image: Tensor) -> Image.Image:
+    """A (3, H, W) or (H, W) float image in [0, 1] as Pillow's, RGB."""
+    return Image.fromarray(to_uint8(image).contiguous().numpy())
+
+
 def write_png(path: str | Path, image: Tensor) -> None:
     """Write ``image``, (3, H, W) or (H, W) float in [0, 1] (values beyond are clamped), as an 8-bit RGB PNG."""
-    picture = Image.fromarray(to_uint8(image).contiguous().numpy())
+    picture = to_picture(image)
     with replacing(path) as temporary:
         picture.save(temporary, format="PNG")
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from plyfile import PlyData, PlyElement
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from bags.errors import DataError
 from bags.io.atomic import replacing
+from bags.io.ply_vertices import read_vertices, write_vertices
 from bags.ops.filter3d import opacity_coefficient
 from bags.types import Splats
 
 FILTER_COLUMN = "filter_3D"
+MODE = "SplatRenderMode: mip"  # by which viewers know to draw anti-aliased
 EDGE = 1e-7  # of opacities: float32 steps near 1 are 6e-8, and a logit must be finite
 
 
@@ -78,11 +79,23 @@ def _columns(rest: int) -> list[str]:
     ]
 
 
+def taken(gaussians: PlyGaussians, rows: Tensor) -> PlyGaussians:
+    """Those of ``gaussians`` that ``rows`` names, by number or as a mask."""
+    present = {field.name: getattr(gaussians, field.name) for field in fields(PlyGaussians)}
+    return replace(gaussians, **{name: part[rows] for name, part in present.items() if part is not None})
+
+
 def write_ply(path: str | Path, gaussians: PlyGaussians) -> None:
-    """Write ``gaussians`` (binary, little endian, float32), replacing ``path`` in one step.
+    """``write``, replacing ``path`` in one step."""
+    with replacing(path) as temporary:
+        write(temporary, gaussians)
+
+
+def write(path: Path, gaussians: PlyGaussians) -> None:
+    """Write ``gaussians`` (binary, little endian, float32).
 
     Columns: ``x y z nx ny nz f_dc_* f_rest_* opacity scale_* rot_*``, the harmonics channel by channel, normals zero;
-    then Mip-Splatting's ``filter_3D`` where there is a filter.
+    then Mip-Splatting's ``filter_3D`` where there is a filter. A comment says that it is drawn as Mip-Splatting does.
     """
     count, rest = gaussians.sh_rest.shape[:2]
     parts = [
@@ -100,8 +113,7 @@ def write_ply(path: str | Path, gaussians: PlyGaussians) -> None:
         names.append(FILTER_COLUMN)
     table = torch.cat([part.detach().float().cpu() for part in parts], dim=1).contiguous().numpy()
     rows = table.view([(name, "<f4") for name in names])[:, 0]
-    with replacing(path) as temporary:
-        PlyData([PlyElement.describe(rows, "vertex")], byte_order="<").write(str(temporary))
+    write_vertices(path, rows, comments=(MODE,))
 
 
 def read_ply(path: str | Path) -> PlyGaussians:
@@ -112,9 +124,7 @@ def read_ply(path: str | Path) -> PlyGaussians:
     """
     path = Path(path)
     try:
-        if not path.is_file():  # nor a pipe, which would be waited for
-            raise FileNotFoundError("no such file")
-        vertices = PlyData.read(str(path), mmap=False)["vertex"].data
+        vertices = read_vertices(path)
     except Exception as error:  # of a damaged file anything may come
         raise DataError(
             f"{path}: cannot be read as a PLY file of Gaussians ({str(error) or type(error).__name__})"

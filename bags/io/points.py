@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from plyfile import PlyData
 
 from bags.errors import DataError
+from bags.io.ply_vertices import read_vertices
 
 PLACES = ("x", "y", "z")
 COLOURS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
@@ -22,9 +22,7 @@ def read_points(path: Path) -> NDArray[np.float64]:
         DataError: no such file, no PLY file, cut short, or no points with x, y and z in it.
     """
     try:
-        if not path.is_file():  # nor a pipe, which would be waited for
-            raise FileNotFoundError("no such file")
-        vertices = PlyData.read(str(path), mmap=False)["vertex"].data
+        vertices = read_vertices(path)
         names = vertices.dtype.names or ()
         places = [vertices[name].astype(np.float64) for name in PLACES]
         found = next((keys for keys in COLOURS if set(keys) <= set(names)), ())

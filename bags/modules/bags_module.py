@@ -184,8 +184,7 @@ class BagsModule(LightningModule):
         output = self.explain(batch, self.schedule.at(batch.step))
         terms = training_loss(
             self.loss,
-            output.prediction,
-            batch.image,
+            *batch.against(output.prediction),
             output.proposal.mask if output.proposal else None,
             output.sharp,
             output.depth,

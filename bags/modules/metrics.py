@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import socket
 import threading
 import urllib.request
@@ -49,12 +50,14 @@ class ImageMetrics:
         self.settings = settings
 
     @torch.no_grad()
-    def __call__(self, render: Tensor, photo: Tensor) -> dict[str, float | None]:
+    def __call__(self, render: Tensor, photo: Tensor, counts: Tensor | None = None) -> dict[str, float | None]:
         """Judge ``render`` by ``photo``, both (3, H, W), at least 8 x 8 pixels.
 
         Args:
             render: clamped to [0, 1] here.
             photo: in [0, 1].
+            counts: (H, W) bool, where the photo counts; None: everywhere. Elsewhere the photo is taken to be the
+                render, and each figure's distance from perfect is divided by the part that counts.
 
         Returns:
             ``psnr`` in dB, ``ssim``, ``lpips`` (None where it is off, its weights cannot be had, or the image is
@@ -64,14 +67,18 @@ class ImageMetrics:
 
         render = render.float().clamp(0, 1)
         photo = photo.to(render)
+        part = 1.0
+        if counts is not None:
+            photo, part = torch.where(counts, photo, render), float(counts.float().mean())
         nerf = self.settings.protocol == "deblur_nerf"
         lpips = None
         if self.settings.lpips:
             lpips = _lpips("alex", 2 * render - 1, 2 * photo - 1) if nerf else _lpips("vgg", render, photo)
+        likeness = _skimage_ssim(2 * render - 1, 2 * photo - 1) if nerf else float(ssim(render, photo))
         return {
-            "psnr": float(peak_signal_noise_ratio(render, photo, data_range=1.0)),
-            "ssim": _skimage_ssim(2 * render - 1, 2 * photo - 1) if nerf else float(ssim(render, photo)),
-            "lpips": lpips,
+            "psnr": float(peak_signal_noise_ratio(render, photo, data_range=1.0)) + 10 * math.log10(part),
+            "ssim": 1 - (1 - likeness) / part,
+            "lpips": None if lpips is None else lpips / part,
         }
 
 

@@ -1,4 +1,4 @@
-"""Photos that are transparent in part: what was cut away has no details, and stays away."""
+"""Photos of which not all counts: what is transparent or masked has no details, and stays away."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
+from bags.io.masks import COUNTS, FOLDER, mask_name, read_mask
+
+IMAGES = "images"  # what COLMAP calls the folder of photos
 ALPHAS, MASKS = "alphas", "masks"  # folders of a preparation, beside its ``photos``
+COVERS = "covers"  # likewise: masks that came with the photos, under the photos' names
 
 
 def has_alpha(photo: Image.Image) -> bool:
@@ -43,17 +47,58 @@ def take_apart(work: Path, names: Iterable[str]) -> None:
     for folder in (ALPHAS, MASKS):
         (work / folder).mkdir()
     for name in names:
-        mask = work / MASKS / f"{name}.png"  # as COLMAP calls it
+        cover = work / COVERS / name
+        mask = work / MASKS / mask_name(name)
         with Image.open(work / "photos" / name) as photo:
             if photo.mode != "RGBA":
-                Image.new("L", photo.size, 255).save(mask)
+                seen = Image.open(cover).convert("L") if cover.is_file() else Image.new("L", photo.size, 255)
+                seen.point(_black_or_white).save(mask)
                 continue
             photo.load()
             exif = photo.getexif()
         alpha = photo.getchannel("A")
         alpha.save(work / ALPHAS / name)
+        if cover.is_file():
+            alpha = ImageChops.darker(alpha, Image.open(cover).convert("L"))
         alpha.save(mask)
         on_black(photo).save(work / "photos" / name, exif=exif)
+
+
+def take_covers(source: Path, work: Path, photos: Iterable[tuple[str, str]]) -> bool:
+    """Copy the masks that lie beside the photos, in ``masks/``, to ``work/covers/``, under the photos' names.
+
+    Args:
+        source: the folder of photos: ``masks/`` is below it, or beside it where it is called ``images``.
+        work: folder of the preparation; its ``photos/`` are upright, and so have to be the masks.
+        photos: name in ``work/photos/``, and path below ``source``, of each.
+
+    Returns:
+        Is there one?
+
+    Raises:
+        DataError: a mask is no picture, not of its photo's size, or hides all of it.
+    """
+    (work / COVERS).mkdir()
+    for name, path in photos:
+        inner = path.removeprefix(f"{IMAGES}/")
+        places = [source / FOLDER / inner, source / FOLDER / path]
+        places += [source.parent / FOLDER / path] if source.name == IMAGES else []
+        found = next((place for place in map(Path, map(mask_name, map(str, places))) if place.is_file()), None)
+        if found is not None:
+            read_mask(found, work / "photos" / name).save(work / COVERS / name, quality=100)
+    return any((work / COVERS).iterdir())
+
+
+def put_beside(scene: Path, flat: Path) -> None:
+    """Write the undistorted masks of the folder ``flat`` to ``masks/`` of the scene, as COLMAP calls them."""
+    (scene / FOLDER).mkdir()
+    for path in flat.iterdir():
+        with Image.open(path) as cover:
+            cover.convert("L").point(_black_or_white).save(scene / FOLDER / mask_name(path.name))
+
+
+def _black_or_white(level: int) -> int:
+    return 255 if level >= COUNTS else 0
 
 
 def put_together(photos: Path, alphas: Path) -> None:

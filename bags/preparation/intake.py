@@ -170,7 +170,7 @@ def _hidden(relative: PurePosixPath) -> bool:
 
 def _register_heif() -> None:
     with contextlib.suppress(ImportError):
-        from pillow_heif import register_heif_opener
+        from pi_heif import register_heif_opener
 
         register_heif_opener()
 

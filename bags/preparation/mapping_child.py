@@ -30,7 +30,8 @@ class Job:
         self.database = work / "database.db"
         self.said: dict[str, Any] = json.loads((work / "job.json").read_text(encoding="utf-8"))
         self.names: list[str] = self.said["names"]
-        self.masks, self.alphas = work / "masks", work / "alphas"  # where a photo is transparent in part
+        self.masks, self.alphas = work / "masks", work / "alphas"  # where a photo is transparent in part, or masked
+        self.covers = work / "covers"
         self.pairs: list[tuple[str, str]] = [(first, second) for first, second in self.said["pairs"]]
 
     def tell(self, what: str, total: int) -> None:
@@ -209,9 +210,11 @@ def undistort(job: Job, model: Any) -> None:
     chosen.mkdir()
     model.write_binary(str(chosen))
     pycolmap.undistort_images(flat, chosen, job.photos, jpeg_quality=95, num_threads=job.said["threads"])
-    cut_out = [image.name for image in model.images.values() if image.has_pose and (job.alphas / image.name).is_file()]
-    if cut_out:
-        pycolmap.undistort_images(job.work / "flat_alphas", chosen, job.alphas, image_names=cut_out, num_threads=1)
+    for beside in (job.alphas, job.covers):
+        names = [image.name for image in model.images.values() if image.has_pose and (beside / image.name).is_file()]
+        if names:
+            flat = job.work / f"flat_{beside.name}"
+            pycolmap.undistort_images(flat, chosen, beside, image_names=names, num_threads=1, jpeg_quality=100)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from bags.io.documents import read_json
 from bags.io.places import photos_or_video
 from bags.ops.threads import available_cores
 from bags.preparation import mapping, video
-from bags.preparation.cut_out import put_together, take_apart
+from bags.preparation.cut_out import put_beside, put_together, take_apart, take_covers
 from bags.preparation.forecast import placing_seconds, slowness
 from bags.preparation.intake import VIDEO_SUFFIXES, Dropped, Photo, Report, take_in
 from bags.preparation.own import in_order
@@ -63,20 +63,24 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
     _check_places(source, root)
     with _beside(root) as work:
         photos, dropped = _take(source, work, settings, report)
+        photos, dropped = _best(photos, dropped, settings.photos, work)
         if len(photos) < FEWEST:
             raise DataError(
                 f"{source}: {len(photos)} usable photo(s), at least {FEWEST} are needed, 20 to 60 are good"
                 + _told(dropped)
             )
+        masked = source.is_dir() and take_covers(source, work, [(photo.name, photo.source) for photo in photos])
         held_out(photos, settings.test_views)  # a number that cannot be is told before the long work
         _foretell(photos, settings)
-        if any(photo.cut_out for photo in photos):
+        if masked or any(photo.cut_out for photo in photos):
             take_apart(work, [photo.name for photo in photos])
         found = mapping.place(work, photos, settings, seed, report)
         scene = work / "scene"
         if (work / "flat_alphas").is_dir():
             put_together(scene / "images", work / "flat_alphas" / "images")
         _tidy(scene)
+        if (work / "flat_covers").is_dir():
+            put_beside(scene, work / "flat_covers" / "images")
         placed = [photo for photo in photos if found["photos"][photo.name]["placed"]]
         tests = held_out(placed, settings.test_views)
         note = "# Test views: held out of training. One photo's name a line; none: all photos are trained on.\n"
@@ -107,12 +111,16 @@ def held_out(photos: Sequence[Photo], count: int | None) -> list[str]:
     """
     if not count:
         return []
+    if 2 * count > len(photos):
+        raise SettingError("prepare.test_views", count, f"of {len(photos)} photos at most half can be held out")
+    return [photo.name for photo in sharpest_of_runs(photos, count)]
+
+
+def sharpest_of_runs(photos: Sequence[Photo], count: int) -> list[Photo]:
+    """The sharpest photo of each of ``count`` equal runs of ``photos``, in the order in which people count."""
     ordered = sorted(photos, key=lambda photo: in_order(PurePosixPath(photo.name)))
-    if 2 * count > len(ordered):
-        raise SettingError("prepare.test_views", count, f"of {len(ordered)} photos at most half can be held out")
     ends = [round(len(ordered) * part / count) for part in range(count + 1)]
-    runs = [ordered[begin:end] for begin, end in itertools.pairwise(ends)]
-    return [max(run, key=lambda photo: photo.sharpness).name for run in runs]
+    return [max(ordered[begin:end], key=lambda photo: photo.sharpness) for begin, end in itertools.pairwise(ends)]
 
 
 def _check_places(source: Path, root: Path) -> None:
@@ -138,6 +146,20 @@ def _take(source: Path, work: Path, settings: PrepareSettings, report: Report) -
     if source.suffix.lower() not in VIDEO_SUFFIXES:
         raise DataError(f"{source}: neither a folder nor a video ({', '.join(VIDEO_SUFFIXES)})")
     return video.take_frames(source, into, settings.frames, report), []
+
+
+def _best(
+    photos: list[Photo], dropped: list[Dropped], count: int | None, work: Path
+) -> tuple[list[Photo], list[Dropped]]:
+    """The sharpest photo of each of ``count`` equal runs; the others are left out."""
+    if count is None or len(photos) <= count:
+        return photos, dropped
+    best = sharpest_of_runs(photos, count)
+    others = [photo for photo in photos if photo not in best]
+    for photo in others:
+        (work / "photos" / photo.name).unlink()
+    reason = f"a sharper photo near it was taken (prepare.photos={count})"
+    return best, dropped + [Dropped(photo.source, reason) for photo in others]
 
 
 def _foretell(photos: Sequence[Photo], settings: PrepareSettings) -> None:

@@ -76,6 +76,7 @@ def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) 
         settings=flat(settings),
         version=__version__,
         style=Markup(style),
+        scene=(folder / "scene.html").is_file(),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )

@@ -12,6 +12,7 @@ from rich.table import Table
 from bags.dashboards import log_results
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.evaluation.views import describe_training_views, judge_test_views, quality_table
+from bags.io.documents import read_json, read_yaml
 from bags.io.records import plain, write_json, write_table
 from bags.modules.bags_module import BagsModule
 from bags.preparation.scene import left_out
@@ -100,6 +101,13 @@ def judge(
     write_json(settings.folder / name, metrics)  # last: where it is, the run is finished
     show(settings, metrics)
     return metrics
+
+
+def report_again(settings: Settings) -> None:
+    """The report of ``metrics.json`` as the run's folder is now; nothing where there is none."""
+    file = settings.folder / "metrics.json"
+    if settings.output.report and file.is_file():
+        write_report(settings.folder, read_json(file), read_yaml(settings.folder / "config.yaml"))
 
 
 def show(settings: Settings, metrics: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bags.settings.limits import Section, at_least, below_output_root, one_of, resolution, setting, within
 
-FORMATS = ("ply", "ply_with_filter", "compressed_ply", "splat")
+FORMATS = ("ply", "ply_with_filter", "compressed_ply", "splat", "spz", "sog", "html")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class ExportSettings(Section, key="export"):
 
     Attributes:
         formats: ``ply`` (the common 3DGS layout, 3D filter baked in), ``ply_with_filter`` (Mip-Splatting's: the filter
-            in a column of its own), ``compressed_ply`` and ``splat`` (both smaller, and coarser).
+            in a column of its own), ``compressed_ply``, ``splat``, ``spz`` and ``sog`` (smaller, and coarser),
+            ``html`` (a page that shows the scene, ``scene.html`` beside the report).
         cameras: also the training views' cameras as a COLMAP model, ``sparse/0/``.
     """
 
@@ -51,6 +52,8 @@ class PrepareSettings(Section, key="prepare"):
 
     Attributes:
         frames: of a video, so many frames are taken.
+        photos: of a folder with more photos, so many are taken: the sharpest of as many equal runs of them, in the
+            order of their names; null: all.
         feature_size: details are looked for on photos whose longer side is at most so many pixels.
         features: at most so many details a photo; comparing takes time with their square.
         enough: where the careful settings place less than this part of the photos (by 20 points or more), tolerant
@@ -61,6 +64,7 @@ class PrepareSettings(Section, key="prepare"):
     """
 
     frames: int = setting(60, at_least(3))
+    photos: int | None = setting(None, at_least(3))
     feature_size: int = setting(1200, at_least(64))
     features: int = setting(2048, at_least(64))
     enough: float = setting(0.9, within(0, 1, "is a part of the photos: 0 to 1"))

@@ -20,10 +20,13 @@ from bags.preparation.scene import RECORD
 from bags.run.device import choose_device
 from bags.run.rehearsal import steps_that_fit
 from bags.run.timetable import DRAWING, PLACING, TRAINING, Timetable, expected, material
+from bags.scene_page.client import fetched
 from bags.settings import Settings
 from bags.system.terminal import terminal
 from bags.tasks import export, render, train
 from bags.tasks.prepare import prepared
+
+FORMATS = ("ply", "spz", "html")
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ def run(settings: Settings) -> None:
     """
     device = choose_device(settings.trainer, settings.rasterizer).type  # what cannot be is told before the long work
     stated = said()
+    formats = exported(settings, stated)
     times = Timetable({})
     if settings.source and Path(settings.source).exists() and settings.ckpt_path is None and device == "cpu":
         found = material(Path(settings.source), settings.prepare.frames)
@@ -56,8 +60,20 @@ def run(settings: Settings) -> None:
         path = settings.render.path or "train"
         for drawn in (replace(settings.render, split="both", path=None), replace(settings.render, path=path)):
             render.run(replace(finished, render=drawn))
-        export.run(finished)
+        export.run(with_values(finished, {"export.formats": formats}))
     list_files(settings.folder)
+
+
+def exported(settings: Settings, stated: set[str]) -> tuple[str, ...]:
+    """The formats that the scene is exported in: those said, else PLY, SPZ and the page, if its client can be had."""
+    if {"export", "export.formats"} & stated:
+        return settings.export.formats
+    try:
+        fetched()
+    except BagsError as error:
+        log.warning("no scene.html will be written: %s", error)
+        return FORMATS[:-1]
+    return FORMATS
 
 
 def minutes(settings: Settings, stated: set[str]) -> float | None:

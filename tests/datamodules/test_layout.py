@@ -8,11 +8,11 @@ import unicodedata
 
 import numpy as np
 import pytest
-from plyfile import PlyData, PlyElement
 
 from bags.datamodules.parsers.colmap import parse_colmap
 from bags.errors import DataError
 from bags.settings import DatasetSettings
+from tests.ply_files import as_written_elsewhere
 
 
 def parsed(root, **kwargs):
@@ -188,7 +188,7 @@ def test_files_whose_names_are_no_utf_8(colmap_scene):
 def write_points(path, colours=("red", "green", "blue"), kind="u1", level=200):
     columns = [("x", "f4"), ("y", "f4"), ("z", "f4"), *((name, kind) for name in colours)]
     rows = np.array([(1, 2, 3, *[level] * len(colours)), (4, 5, 6, *[0] * len(colours))], dtype=columns)
-    PlyData([PlyElement.describe(rows, "vertex")]).write(str(path))
+    as_written_elsewhere(path, rows)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,18 @@ import numpy as np
 import pycolmap
 import torch
 from PIL import Image
-from plyfile import PlyData, PlyElement
 
 from bags.datamodules.parsers.blender import parse_blender
 from bags.io.colmap import write_colmap
 from bags.io.ply import PlyGaussians, write_ply
+from bags.io.ply_vertices import read_vertices
 from bags.io.video import writing_video
 from bags.preparation.scene import RECORD
 from bags.settings import DatasetSettings
 from bags.tasks import train
 from bags.types import PointCloud
 from tests.integration.test_training import settings_of
+from tests.ply_files import as_written_elsewhere
 from tests.standins import write_blender, write_multiscale
 
 SIZE = (24, 16)
@@ -66,7 +67,7 @@ def nerfstudio(root: Path) -> None:
     del said["camera_angle_x"]
     (root / "transforms.json").write_text(json.dumps(said))
     points = np.array([(1, 2, 3, 9), (4, 5, 6, 200)], dtype=[("x", "f4"), ("y", "f4"), ("z", "f4"), ("red", "u1")])
-    PlyData([PlyElement.describe(points, "vertex")]).write(str(root / "sparse_pc.ply"))
+    as_written_elsewhere(root / "sparse_pc.ply", points)
 
 
 def photos(root: Path) -> None:
@@ -106,11 +107,7 @@ def ply(root: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     write_ply(root / "common.ply", gaussians(6, generator, False))
     write_ply(root / "filter.ply", gaussians(6, generator, True))
-    from plyfile import PlyData
-
-    data = PlyData.read(str(root / "common.ply"))
-    data.text = True
-    data.write(str(root / "text.ply"))
+    as_written_elsewhere(root / "text.ply", read_vertices(root / "common.ply"), "ascii")
 
 
 def run(root: Path) -> None:

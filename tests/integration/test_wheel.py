@@ -24,6 +24,7 @@ def test_wheel_holds_every_yaml(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"bags/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
     expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "bags").rglob("*.yaml")}
+    expected |= {f"bags/scene_page/{name}" for name in ("scene.html", "style.css", "loader.js", "main.js")}
     expected |= {f"bags/report/{name}" for name in ("report.html", "style.css", "script.js")}
     assert {"bags/conf/config.yaml", "bags/summary/published.yaml"} <= expected <= names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)

@@ -3,16 +3,18 @@ from __future__ import annotations
 import os
 from dataclasses import fields, replace
 
+import gsply
 import numpy as np
 import pytest
 import torch
-from plyfile import PlyData
 
 from bags.errors import DataError
 from bags.io.ply import PlyGaussians, from_splats, read_ply, to_splats, write_ply
+from bags.io.ply_vertices import read_vertices
 from bags.rendering import reference
 from bags.rendering.base import TwoStageRasterizer
 from bags.types import Splats
+from tests.ply_files import as_written_elsewhere
 from tests.rendering.random_splats import random_camera, random_splats
 
 
@@ -48,7 +50,13 @@ def test_what_is_written_is_read(tmp_path, rest, sigma, count):
 def test_layout_is_that_of_3dgs(tmp_path):
     g = gaussians()
     write_ply(tmp_path / "g.ply", g)
-    vertex = PlyData.read(str(tmp_path / "g.ply"))["vertex"].data
+    header, _, body = (tmp_path / "g.ply").read_bytes().partition(b"end_header\n")
+    lines = header.decode().splitlines()
+    assert lines[:4] == [
+        "ply", "format binary_little_endian 1.0", "comment SplatRenderMode: mip", "element vertex 6",
+    ]  # fmt: skip
+    assert all(line.startswith("property float ") for line in lines[4:])
+    vertex = np.frombuffer(body, [(line.split()[2], "<f4") for line in lines[4:]])
     assert vertex.dtype.names[:9] == ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2")
     assert vertex.dtype.names[9] == "f_rest_0"
     assert vertex.dtype.names[53] == "f_rest_44"
@@ -67,22 +75,17 @@ def draw(splats, camera):
     return draw_it(splats, camera, sh_degree=3, background=torch.zeros(3)).rgb
 
 
-def by_the_published_formulas(path):
-    """A reader that shares nothing with ours: columns by name, exp, sigmoid, harmonics channel by channel."""
-    rows = PlyData.read(str(path))["vertex"]
-
-    def columns(*names):
-        return torch.tensor(np.column_stack([rows[name] for name in names]).astype(np.float64))
-
-    rest = columns(*(f"f_rest_{i}" for i in range(45)))
+def by_another_reader(path):
+    """gsply's numbers, activated by the published formulas."""
+    read = gsply.plyread(path)
     return Splats(
-        means=columns("x", "y", "z"),
-        scales=torch.exp(columns("scale_0", "scale_1", "scale_2")),
-        rotations=columns("rot_0", "rot_1", "rot_2", "rot_3"),
-        opacities=(1 / (1 + torch.exp(-columns("opacity"))))[:, 0],
-        sh_dc=columns("f_dc_0", "f_dc_1", "f_dc_2")[:, None, :],
-        sh_rest=torch.stack([rest[:, 15 * channel : 15 * channel + 15] for channel in range(3)], dim=2),
-    ).to(dtype=torch.float32)
+        means=torch.tensor(read.means),
+        scales=torch.tensor(read.scales).exp(),
+        rotations=torch.tensor(read.quats),
+        opacities=1 / (1 + torch.exp(-torch.tensor(read.opacities).flatten())),
+        sh_dc=torch.tensor(read.sh0)[:, None, :],
+        sh_rest=torch.tensor(read.shN),
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -91,7 +94,7 @@ def test_what_viewers_read_is_drawn_as_here(tmp_path, seed):
     splats = random_splats(60, camera, seed)
     write_ply(tmp_path / "g.ply", from_splats(splats))
     expected = draw(splats, camera)
-    for read in (by_the_published_formulas(tmp_path / "g.ply"), to_splats(read_ply(tmp_path / "g.ply"))):
+    for read in (by_another_reader(tmp_path / "g.ply"), to_splats(read_ply(tmp_path / "g.ply"))):
         error = (draw(read, camera) - expected).abs().max()
         assert error < 1e-5  # worst of twelve scenes: 9e-7
     assert expected.std() > 0.05
@@ -105,7 +108,7 @@ def test_a_filter_beside_is_the_same_as_one_baked_in(tmp_path):
     write_ply(tmp_path / "beside.ply", beside)
     write_ply(tmp_path / "baked.ply", from_splats(to_splats(beside)))
     drawn = draw(to_splats(read_ply(tmp_path / "beside.ply")), camera)
-    assert (drawn - draw(by_the_published_formulas(tmp_path / "baked.ply"), camera)).abs().max() < 1e-5  # 4e-7
+    assert (drawn - draw(by_another_reader(tmp_path / "baked.ply"), camera)).abs().max() < 1e-5  # 4e-7
     assert (drawn - draw(splats, camera)).abs().max() > 0.01  # the filter does something
 
 
@@ -130,12 +133,11 @@ def test_interrupted_writing_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "g.ply"
     write_ply(path, gaussians(3))
 
-    def fail(self, stream):
-        with open(stream, "wb") as file:
-            file.write(b"half")
+    def fail(path, rows, comments):
+        path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PlyData, "write", fail)
+    monkeypatch.setattr("bags.io.ply.write_vertices", fail)
     with pytest.raises(KeyboardInterrupt):
         write_ply(path, gaussians(4))
     assert len(read_ply(path).means) == 3
@@ -192,3 +194,36 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match=r"pipe: cannot be read .*no such file"):
         read_ply(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
+def test_other_programs_files(tmp_path, form):
+    write_ply(tmp_path / "ours.ply", g := gaussians(5, 3, sigma=False))
+    ours = read_vertices(tmp_path / "ours.ply")
+    names = [name for name in reversed(ours.dtype.names) if not name.startswith("n")]
+    rows = np.zeros(len(ours), [*((name, "f8" if name == "opacity" else "f4") for name in names), ("label", "u1")])
+    for name in names:
+        rows[name] = ours[name]
+    as_written_elsewhere(tmp_path / "g.ply", rows, form)
+    found = read_ply(tmp_path / "g.ply")
+    for field in fields(PlyGaussians)[:-1]:
+        torch.testing.assert_close(getattr(found, field.name), getattr(g, field.name), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"format binary_little_endian 1.0", b"format binary_middle_endian 1.0", "header says: format"),
+        (b"property float opacity", b"property complex opacity", "header says: property complex opacity"),
+        (b"end_header\n", b"", "header"),
+        (b"format binary_little_endian 1.0\n", b"", "names no format"),
+        (b"element vertex 3\n", b"element face 3\n", "header says: element face 3"),
+        (b"format binary_little_endian 1.0", b"format ascii 1.0", ""),
+    ],
+)
+def test_headers_that_do_not_say_what_follows(tmp_path, old, new, message):
+    path = tmp_path / "g.ply"
+    write_ply(path, gaussians(3))
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(DataError, match=rf"g\.ply: cannot be read as a PLY file of Gaussians \(.*{message}"):
+        read_ply(path)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+import gzip
+import io
+import json
+import struct
+import zipfile
+from dataclasses import replace
 
+import gsply
 import numpy as np
 import pytest
 import torch
-from plyfile import PlyData
+from PIL import Image
 
-from bags.errors import BagsError
+from bags.errors import DataError, SettingError
 from bags.io.ply import read_ply
-from bags.io.splat_files import write_splats
+from bags.io.splat_files import FORMATS, write_splats
 from bags.ops.geometry import quaternion_to_rotation
-from bags.ops.sh import dc_to_rgb
+from bags.ops.sh import dc_to_rgb, sh_to_rgb
+from bags.settings import ExportSettings
 from tests.rendering.random_splats import random_camera, random_splats
 
 COUNT = 300  # more than one chunk of the compressed PLY
@@ -35,6 +42,35 @@ def same_rotations(found, expected, degrees):
     turn = quaternion_to_rotation(found).mT @ quaternion_to_rotation(expected)
     cosine = ((turn.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1)
     assert cosine.acos().rad2deg().max() < degrees
+
+
+def elements(path):
+    """A binary PLY file's tables, by name."""
+    header, _, body = path.read_bytes().partition(b"end_header\n")
+    tables, kinds = {}, {"float": "<f4", "uint": "<u4", "uchar": "u1"}
+    for block in header.decode().split("element ")[1:]:
+        (name, count), *columns = (line.split() for line in block.splitlines())
+        kind = np.dtype([(column[2], kinds[column[1]]) for column in columns])
+        tables[name] = np.frombuffer(body, kind, int(count))
+        body = body[int(count) * kind.itemsize :]
+    assert not body
+    return tables
+
+
+def test_every_format_is_a_setting_and_no_other():
+    ExportSettings(formats=("ply_with_filter", "html", *FORMATS))
+    with pytest.raises(SettingError, match=r"export\.formats = 'ksplat': must be one of ply, .*sog"):
+        ExportSettings(formats=("ksplat",))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("count", [1, 2, 257])
+@pytest.mark.parametrize("rest", [0, 3, 8, 15])
+def test_any_number_of_gaussians_and_harmonics(tmp_path, kind, count, rest):
+    some = random_splats(count, random_camera(40, 32))
+    path = write_splats(tmp_path / "s", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
+    again = write_splats(tmp_path / "again", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
+    assert path.read_bytes() == again.read_bytes()
 
 
 def test_ply(tmp_path, splats):
@@ -66,10 +102,10 @@ def test_compressed_ply(tmp_path, splats):
     """Chunks of 256 with bounds; 11, 10, 11 bits of position and scale, 2 + 3 x 10 of rotation, 8 of the rest."""
     path = write_splats(tmp_path / "scene", splats, "compressed_ply")
     assert path.name == "scene.compressed.ply"
-    ply = PlyData.read(str(path))
-    chunk, vertex = ply["chunk"].data, ply["vertex"].data
-    drawn = splats.opacities > 1 / 255
-    assert len(vertex) == int(drawn.sum()) and len(chunk) == 2
+    ply = elements(path)
+    chunk, vertex = ply["chunk"], ply["vertex"]
+    drawn = torch.ones(COUNT, dtype=torch.bool)
+    assert len(vertex) == COUNT and len(chunk) == 2
     place = np.arange(len(vertex)) // 256
 
     def unpack(packed, low, high):
@@ -91,13 +127,76 @@ def test_compressed_ply(tmp_path, splats):
     same_rotations(torch.tensor(wxyz)[order].float(), splats.rotations[drawn], degrees=0.5)
     opacity = torch.tensor((vertex["packed_color"] & 255) / 255.0)[order].float()
     torch.testing.assert_close(opacity, splats.opacities[drawn], atol=0.51 / 255, rtol=0)
-    rest = np.column_stack([ply["sh"].data[f"f_rest_{i}"] for i in range(45)])
+    rest = np.column_stack([ply["sh"][f"f_rest_{i}"] for i in range(45)])
     rest = torch.tensor((rest / 256 - 0.5) * 8)[order].reshape(-1, 3, 15).mT.float()
     torch.testing.assert_close(rest, splats.sh_rest[drawn], atol=8.1 / 256, rtol=0)
 
 
-def test_without_gsplat_it_is_said_what_to_do(tmp_path, splats, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gsplat", None)
-    with pytest.raises(BagsError, match=r"splat is written by gsplat .*pip install -e '\.\[export\]'"):
-        write_splats(tmp_path / "scene", splats, "splat")
+def test_spz(tmp_path, splats):
+    """Read by gsply; its axes are y up and z backwards, so everything is turned by half a turn about x."""
+    path = write_splats(tmp_path / "scene", splats, "spz")
+    assert path.name == "scene.spz"
+    magic, version, count, degree, bits, flags = struct.unpack("<4sIIBBB", gzip.decompress(path.read_bytes())[:15])
+    assert (magic, version, count, degree, flags) == (b"NGSP", 3, COUNT, 3, 1)
+    assert 2**22 <= splats.means.abs().max() * 2**bits < 2**23  # as fine as 24 bits allow
+    read = gsply.read_spz(path)
+    turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    torch.testing.assert_close(torch.tensor(read.means) @ turn, splats.means, atol=2.0**-bits, rtol=0)
+    assert (torch.tensor(read.scales) - splats.scales.log()).abs().max() < 1.01 / 32
+    torch.testing.assert_close(torch.tensor(read.opacities).sigmoid(), splats.opacities, atol=0.51 / 255, rtol=0)
+    found = turn @ quaternion_to_rotation(torch.tensor(read.quats)) @ turn
+    cosine = ((found.mT @ quaternion_to_rotation(splats.rotations)).diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
+    assert cosine.clamp(-1, 1).acos().rad2deg().max() < 0.5
+    for direction in torch.nn.functional.normalize(torch.randn(20, 3), dim=1):
+        here = sh_to_rgb(splats.sh_dc, splats.sh_rest, direction.expand(COUNT, 3), 3)
+        there = sh_to_rgb(
+            torch.tensor(read.sh0)[:, None], torch.tensor(read.shN), (turn @ direction).expand(COUNT, 3), 3
+        )
+        assert (here - there).abs().max() < 0.05
+
+
+def test_spz_further_out_than_it_reaches(tmp_path, splats):
+    far = replace(splats, means=splats.means + 2.0**23)
+    with pytest.raises(DataError, match=r"spz holds positions up to .*: leave spz out"):
+        write_splats(tmp_path / "scene", far, "spz")
     assert not list(tmp_path.iterdir())
+
+
+def test_sog(tmp_path, splats):
+    """A pixel a Gaussian: 16 bits of the logarithm of positions, codebooks of 256, a palette of harmonics."""
+    path = write_splats(tmp_path / "scene", splats, "sog")
+    assert path.name == "scene.sog"
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    meta = json.loads(files["meta.json"])
+    assert (meta["version"], meta["count"], meta["antialias"]) == (2, COUNT, True)
+
+    def pixels(part, number=0):
+        picture = Image.open(io.BytesIO(files[meta[part]["files"][number]]))
+        table = torch.tensor(np.array(picture)).long()
+        return table if "centroids" in meta[part]["files"][number] else table.flatten(0, 1)[:COUNT]
+
+    def book(part):
+        return torch.tensor(meta[part]["codebook"])
+
+    low, high = torch.tensor(meta["means"]["mins"]), torch.tensor(meta["means"]["maxs"])
+    logs = low + (pixels("means") + 256 * pixels("means", 1)) / 65535 * (high - low)
+    means = logs.sign() * (logs.abs().exp() - 1)
+    order = order_by_position(means, splats.means)
+    torch.testing.assert_close(means[order].float(), splats.means, atol=1e-3, rtol=1e-3)
+    assert (book("scales")[pixels("scales")[order]] - splats.scales.log()).abs().max() < 0.02
+    colour = pixels("sh0")[order]
+    torch.testing.assert_close(colour[:, 3] / 255, splats.opacities, atol=0.51 / 255, rtol=0)
+    assert (book("sh0")[colour[:, :3]] - splats.sh_dc[:, 0]).abs().max() < 0.05
+    quats = pixels("quats")[order]
+    small = (quats[:, :3] / 255 * 2 - 1) / 2**0.5
+    largest = (1 - small.square().sum(1)).clamp_min(0).sqrt()
+    wxyz = [
+        np.insert(s, t - 252, m) for s, t, m in zip(small.numpy(), quats[:, 3].tolist(), largest.tolist(), strict=True)
+    ]
+    same_rotations(torch.tensor(np.array(wxyz)).float(), splats.rotations, degrees=2)
+    labels = pixels("shN", 1)[order]
+    labels = labels[:, 0] + 256 * labels[:, 1]
+    palette = book("shN")[pixels("shN")].reshape(-1, 15, 3)  # 64 of them in a row
+    assert meta["shN"]["bands"] == 3 and meta["shN"]["count"] == COUNT
+    assert (palette[labels] - splats.sh_rest).abs().max() < 0.05

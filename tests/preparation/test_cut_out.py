@@ -1,16 +1,18 @@
-"""Photos that are transparent in part: no details are found where they are, and they stay so to the scene's photos."""
+"""Photos that are transparent or masked in part: no details are found there, and the scene knows it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from bags.datamodules.parsers.colmap import parse_colmap
 from bags.datamodules.pyramid import opaque
+from bags.errors import DataError
 from bags.io.images import read_image
-from bags.preparation.cut_out import has_alpha, on_black, put_together, without_hidden
+from bags.preparation.cut_out import has_alpha, on_black, put_together, take_covers, without_hidden
 from bags.preparation.intake import take_in
 from bags.preparation.scene import prepare
 from bags.settings import DatasetSettings
@@ -80,3 +82,48 @@ def test_a_scene_of_cut_out_photos(photos: Path, tmp_path: Path) -> None:
             assert np.asarray(opaque(photo, (0, 0, 0)))[:, :30].max() == 0
             assert np.asarray(opaque(photo, (255, 255, 255)))[:, :30].min() == 255
             assert np.asarray(photo)[60:130, 80:200, 3].min() == 255
+
+
+def test_a_scene_of_masked_photos(photos: Path, tmp_path: Path) -> None:
+    """Noise over both sides, hidden by masks but for one photo, which has none; masks lie beside ``images/``."""
+    (tmp_path / "trip/images").mkdir(parents=True)
+    (tmp_path / "trip/masks").mkdir()
+    for number, path in enumerate(sorted(photos.iterdir())):
+        photo = read_image(path)
+        exif = photo.getexif()
+        if exif.get(274) == 6:
+            photo, exif[274] = photo.transpose(Image.Transpose.ROTATE_270), 1
+        if number:
+            noise = Image.fromarray(np.random.default_rng(number).integers(0, 256, (*photo.size[::-1], 3), np.uint8))
+            noise.paste(photo.crop((40, 0, 248, 192)), (40, 0))
+            photo = noise
+            mask = Image.new("L", photo.size)
+            mask.paste(255, (40, 0, 248, 192))
+            mask.save(tmp_path / f"trip/masks/{number}.jpg.png")
+        photo.convert("RGB").save(tmp_path / f"trip/images/{number}.jpg", exif=exif, quality=95)
+    made = prepare(tmp_path / "trip/images", tmp_path / "scene", SMALL, 0, silent)
+    assert made.record["placed"] == 8
+    assert sorted(path.name for path in (made.root / "masks").iterdir()) == [f"{n}.jpg.png" for n in range(1, 8)]
+    scene = parse_colmap(DatasetSettings(parser="colmap", root=str(made.root)))
+    for view in (*scene.train, *scene.test):
+        assert (view.mask is None) == (view.name == "0.jpg")
+        if view.mask is not None:
+            mask = np.asarray(view.mask())
+            assert mask.shape == (view.camera.height, view.camera.width)
+            assert not mask[:, :30].any() and not mask[:, -30:].any() and mask[:, 60:220].all()
+
+
+@pytest.mark.parametrize("folder", ["trip/images", "trip"])
+def test_masks_are_found_and_have_to_fit(folder: str, tmp_path: Path) -> None:
+    for name in ("trip/images", "trip/masks", "work/photos"):
+        (tmp_path / name).mkdir(parents=True)
+    other(1).save(tmp_path / "work/photos/a.jpg")
+    photo = "a b.jpg" if folder.endswith("images") else "images/a b.jpg"
+    mask = tmp_path / "trip/masks/a b.jpg.png"
+    Image.new("L", (64, 96), 255).save(mask)
+    with pytest.raises(DataError, match=r"a b\.jpg\.png: the mask is 64 x 96 pixels and its photo a\.jpg 96 x 64"):
+        take_covers(tmp_path / folder, tmp_path / "work", [("a.jpg", photo)])
+    (tmp_path / "work/covers").rmdir()
+    Image.new("L", (96, 64), 255).save(mask)
+    assert take_covers(tmp_path / folder, tmp_path / "work", [("a.jpg", photo)])
+    assert read_image(tmp_path / "work/covers/a.jpg").size == (96, 64)

@@ -17,7 +17,7 @@ from bags.errors import DataError, SettingError
 from bags.preparation import mapping
 from bags.preparation.intake import Photo
 from bags.preparation.mapping import why_not
-from bags.preparation.scene import RECORD, Prepared, held_out, left_out, prepare
+from bags.preparation.scene import RECORD, Prepared, _best, held_out, left_out, prepare
 from bags.settings import DatasetSettings, PrepareSettings
 from bags.types import Scene
 from tests.preparation.conftest import SMALL, silent
@@ -169,3 +169,18 @@ def test_test_views_are_the_sharpest_of_equal_runs() -> None:
 )
 def test_why_a_photo_is_dropped(found, message) -> None:
     assert re.search(message, why_not(found))
+
+
+def test_the_best_photos_of_many(tmp_path: Path) -> None:
+    """Sharp and spread: of each run of the names' order the sharpest, whatever order they come in."""
+    (tmp_path / "photos").mkdir()
+    sharpness = [0.1, 0.9, 0.2, 0.8, 0.7, 0.3]
+    photos = [Photo(f"{n + 8}.jpg", f"{n + 8}.jpg", 96, 64, "", value) for n, value in enumerate(sharpness)]
+    for photo in photos:
+        (tmp_path / "photos" / photo.name).touch()
+    best, dropped = _best(photos[::-1], [], 3, tmp_path)
+    assert [photo.name for photo in best] == ["9.jpg", "11.jpg", "12.jpg"]
+    assert {path.name for path in (tmp_path / "photos").iterdir()} == {"9.jpg", "11.jpg", "12.jpg"}
+    assert {item.source for item in dropped} == {"8.jpg", "10.jpg", "13.jpg"}
+    assert dropped[0].reason == "a sharper photo near it was taken (prepare.photos=3)"
+    assert _best(photos, [], None, tmp_path) == _best(photos, [], 6, tmp_path) == (photos, [])

@@ -22,6 +22,7 @@ from bags.preparation.scene import Prepared
 from bags.settings import DatasetSettings, PrepareSettings, Settings
 from bags.system.signals import SIGNALS, stop
 from bags.tasks import prepare, reconstruct
+from tests.scene_page.stand_in import stand_in_client
 from tests.waiting import HANG, until
 
 RUN = [sys.executable, str(Path(__file__).parents[2] / "run.py")]
@@ -41,7 +42,7 @@ def test_photos_name_scene_and_run(tmp_path: Path) -> None:
     assert settings_of("scene=photos", f"source={tmp_path}/clip.mp4").name == "clip"
 
 
-def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, tmp_path_factory, monkeypatch, capsys) -> None:
     monkeypatch.setattr(reconstruct, "said", lambda: {"schedule.steps", "dataset", "prepare.features"})
     settings = settings_of(
         "task=reconstruct", "scene=photos", f"source={photos}", "name=trip", "schedule.steps=3",
@@ -50,6 +51,7 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys
         "output.images_every=null", "dataset.factor=96", "model.bpn.hidden=8", "render.frames=4",
         "trainer.accelerator=cpu",
     )  # fmt: skip
+    stand_in_client(tmp_path_factory.mktemp("client"), monkeypatch)
     reconstruct.run(settings)
     said = capsys.readouterr().out
     assert f"8 of 8 photos of {photos} used, 1 camera, " in said and "outputs/trip/point_cloud.ply" in said
@@ -63,7 +65,18 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, monkeypatch, capsys
     drawn = {path.name for path in (tmp_path / "outputs/trip/renders/step_3/train").iterdir()}
     assert len(drawn) == 12 and (tmp_path / "outputs/trip/report.html").is_file()
     assert (tmp_path / "outputs/trip/renders/step_3/train.mp4").stat().st_size > 0
-    assert (tmp_path / "outputs/trip/export/step_3/point_cloud.ply").is_file()
+    assert {path.suffix for path in (tmp_path / "outputs/trip/export/step_3").iterdir()} == {".ply", ".spz", ""}
+    assert (tmp_path / "outputs/trip/scene.html").is_file()
+    assert '<a href="scene.html">' in (tmp_path / "outputs/trip/report.html").read_text()
+
+
+def test_without_the_pages_client_the_rest_is_written(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("BAGS_PAGE_CLIENT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert reconstruct.exported(Settings(), set()) == ("ply", "spz")
+    assert "no scene.html will be written: export.formats: html is drawn by three" in caplog.text
+    assert reconstruct.exported(Settings(), {"export.formats"}) == ("ply",)
 
 
 def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:

@@ -33,11 +33,11 @@ PINHOLES = {"SIMPLE_PINHOLE": (0, 0, 1, 2), "PINHOLE": (0, 1, 2, 3)}  # where fx
 
 @dataclass(frozen=True)
 class PhotoView:
-    """A view, its photo's file, and whether the photo is undistorted as it is read."""
+    """A view, its photo's file, and the lens that the photo is undistorted from as it is read; None: it is not."""
 
     view: View
     photo: Photo
-    undistorted: bool
+    bent: ColmapCamera | None
 
     @property
     def name(self) -> str:
@@ -70,14 +70,14 @@ def photo_view(photo: Photo, lens: ColmapCamera, rotation: Tensor, translation: 
     if lens.model in PINHOLES:
         fx, fy, cx, cy = (lens.params[place] for place in PINHOLES[lens.model])
         found = camera((lens.width, lens.height), (fx, fy, cx, cy)).resized(width, height)
-        return PhotoView(View(photo.name, check_camera(found, where), partial(read_image, photo.path)), photo, False)
+        return PhotoView(View(photo.name, check_camera(found, where), partial(read_image, photo.path)), photo, None)
     bent = _pycolmap_camera(lens, (width, height), where)
     found = check_camera(camera((width, height), _intrinsics(bent)), where)
     if _is_pinhole(bent):
-        return PhotoView(View(photo.name, found, partial(read_image, photo.path)), photo, False)
+        return PhotoView(View(photo.name, found, partial(read_image, photo.path)), photo, None)
     flat = _flattened(bent, where)
     found = check_camera(camera((flat.width, flat.height), _intrinsics(flat)), f"{where}, undistorted")
-    return PhotoView(View(photo.name, found, partial(read_undistorted, photo.path, lens)), photo, True)
+    return PhotoView(View(photo.name, found, partial(read_undistorted, photo.path, lens)), photo, lens)
 
 
 def read_undistorted(path: Path, lens: ColmapCamera) -> Image.Image:
@@ -86,22 +86,30 @@ def read_undistorted(path: Path, lens: ColmapCamera) -> Image.Image:
     Raises:
         DataError: it cannot be read, or not undistorted.
     """
+    return flattened(read_image(path), lens, path)
+
+
+def flattened(photo: Image.Image, lens: ColmapCamera, path: Path) -> Image.Image:
+    """``photo``, read from ``path`` and of one channel, three or four, as a pinhole would have taken it.
+
+    Raises:
+        DataError: it cannot be undistorted.
+    """
     import pycolmap
 
-    photo = read_image(path)
     bent = _pycolmap_camera(lens, photo.size, str(path))
 
     def flat(pixels: Any) -> Any:
         options = pycolmap.UndistortCameraOptions()
         return pycolmap.undistort_image(options, pycolmap.Bitmap.from_array(pixels), bent)[0].to_array()
 
-    pixels = np.array(photo)
+    pixels = np.atleast_3d(np.array(photo))
     try:
         # A Bitmap is of one channel or three.
         channels = [flat(np.ascontiguousarray(part)) for part in np.split(pixels, [3], axis=2) if part.size]
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{path}: pycolmap cannot undistort it ({error}); undistort the photos first") from error
-    return Image.fromarray(np.dstack(channels))
+    return Image.fromarray(np.dstack(channels).squeeze())
 
 
 def _pycolmap_camera(lens: ColmapCamera, size: tuple[int, int], where: str) -> Any:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from bags.datamodules.parsers.lens import PhotoView
+from bags.datamodules.parsers.masks import with_masks
 from bags.datamodules.parsers.photos import MissingPhoto, PhotoFolder, check_names, reduced
 from bags.datamodules.parsers.split import split
 from bags.errors import DataError
@@ -78,7 +79,7 @@ def divided(
     made = present(items, make, settings)
     tests = split([item.name for item in made], root, settings.hold, listed)
     there = [item for item in made if isinstance(item, PhotoView)]
-    if settings.reduced_images and not any(item.undistorted for item in there):
+    if settings.reduced_images and not any(item.bent for item in there):
         views = reduced([item.view for item in there], [item.photo for item in there], folder.path, settings.factor)
         there = [replace(item, view=view) for item, view in zip(there, views, strict=True)]
     missing = [item for item in made if isinstance(item, MissingPhoto)]
@@ -106,8 +107,9 @@ def assembled(
     check_names([item.view for item in both], [item.photo.path for item in both], folder.path)
     if not train:
         raise DataError(f"{root}: no training view among {len(both)} photos{because}")
-    if bent := sum(item.undistorted for item in both):
+    if bent := sum(item.bent is not None for item in both):
         log.info("%d photos of distorted lenses are undistorted as they are read", bent)
+    train, test = with_masks(train, folder.path), with_masks(test, folder.path)
     left_out = {
         f"not in {source}": folder.unused([item.photo for item in both]),
         "missing": [problem.name for problem in missing],

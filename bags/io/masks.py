@@ -1,0 +1,36 @@
+"""Masks of photos: white where a photo counts, black where it does not, as COLMAP has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from bags.errors import DataError
+from bags.io.images import image_size, read_image
+
+FOLDER = "masks"  # beside the folder of photos
+COUNTS = 128  # grey level from which a pixel counts
+
+
+def mask_name(photo: str) -> str:
+    """What the mask of the photo ``photo`` is called: its whole name, and ``.png``."""
+    return f"{photo}.png"
+
+
+def read_mask(path: Path, photo: Path) -> Image.Image:
+    """A mask as an 8-bit grey picture of 0 and 255; colours count by their brightness, transparency as black.
+
+    Raises:
+        DataError: it is no picture, not of the photo's size, or hides all of it.
+    """
+    picture, size = read_image(path), image_size(photo)
+    if picture.size != size:
+        here, there = (f"{width} x {height}" for width, height in (picture.size, size))
+        raise DataError(f"{path}: the mask is {here} pixels and its photo {photo.name} {there}: make it of that size")
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", size, (0, 0, 0, 255)), picture)
+    mask = picture.convert("L").point(lambda level: 255 if level >= COUNTS else 0)
+    if mask.getbbox() is None:
+        raise DataError(f"{path}: the mask hides all of {photo.name}: white is what counts; or leave the photo out")
+    return mask
