@@ -9,9 +9,9 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from bags.modules.auto_blur import AutoBlur, Choices
 from bags.modules.blur_model import Blur, BlurModel, Exposure
 from bags.modules.bpn import BPN
-from bags.modules.chosen_blur import Choices, ChosenBlur
 from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
@@ -118,7 +118,7 @@ class BagsModule(LightningModule):
         if self.model.blur_model == "trajectory":
             return self._trajectory_blur(num_views)
         self.choices = Choices(num_views)
-        return ChosenBlur(self._kernel_blur(num_views, width, bfloat16), self._trajectory_blur(num_views), self.choices)
+        return AutoBlur(self._kernel_blur(num_views, width, bfloat16), self._trajectory_blur(num_views), self.choices)
 
     def _kernel_blur(self, num_views: int, width: int, bfloat16: bool) -> KernelBlur:
         sizes = KernelSizes.fitted(self.model.bpn, width)

@@ -89,10 +89,17 @@ class TrajectoryBlur:
         prediction = to_srgb(mean) if self.linear_light else mean
         return Exposure(sharp.rgb, sharp.depth, sharp.alpha, prediction, self._blur(view, sharp), tuple(renders))
 
+    def rest(self, view: ViewBatch, camera: Camera, draw: Draw) -> Exposure:
+        """The view as a camera at rest sees it: nothing is blurred."""
+        render = draw(camera)
+        still = torch.eye(3).to(render.depth).expand(INSTANTS, 3, 3), render.depth.new_zeros(INSTANTS, 3)
+        blur = PathBlur(view.camera, _distance(render), *still)
+        return Exposure(render.rgb, render.depth, render.alpha, render.rgb, blur, (render,))
+
     @torch.no_grad()
     def _blur(self, view: ViewBatch, sharp: RenderOutput) -> PathBlur:
         turns, shifts = self.paths.motion(view.index, INSTANTS)
-        return PathBlur(view.camera, sharp.depth / sharp.alpha.clamp_min(1e-3), turns, shifts)
+        return PathBlur(view.camera, _distance(sharp), turns, shifts)
 
 
 @dataclass(frozen=True)
@@ -179,6 +186,11 @@ class PathBlur:
     def take(self, part: PathBlur, window: Window) -> None:
         """Copy what the pixels ``window`` show, in place."""
         window.of(self.distance).copy_(part.distance)
+
+
+def _distance(render: RenderOutput) -> Tensor:
+    """(H, W) of what the pixels show from the camera, in scene units."""
+    return render.depth.detach() / render.alpha.detach().clamp_min(1e-3)
 
 
 def rotation_matrices(vectors: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ class ModelSettings(Section, key="model"):
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
         blur_model: how: ``kernels`` that a network proposes for every pixel (``bpn``), the camera's ``trajectory``, or
-            what is ``chosen`` for each photo: kernels, and the trajectory for those that turn out to be shaken.
+            ``auto``: kernels at first, and from halfway on what suits each photo (``bags.modules.auto_blur``).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
@@ -145,7 +145,7 @@ class ModelSettings(Section, key="model"):
 
     name: str = "bags"
     blur: bool = True
-    blur_model: str = setting("kernels", one_of("kernels", "trajectory", "chosen"))
+    blur_model: str = setting("kernels", one_of("kernels", "trajectory", "auto"))
     linear_light: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)
