@@ -2,7 +2,8 @@
 
 A blur model tells how a photo comes of what is sharp. ``BagsModule`` asks it at every step in which blur is modelled;
 evaluation, report and viewer ask the ``Blur`` that it found. To add one: write a class with the methods of
-``BlurModel``, name it in ``make_blur_model`` and in ``bags.settings.ModelSettings.blur_model``.
+``BlurModel``, name it in ``BagsModule`` and in ``bags.settings.ModelSettings.blur_model``, and add a file to
+``conf/model/``.
 """
 
 from __future__ import annotations
