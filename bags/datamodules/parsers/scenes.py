@@ -103,13 +103,13 @@ def assembled(
     Raises:
         DataError: as ``check_names``; or no view is left to train on.
     """
-    both = [*train, *test]
+    both = with_masks([*train, *test], folder.path)
+    train, test = both[: len(train)], both[len(train) :]
     check_names([item.view for item in both], [item.photo.path for item in both], folder.path)
     if not train:
         raise DataError(f"{root}: no training view among {len(both)} photos{because}")
     if bent := sum(item.bent is not None for item in both):
         log.info("%d photos of distorted lenses are undistorted as they are read", bent)
-    train, test = with_masks(train, folder.path), with_masks(test, folder.path)
     left_out = {
         f"not in {source}": folder.unused([item.photo for item in both]),
         "missing": [problem.name for problem in missing],
