@@ -166,7 +166,7 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("render.frames=1", "render.frames"),
         ("render.fps=0", "render.fps"),
         ("render.factor=0", "render.factor"),
-        ("export.formats=[ply,stl]", "must be one of ply, ply_with_filter, compressed_ply, splat"),
+        ("export.formats=[ply,ksplat]", "must be one of ply, ply_with_filter, compressed_ply, splat"),
     ],
 )
 def test_impossible_values_name_their_key(override: str, needle: str) -> None:
