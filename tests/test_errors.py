@@ -50,5 +50,5 @@ def test_every_extra_that_is_told_of_is_there() -> None:
     extras = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
     told = [path.read_text() for path in READ if path.suffix in (".md", ".py", ".yaml")]
     named = set(re.findall(r"""(?:-e '\.\[|to_install\(['"])(\w+)['"\]]""", "\n".join(told)))
-    assert {"cuda", "viewer", "export", "heic", "slurm", "optuna"} <= named
+    assert {"cuda", "viewer", "page", "heic", "slurm", "optuna"} <= named
     assert named <= set(re.findall(r"^(\w+) =", extras, re.MULTILINE))

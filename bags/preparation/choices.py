@@ -28,7 +28,7 @@ def choose(
 
     - Training resolution: the photos' size divided by a power of two. With ``steps``, the largest at which
       ``ENOUGH_STEPS`` fit into the time; else the largest whose longer side the device bears.
-    - Kernels: the defaults; smaller ones where most photos are sharp.
+    - Blur: kernels, as by default; where most photos are sharp, smaller ones, and what suits each photo (``auto``).
     - Time: ``MINUTES`` on a CPU, the published schedule on a GPU.
     - Gaussians: as many as a training photo has pixels (on a CPU a quarter), and no more than the device bears.
 
@@ -39,12 +39,13 @@ def choose(
         steps: how many fit into the time with some values; null: there is none to fit into.
     """
     longest = max(max(size) for size in sizes)
-    kernels = {"model.bpn.kernels": (5, 7, 9)} if statistics.median(sharpness) >= SHARP else {}
+    mostly_sharp = statistics.median(sharpness) >= SHARP
+    blur: Values = {"model.bpn.kernels": (5, 7, 9), "model.blur_model": "auto"} if mostly_sharp else {}
 
     def values(factor: int) -> Values:
         pixels = statistics.median(width * height for width, height in sizes) / factor**2
         gaussians = min(MOST_GAUSSIANS[device], max(10_000, round(GAUSSIANS_PER_PIXEL[device] * pixels, -3)))
-        return {"dataset.factor": factor, "model.gaussians.max_count": int(gaussians), **kernels}
+        return {"dataset.factor": factor, "model.gaussians.max_count": int(gaussians), **blur}
 
     if steps is None:
         factor = next(divisor for divisor in DIVISORS if longest / divisor <= LONG_SIDE[device] or divisor == 64)
