@@ -18,6 +18,11 @@ def mask_name(photo: str) -> str:
     return f"{photo}.png"
 
 
+def black_or_white(picture: Image.Image) -> Image.Image:
+    """``picture`` as 8-bit grey, 255 where it is at least as bright as ``COUNTS`` and 0 elsewhere."""
+    return picture.convert("L").point(lambda level: 255 if level >= COUNTS else 0)
+
+
 def read_mask(path: Path, photo: Path) -> Image.Image:
     """A mask as an 8-bit grey picture of 0 and 255; colours count by their brightness, transparency as black.
 
@@ -30,7 +35,7 @@ def read_mask(path: Path, photo: Path) -> Image.Image:
         raise DataError(f"{path}: the mask is {here} pixels and its photo {photo.name} {there}: make it of that size")
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", size, (0, 0, 0, 255)), picture)
-    mask = picture.convert("L").point(lambda level: 255 if level >= COUNTS else 0)
+    mask = black_or_white(picture)
     if mask.getbbox() is None:
         raise DataError(f"{path}: the mask hides all of {photo.name}: white is what counts; or leave the photo out")
     return mask

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bags.modules.blur_kind import Kind
 from bags.modules.blur_model import Draw, Exposure
 from bags.modules.gaussians import Gaussians
+from bags.ops.geometry import rotation_matrices
 from bags.ops.light import to_linear, to_srgb
 from bags.ops.moved_camera import seen_by
 from bags.ops.random import normal
@@ -154,7 +155,8 @@ class PathBlur:
 
     def kernels_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(P, K, K) the way of each pixel's light, each instant shared among the four pixels around it."""
-        side, reach = self.kernel_size, self.reach
+        reach = self.reach
+        side = 2 * reach + 1
         places = (self._offsets(rows, columns) + reach).clamp(0, side - 1)
         low = places.floor().clamp(max=side - 2)
         part = places - low
@@ -191,10 +193,3 @@ class PathBlur:
 def _distance(render: RenderOutput) -> Tensor:
     """(H, W) of what the pixels show from the camera, in scene units."""
     return render.depth.detach() / render.alpha.detach().clamp_min(1e-3)
-
-
-def rotation_matrices(vectors: Tensor) -> Tensor:
-    """(T, 3, 3) rotations of rotation vectors (T, 3): exponentials of their cross-product matrices."""
-    x, y, z = vectors.unbind(1)
-    zero = torch.zeros_like(x)
-    return torch.linalg.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3))

@@ -1,4 +1,4 @@
-"""Rotations and covariances of Gaussians."""
+"""Rotations, and covariances of Gaussians."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def covariance_root(scales: Tensor, quaternions: Tensor) -> Tensor:
         (..., 3, 3) matrices; a standard normal vector times it is a draw from the Gaussian around 0.
     """
     return quaternion_to_rotation(quaternions) * scales.unsqueeze(-2)
+
+
+def cross_matrices(vectors: Tensor) -> Tensor:
+    """(..., 3, 3) matrices whose product with any x is the cross product of ``vectors`` (..., 3) with x."""
+    x, y, z = vectors.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+
+
+def rotation_matrices(vectors: Tensor) -> Tensor:
+    """(..., 3, 3) rotations of rotation vectors (..., 3), in radians: exponentials of their cross-product matrices."""
+    return torch.linalg.matrix_exp(cross_matrices(vectors))

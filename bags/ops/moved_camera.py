@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bags.ops.geometry import cross_matrices
 from bags.types import Camera, Splats
 
 
@@ -47,7 +48,7 @@ class _Seen(torch.autograd.Function):
         of_rotation = rotation @ (of_means.T @ means)  # R x + t: dL/dR = R sum g x^T
         of_translation = rotation @ of_means.sum(0)
         turn = rotation @ _turn(rotations, of_rotations)  # in the camera's axes
-        of_rotation = of_rotation + _cross_matrix(turn) @ rotation / 2
+        of_rotation = of_rotation + cross_matrices(turn) @ rotation / 2
         return of_means, of_rotations, of_rotation, of_translation
 
 
@@ -64,10 +65,3 @@ def _turn(quaternions: Tensor, gradients: Tensor) -> Tensor:
             products[3, 0] - products[0, 3] + products[2, 1] - products[1, 2],
         ]
     )
-
-
-def _cross_matrix(vector: Tensor) -> Tensor:
-    """(3, 3) matrix whose product with any x is ``vector`` x x."""
-    x, y, z = vector.unbind()
-    zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)

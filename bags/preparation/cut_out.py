@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops
 
-from bags.io.masks import COUNTS, FOLDER, mask_name, read_mask
+from bags.io.masks import FOLDER, black_or_white, mask_name, read_mask
 
 IMAGES = "images"  # what COLMAP calls the folder of photos
 ALPHAS, MASKS = "alphas", "masks"  # folders of a preparation, beside its ``photos``
@@ -51,8 +51,8 @@ def take_apart(work: Path, names: Iterable[str]) -> None:
         mask = work / MASKS / mask_name(name)
         with Image.open(work / "photos" / name) as photo:
             if photo.mode != "RGBA":
-                seen = Image.open(cover).convert("L") if cover.is_file() else Image.new("L", photo.size, 255)
-                seen.point(_black_or_white).save(mask)
+                seen = Image.open(cover) if cover.is_file() else Image.new("L", photo.size, 255)
+                black_or_white(seen).save(mask)
                 continue
             photo.load()
             exif = photo.getexif()
@@ -94,11 +94,7 @@ def put_beside(scene: Path, flat: Path) -> None:
     (scene / FOLDER).mkdir()
     for path in flat.iterdir():
         with Image.open(path) as cover:
-            cover.convert("L").point(_black_or_white).save(scene / FOLDER / mask_name(path.name))
-
-
-def _black_or_white(level: int) -> int:
-    return 255 if level >= COUNTS else 0
+            black_or_white(cover).save(scene / FOLDER / mask_name(path.name))
 
 
 def put_together(photos: Path, alphas: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,8 @@ def test_transparency_comes_back(tmp_path: Path) -> None:
     assert np.abs(np.asarray(on_black(found), dtype=int) - np.asarray(on_black(photo), dtype=int)).max() <= 1
 
 
-def test_a_scene_of_cut_out_photos(photos: Path, tmp_path: Path) -> None:
-    """One of them is whole; the noise below what was removed would hold most of the details."""
-    (tmp_path / "photos").mkdir()
+def noisy_but_the_first(photos: Path) -> Iterator[tuple[Image.Image, Image.Exif]]:
+    """The photos upright, with noise over both sides of all but the first."""
     for number, path in enumerate(sorted(photos.iterdir())):
         photo = read_image(path)
         exif = photo.getexif()
@@ -69,7 +69,16 @@ def test_a_scene_of_cut_out_photos(photos: Path, tmp_path: Path) -> None:
         if number:
             noise = Image.fromarray(np.random.default_rng(number).integers(0, 256, (*photo.size[::-1], 3), np.uint8))
             noise.paste(photo.crop((40, 0, 248, 192)), (40, 0))
-            photo = cut(noise, 40)
+            photo = noise
+        yield photo, exif
+
+
+def test_a_scene_of_cut_out_photos(photos: Path, tmp_path: Path) -> None:
+    """One of them is whole; the noise below what was removed would hold most of the details."""
+    (tmp_path / "photos").mkdir()
+    for number, (photo, exif) in enumerate(noisy_but_the_first(photos)):
+        if number:
+            photo = cut(photo, 40)
         photo.save(tmp_path / "photos" / f"{number}.{'png' if number else 'jpg'}", exif=exif)
     made = prepare(tmp_path / "photos", tmp_path / "scene", SMALL, 0, silent)
     assert made.record["placed"] == 8
@@ -88,15 +97,8 @@ def test_a_scene_of_masked_photos(photos: Path, tmp_path: Path) -> None:
     """Noise over both sides, hidden by masks but for one photo, which has none; masks lie beside ``images/``."""
     (tmp_path / "trip/images").mkdir(parents=True)
     (tmp_path / "trip/masks").mkdir()
-    for number, path in enumerate(sorted(photos.iterdir())):
-        photo = read_image(path)
-        exif = photo.getexif()
-        if exif.get(274) == 6:
-            photo, exif[274] = photo.transpose(Image.Transpose.ROTATE_270), 1
+    for number, (photo, exif) in enumerate(noisy_but_the_first(photos)):
         if number:
-            noise = Image.fromarray(np.random.default_rng(number).integers(0, 256, (*photo.size[::-1], 3), np.uint8))
-            noise.paste(photo.crop((40, 0, 248, 192)), (40, 0))
-            photo = noise
             mask = Image.new("L", photo.size)
             mask.paste(255, (40, 0, 248, 192))
             mask.save(tmp_path / f"trip/masks/{number}.jpg.png")

@@ -12,6 +12,7 @@ from PIL import Image
 from bags.datamodules.mixed_resolution import low_size
 from bags.datamodules.synthetic.raycaster import Exposure, hit_points, instant, photograph, pose
 from bags.datamodules.synthetic.world import Array, World
+from bags.ops.geometry import rotation_matrices
 from bags.types import BlurTruth, Camera
 
 _GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
@@ -66,7 +67,7 @@ def shaken(camera: Camera, motion: Motion, length: float, depth: float, samples:
     shift = -share * depth * np.column_stack([path, motion.zoom * time * length / camera.fx])  # of the camera, own axes
     turn = np.column_stack([-path[:, 1], path[:, 0], motion.roll * time * length / camera.fx]) * (1.0 - share)
     rotation, translation = pose(camera)
-    turns = _rotations(turn)
+    turns = rotation_matrices(torch.from_numpy(turn)).numpy()
     return Exposure(turns @ rotation, (turns @ (translation - shift)[..., None])[..., 0], np.zeros((samples, 2)))
 
 
@@ -120,11 +121,3 @@ def exposure_truth(kind: str, world: World, camera: Camera, exposure: Exposure) 
     steps = np.linalg.norm(np.diff(paths, axis=0), axis=-1).sum(0)
     count = len(paths)  # midpoints: the path goes on for half a step at either end
     return BlurTruth("motion", amount, float(steps.mean()) * count / (count - 1), direction)
-
-
-def _rotations(vectors: Array) -> Array:
-    """(S, 3, 3) rotations of rotation vectors (S, 3): exponentials of their cross-product matrices."""
-    x, y, z = vectors.T
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    return torch.linalg.matrix_exp(torch.from_numpy(skew)).numpy()
