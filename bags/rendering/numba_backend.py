@@ -140,8 +140,8 @@ class _Rasterize(torch.autograd.Function):
         run_pieces(numba_raster.pack, pieces, *flat, width, height, packed, pairs, cursors)
         starts, offsets = np.empty(columns * rows + 1, np.int64), np.empty(len(order) + 1, np.int64)
         numba_raster.lay_out(cursors, pairs, starts, offsets)
-        entries = np.empty(starts[-1], np.int32)
-        run_pieces(numba_raster.fill_tiles, pieces, packed, pairs, columns, cursors, entries)
+        entries, slot_of = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+        run_pieces(numba_raster.fill_tiles, pieces, packed, offsets, columns, cursors, entries, slot_of)
 
         rgb, depth, alpha, final = (torch.empty(*n, height, width) for n in ((3,), (), (), (2,)))
         ends = np.empty(columns * rows, np.int64)
@@ -150,18 +150,18 @@ class _Rasterize(torch.autograd.Function):
             packed, starts, entries, background, *_arrays(rgb, depth, alpha), ends, final.numpy(),
         )  # fmt: skip
         ctx.save_for_backward(inputs[1], inputs[3], inputs[5], final)
-        ctx.lists = order, offsets, packed, starts, ends, entries
+        ctx.lists = order, offsets, packed, starts, ends, entries, slot_of
         return rgb, depth, alpha
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *g_images: Tensor) -> tuple[Tensor | None, ...]:
         conics, opacities, background, final = ctx.saved_tensors
-        order, offsets, packed, starts, ends, entries = ctx.lists
-        slots = np.empty((offsets[-1], numba_raster.MOMENTS), np.float32)
+        order, offsets, packed, starts, ends, entries, slot_of = ctx.lists
+        slots = np.empty((len(entries), numba_raster.MOMENTS), np.float32)
         run_pieces(
             numba_raster.blend_backward, piece_count(len(ends), SMALLEST_TILES),
-            packed, starts, ends, entries, offsets, *_arrays(background, final, *g_images), slots,
+            packed, starts, ends, entries, slot_of, *_arrays(background, final, *g_images), slots,
         )  # fmt: skip
         count = len(conics)
         gradients = [torch.zeros(count, n) if n else torch.zeros(count) for n in (2, 3, 3, 0, 0)]

@@ -12,7 +12,8 @@ How they get their speed, and what not to undo:
 * Tiles are blended by functions that LLVM always inlines. Called, a function has two compiled copies in the process
   that compiles it, rounded differently, and one where it comes from the cache: the first run would not repeat.
 * Backward: every (tile, Gaussian) pair writes its own slot, slots of a Gaussian lie together and are summed in a fixed
-  order. No atomics, so results do not depend on the number of threads, bit by bit.
+  order. No atomics, so results do not depend on the number of threads, bit by bit. Slots of a tile lie all over the
+  memory, so they are asked for ahead of time, too.
 """
 
 # mypy: disable-error-code="no-untyped-def,call-arg"
@@ -158,15 +159,21 @@ def lay_out(cursors, pairs, starts, offsets):
 
 
 @njit(cache=True, nogil=True)
-def fill_tiles(piece, pieces, packed, pairs, columns, cursors, entries):
-    """Second half of a stable counting sort: writes the ranks, tile by tile and front to back, to ``entries``."""
+def fill_tiles(piece, pieces, packed, offsets, columns, cursors, entries, slot_of):
+    """Second half of a stable counting sort: writes the ranks, tile by tile and front to back, to ``entries``.
+
+    ``slot_of`` gets each entry's slot: ``offsets[rank]`` and those after it, tile by tile.
+    """
     count = len(packed)
     for rank in range(piece * count // pieces, (piece + 1) * count // pieces):
-        if pairs[rank] > 0:
+        slot = offsets[rank]
+        if slot < offsets[rank + 1]:
             for row in range(np.int64(packed[rank, TILE_Y0]), np.int64(packed[rank, TILE_Y1])):
                 for column in range(np.int64(packed[rank, TILE_X0]), np.int64(packed[rank, TILE_X1])):
-                    entries[cursors[piece, row * columns + column]] = rank
-                    cursors[piece, row * columns + column] += 1
+                    entry = cursors[piece, row * columns + column]
+                    entries[entry], slot_of[entry] = rank, slot
+                    cursors[piece, row * columns + column] = entry + 1
+                    slot += 1
 
 
 @njit(inline="always")
@@ -256,10 +263,11 @@ def _blend_tile(packed, entries, begin, end, left, top, pixels):
 
 
 @njit(forceinline=True, error_model="numpy", fastmath=FAST)
-def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_of_tile, pixels, sums, slots):
+def _unblend_tile(packed, entries, slot_of, begin, end, left, top, pixels, sums, slots):
     """Go back through entries [begin, end) of a tile, writing each one's moments to its slot."""
     for k in range(end - 1, begin - 1, -1):
         _prefetch(packed, entries[max(k - AHEAD, begin)])
+        _prefetch(slots, slot_of[max(k - AHEAD, begin)])
         rank = entries[k]
         slope = packed[rank, L11]
         dx0 = left - packed[rank, X]
@@ -293,9 +301,7 @@ def _unblend_tile(packed, entries, begin, end, left, top, offsets, column, row_o
             g_green += sums[F4 + i]
             g_blue += sums[F5 + i]
             g_depth += sums[F6 + i]
-        wide = np.int64(packed[rank, TILE_X1] - packed[rank, TILE_X0])
-        slot = offsets[rank] + (row_of_tile - np.int64(packed[rank, TILE_Y0])) * wide
-        slot += column - np.int64(packed[rank, TILE_X0])
+        slot = slot_of[k]
         slots[slot, 0], slots[slot, 1], slots[slot, 2] = d, d_x, d_y
         slots[slot, 3], slots[slot, 4], slots[slot, 5] = d_xx, d_xy, d_yy
         slots[slot, 6], slots[slot, 7], slots[slot, 8], slots[slot, 9] = g_red, g_green, g_blue, g_depth
@@ -336,7 +342,7 @@ def blend(piece, pieces, packed, starts, entries, background, rgb, depth, alpha,
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def blend_backward(
-    piece, pieces, packed, starts, ends, entries, offsets, background, final, g_rgb, g_depth, g_alpha, slots
+    piece, pieces, packed, starts, ends, entries, slot_of, background, final, g_rgb, g_depth, g_alpha, slots
 ):
     """Backward pass: fills the slots (pairs, MOMENTS) from the gradients of the images."""
     height, width = g_depth.shape
@@ -344,13 +350,9 @@ def blend_backward(
     pixels = np.empty(8 * TILE * TILE, np.float32)
     sums = np.empty(7 * TILE, np.float32)
     for tile in range(piece, len(ends), pieces):
-        column, row_of_tile = tile % columns, tile // columns
-        left, top = column * TILE, row_of_tile * TILE
+        left, top = tile % columns * TILE, tile // columns * TILE
         for k in range(ends[tile], starts[tile + 1]):  # never reached: no gradient
-            rank = entries[k]
-            wide = np.int64(packed[rank, TILE_X1] - packed[rank, TILE_X0])
-            slot = offsets[rank] + (row_of_tile - np.int64(packed[rank, TILE_Y0])) * wide
-            slots[slot + column - np.int64(packed[rank, TILE_X0])] = 0
+            slots[slot_of[k]] = 0
         for row in range(TILE):
             for i in range(TILE):
                 at = row * 8 * TILE + i
@@ -372,9 +374,8 @@ def blend_backward(
                     pixels[at + 5 * TILE] = g_depth[top + row, left + i]
                     pixels[at + 6 * TILE] = final[1, top + row, left + i]
         _unblend_tile(
-            packed, entries, starts[tile], ends[tile], np.float32(left), np.float32(top), offsets, column,
-            row_of_tile, pixels, sums, slots,
-        )  # fmt: skip
+            packed, entries, slot_of, starts[tile], ends[tile], np.float32(left), np.float32(top), pixels, sums, slots
+        )
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

@@ -171,7 +171,7 @@ def test_inputs_that_do_not_fit_are_named():
 
 MATRIX, VECTOR = numba.float32[:, ::1], numba.float32[::1]
 BLEND = (MATRIX, numba.int32[::1], numba.int64, numba.int64, numba.float32, numba.float32, VECTOR)
-UNBLEND = (*BLEND[:-1], numba.int64[::1], numba.int64, numba.int64, VECTOR, VECTOR, MATRIX)
+UNBLEND = (MATRIX, numba.int32[::1], *BLEND[1:-1], VECTOR, VECTOR, MATRIX)
 
 
 @pytest.mark.skipif(
