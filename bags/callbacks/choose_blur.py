@@ -1,4 +1,4 @@
-"""When it is decided what explains the blur of each photo (``model.blur_model=auto``)."""
+"""When it is decided which photos are blurred (``model.blur_model=auto``)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import logging
 from lightning import Trainer
 
 from bags.callbacks.base import StepCallback
-from bags.evaluation.views import kinds_of_blur
-from bags.modules.auto_blur import KERNELS, PATH, SHARP, AutoBlur
+from bags.datamodules.view_loader import view_at
+from bags.modules.auto_blur import SHARP, AutoBlur
 from bags.modules.bags_module import BagsModule
+from bags.ops.edge_width import edge_width
 
 log = logging.getLogger(__name__)
 
 
 class ChooseBlur(StepCallback):
-    """Decides once, at the first step of the run's second half, by what the photos' kernels look like."""
+    """Decides before a run's first step, by the training photos alone, at the resolution that it trains at."""
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Look at all training photos."""
-        blur, schedule = pl_module.blur, pl_module.schedule
-        if not isinstance(blur, AutoBlur) or blur.choices.made or 2 * (step - 1) < schedule.total:
+        blur = pl_module.blur
+        if not isinstance(blur, AutoBlur) or blur.choices.made:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        blur.choices.choose(kinds_of_blur(pl_module, data, schedule.at(step - 1)))
-        sharp, paths, kernels = (blur.choices.listed.count(choice) for choice in (SHARP, PATH, KERNELS))
-        log.info("step %d: %d photos are sharp, %d shaken, %d blurred otherwise", step, sharp, paths, kernels)
+        photos = (view_at(data.train, index, pl_module.schedule.finest).image for index in range(len(data.scene.train)))
+        blur.choices.choose([edge_width(photo) for photo in photos])
+        sharp = blur.choices.listed.count(SHARP)
+        log.info("%d of %d photos are taken for sharp; blur is modelled in the others", sharp, len(blur.choices.listed))

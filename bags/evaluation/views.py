@@ -19,11 +19,9 @@ from bags.evaluation.pictures import PICTURES, view_pictures
 from bags.io.images import depth_picture, read_image, tile, write_png
 from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
-from bags.modules.blur_kind import Kind
 from bags.modules.metrics import PROTOCOLS, ImageMetrics, mean_metrics
 from bags.ops.psnr import psnr
 from bags.ops.sharpness import laplacian_variance
-from bags.schedule import Phase
 from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
@@ -113,18 +111,6 @@ def describe_training_views(
         for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
             entry["rank"] = rank
     return {"train_views": described, **agreement(described)}
-
-
-@torch.no_grad()
-def kinds_of_blur(module: BagsModule, datamodule: SceneDataModule, phase: Phase) -> list[Kind]:
-    """The kind of every training photo's blur, as the blur model of ``phase`` has it."""
-    kinds: list[Kind] = []
-    for index in range(len(datamodule.scene.train)):
-        batch = view_at(datamodule.train, index, phase.scale).to(module.device)
-        output = module.explain_whole(batch, phase)
-        assert output.proposal is not None
-        kinds.append(estimate_blur(output.proposal, output.sharp, output.depth).kind)
-    return kinds
 
 
 def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,9 +1,8 @@
-"""Blur explained photo by photo: kernels for all at first, then what suits each.
+"""Blur explained where there is some: nothing for sharp photos of a sharp scene, else the camera's path and lens.
 
-Kernels explain any blur, and can so tell the kinds apart. But they are free enough to explain as blur what is none: on
-sharp photos a faint wide kernel lets the render become harder than the photos, at a loss in new views. And a camera's
-path explains shake better than they do. So halfway through the run each photo gets what its kernels look like: nothing,
-where nearly all photos of the scene are sharp; the camera's path, where it is shaken; else kernels, as before.
+No blur model is free: what may explain blur also explains a little of what is none, at a loss in new views. Where the
+photos themselves rule blur out (``bags.ops.edge_width``), they are taken as they are. Among blurred photos the sharp
+ones keep their path and lens: a blur too weak to be seen in a photo is still one.
 """
 
 from __future__ import annotations
@@ -14,24 +13,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bags.modules.blur_kind import Kind
 from bags.modules.blur_model import Draw, Exposure
-from bags.modules.kernel_blur import KernelBlur
-from bags.modules.trajectory import TrajectoryBlur
+from bags.modules.camera_blur import CameraBlur
 from bags.schedule import Phase
 from bags.settings import OptimSettings
 from bags.types import Camera, ViewBatch
 
-NEARLY_ALL = 0.9
-UNDECIDED, SHARP, PATH, KERNELS = range(4)
-BY_KIND: dict[Kind, int] = {"sharp": SHARP, "motion": PATH, "defocus": KERNELS, "low_resolution": KERNELS}
+SHARP_EDGES = 0.81  # pixels (``edge_width``); a step from one pixel to the next has 0.8
+NEARLY_ALL = 0.85  # of the photos that tell; then the scene counts as sharp
+UNDECIDED, SHARP, BLURRED = range(3)
 
 
 class Choices(nn.Module):
-    """What explains each training photo; kept with the checkpoint.
+    """Which training photos are blurred; kept with the checkpoint.
 
     Attributes:
-        models: (num_views,) ``UNDECIDED``, ``SHARP``, ``PATH`` or ``KERNELS``.
+        models: (num_views,) ``UNDECIDED``, ``SHARP`` or ``BLURRED``.
         listed: the same on the host, so that no step waits for a device.
     """
 
@@ -42,13 +39,14 @@ class Choices(nn.Module):
         self.register_buffer("models", torch.full((num_views,), UNDECIDED, dtype=torch.int8))
         self.listed = [UNDECIDED] * num_views
 
-    def choose(self, kinds: Sequence[Kind]) -> None:
-        """By the kinds of the photos' blur.
-
-        Halfway through a run weak blur still looks like none. So a photo counts as sharp only where nearly all do.
-        """
-        sharp = kinds.count("sharp") >= NEARLY_ALL * len(kinds)
-        self.listed = [KERNELS if kind == "sharp" and not sharp else BY_KIND[kind] for kind in kinds]
+    def choose(self, widths: Sequence[float | None]) -> None:
+        """By the widths of the photos' edges in pixels; None: a photo that does not tell."""
+        telling = [width for width in widths if width is not None]
+        narrow = sum(width <= SHARP_EDGES for width in telling)
+        scene_is_sharp = bool(telling) and narrow >= NEARLY_ALL * len(telling)
+        self.listed = [
+            SHARP if scene_is_sharp and (width is None or width <= SHARP_EDGES) else BLURRED for width in widths
+        ]
         self.models.copy_(torch.tensor(self.listed))
 
     @property
@@ -65,21 +63,19 @@ class AutoBlur:
     """The blur model ``auto``.
 
     Args:
-        kernels: for all photos, until there is a choice.
-        trajectory: for shaken photos.
-        choices: made halfway through the run (``bags.callbacks.ChooseBlur``).
+        camera: for blurred photos.
+        choices: made before the first step (``bags.callbacks.ChooseBlur``).
     """
 
-    def __init__(self, kernels: KernelBlur, trajectory: TrajectoryBlur, choices: Choices) -> None:
-        self.kernels, self.trajectory, self.choices = kernels, trajectory, choices
+    def __init__(self, camera: CameraBlur, choices: Choices) -> None:
+        self.camera, self.choices = camera, choices
 
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
-        """Those of both."""
-        return self.kernels.parameter_groups(optim) + self.trajectory.parameter_groups(optim)
+        """The camera's."""
+        return self.camera.parameter_groups(optim)
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
         """Explain the view by what was chosen for it."""
-        chosen = self.choices.listed[view.index]
-        if chosen == SHARP:
-            return self.trajectory.rest(view, camera, draw)
-        return (self.trajectory if chosen == PATH else self.kernels).expose(view, camera, phase, draw)
+        if self.choices.listed[view.index] == SHARP:
+            return self.camera.rest(view, camera, draw)
+        return self.camera.expose(view, camera, phase, draw)

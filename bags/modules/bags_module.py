@@ -12,11 +12,13 @@ from torch import Tensor
 from bags.modules.auto_blur import AutoBlur, Choices
 from bags.modules.blur_model import Blur, BlurModel, Exposure
 from bags.modules.bpn import BPN
+from bags.modules.camera_blur import CameraBlur
 from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
+from bags.modules.lens import Lenses
 from bags.modules.losses import training_loss
-from bags.modules.trajectory import Paths, TrajectoryBlur
+from bags.modules.trajectory import Paths
 from bags.ops.random import uniform
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
@@ -104,6 +106,7 @@ class BagsModule(LightningModule):
         self.bpn: BPN | None = None
         self.kernels: KernelBlur | None = None
         self.paths: Paths | None = None
+        self.lenses: Lenses | None = None
         self.choices: Choices | None = None
         self.blur = self._blur_model(num_views, width, bfloat16) if model.blur else None
         self.rasterizer = rasterizer
@@ -115,10 +118,14 @@ class BagsModule(LightningModule):
         """The blur model that the settings name; its parameters become this module's."""
         if self.model.blur_model == "kernels":
             return self._kernel_blur(num_views, width, bfloat16)
-        if self.model.blur_model == "trajectory":
-            return self._trajectory_blur(num_views)
-        self.choices = Choices(num_views)
-        return AutoBlur(self._kernel_blur(num_views, width, bfloat16), self._trajectory_blur(num_views), self.choices)
+        if self.model.blur_model == "auto":
+            self.choices = Choices(num_views)
+            return AutoBlur(self._camera_blur(num_views, path=True, lens=True), self.choices)
+        return self._camera_blur(
+            num_views,
+            path=self.model.blur_model in ("trajectory", "hybrid"),
+            lens=self.model.blur_model in ("lens", "hybrid"),
+        )
 
     def _kernel_blur(self, num_views: int, width: int, bfloat16: bool) -> KernelBlur:
         sizes = KernelSizes.fitted(self.model.bpn, width)
@@ -126,9 +133,15 @@ class BagsModule(LightningModule):
         self.kernels = KernelBlur(self.bpn, sizes, self.model)
         return self.kernels
 
-    def _trajectory_blur(self, num_views: int) -> TrajectoryBlur:
-        self.paths = Paths(num_views, self.model.trajectory, self.gaussians.extent, self.seed)
-        return TrajectoryBlur(self.paths, self.gaussians, self.model.linear_light)
+    def _camera_blur(self, num_views: int, path: bool, lens: bool) -> CameraBlur:
+        model, extent = self.model, self.gaussians.extent
+        if path:
+            self.paths = Paths(num_views, model.trajectory, extent, self.seed)
+        if lens:
+            self.lenses = Lenses(num_views, model.lens, extent, self.seed)
+        return CameraBlur(
+            self.gaussians, self.paths, self.lenses, model.trajectory.poses, model.trajectory.pixels, model.linear_light
+        )
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""

@@ -9,7 +9,7 @@ stated in docs/method.md.
 from bags.settings.dataset import DatasetSettings, MixedResolutionSettings, SyntheticSettings
 from bags.settings.loss import LossSettings
 from bags.settings.metrics import MetricsSettings
-from bags.settings.model import BPNSettings, GaussianSettings, ModelSettings, TrajectorySettings
+from bags.settings.model import BPNSettings, GaussianSettings, LensSettings, ModelSettings, TrajectorySettings
 from bags.settings.optim import DensifySettings, OptimSettings
 from bags.settings.rasterizer import RasterizerSettings
 from bags.settings.schedule import ScheduleSettings
@@ -25,6 +25,7 @@ __all__ = [
     "DensifySettings",
     "ExportSettings",
     "GaussianSettings",
+    "LensSettings",
     "LossSettings",
     "MetricsSettings",
     "MixedResolutionSettings",

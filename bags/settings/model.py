@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bags.settings.limits import Section, at_least, at_most, odd, one_of, setting, such_that
+from bags.settings.limits import Section, at_least, at_most, odd, one_of, positive, setting, such_that
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,27 @@ class TrajectorySettings(Section, key="model.trajectory"):
     """The camera's path while the shutter is open (``bags.modules.trajectory``; not part of the published method).
 
     Attributes:
-        poses: along the path of each photo, an odd number, whose renders are averaged; a step costs as many renders.
+        poses: along the path of a photo, at most, an odd number, whose renders are averaged; a step costs as many.
+        pixels: of a path that one pose stands for: short paths take fewer poses, but at least three.
         order: of the polynomial in time: 1 a line at even speed, 2 with a bend, ...
         start: standard deviation of the random coefficients to start from, in radians and scene extents.
     """
 
-    poses: int = setting(5, odd("the number of poses"), at_least(3), at_most(99))
+    poses: int = setting(7, odd("the number of poses"), at_least(3), at_most(99))
+    pixels: float = setting(1.5, positive())
     order: int = setting(2, at_least(1), at_most(9))
     start: float = setting(2e-3, at_least(0))
+
+
+@dataclass(frozen=True)
+class LensSettings(Section, key="model.lens"):
+    """How far a photo is out of focus (``bags.modules.lens``; not part of the published method).
+
+    Attributes:
+        start: standard deviation of the random numbers to start from, in radians.
+    """
+
+    start: float = setting(1e-3, at_least(0))
 
 
 @dataclass(frozen=True)
@@ -136,8 +149,9 @@ class ModelSettings(Section, key="model"):
     Attributes:
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
-        blur_model: how: ``kernels`` that a network proposes for every pixel (``bpn``), the camera's ``trajectory``, or
-            ``auto``: kernels at first, and from halfway on what suits each photo (``bags.modules.auto_blur``).
+        blur_model: how: ``kernels`` that a network proposes for every pixel (``bpn``), the camera's ``trajectory``, its
+            ``lens``, both of them (``hybrid``), or ``auto``: both, but where nearly all photos are sharp only for the
+            others (``bags.modules.auto_blur``).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
@@ -145,9 +159,10 @@ class ModelSettings(Section, key="model"):
 
     name: str = "bags"
     blur: bool = True
-    blur_model: str = setting("kernels", one_of("kernels", "trajectory", "auto"))
+    blur_model: str = setting("kernels", one_of("kernels", "trajectory", "lens", "hybrid", "auto"))
     linear_light: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)
     bpn: BPNSettings = field(default_factory=BPNSettings)
     trajectory: TrajectorySettings = field(default_factory=TrajectorySettings)
+    lens: LensSettings = field(default_factory=LensSettings)

@@ -13,7 +13,7 @@ class OptimSettings(Section, key="optim"):
 
     Attributes:
         position, position_final: at the clock's start and after ``schedule.position_lr_steps`` (log-linear between).
-        sh_dc, sh_rest, opacity, scale, rotation, bpn, trajectory: constant rates.
+        sh_dc, sh_rest, opacity, scale, rotation, bpn, trajectory, lens: constant rates.
         eps: Adam's epsilon, for all parameters.
         most_skipped: steps with NaN or infinity in the loss or its gradient are left out; so many in a row end the run.
     """
@@ -27,6 +27,7 @@ class OptimSettings(Section, key="optim"):
     rotation: float = setting(1e-3, at_least(0))
     bpn: float = setting(5e-4, at_least(0))
     trajectory: float = setting(1e-3, at_least(0))
+    lens: float = setting(1e-3, at_least(0))
     eps: float = setting(1e-15, positive())
     most_skipped: int = setting(5, at_least(1))
 
