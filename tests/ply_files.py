@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 KINDS = {"f4": "float", "f8": "double", "u1": "uchar", "u2": "ushort", "i4": "int"}
-ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
+ORDERS: dict[str, Literal["<", ">"]] = {"binary_little_endian": "<", "binary_big_endian": ">"}
 
 
 def as_written_elsewhere(path: Path, rows: NDArray[Any], form: str = "binary_little_endian") -> None:
