@@ -7,7 +7,6 @@ import logging
 from lightning import Trainer
 
 from bags.callbacks.base import StepCallback
-from bags.datamodules.view_loader import view_at
 from bags.modules.auto_blur import SHARP, AutoBlur
 from bags.modules.bags_module import BagsModule
 from bags.ops.edge_width import edge_width
@@ -24,7 +23,6 @@ class ChooseBlur(StepCallback):
         if not isinstance(blur, AutoBlur) or blur.choices.made:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        photos = (view_at(data.train, index, pl_module.schedule.finest).image for index in range(len(data.scene.train)))
-        blur.choices.choose([edge_width(photo) for photo in photos])
+        blur.choices.choose([edge_width(view.image) for view in data.train_views_dataloader()])
         sharp = blur.choices.listed.count(SHARP)
         log.info("%d of %d photos are taken for sharp; blur is modelled in the others", sharp, len(blur.choices.listed))

@@ -156,8 +156,8 @@ def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
         for entry, truth in pairs
     ]
     found = {"blur_kind_share": sum(right) / len(right)}
-    if len({truth["amount"] for _, truth in pairs}) > 1:
-        spreads, amounts = zip(*((entry["spread"], truth["amount"]) for entry, truth in pairs), strict=True)
+    spreads, amounts = zip(*((entry["spread"], truth["amount"]) for entry, truth in pairs), strict=True)
+    if len(set(spreads)) > 1 and len(set(amounts)) > 1:
         found["blur_rank_correlation"] = float(spearmanr(amounts, spreads).statistic)
     turns = [
         abs((entry["direction"] - truth["direction"] + 90) % 180 - 90)

@@ -138,7 +138,7 @@ class BagsModule(LightningModule):
         if path:
             self.paths = Paths(num_views, model.trajectory, extent, self.seed)
         if lens:
-            self.lenses = Lenses(num_views, model.lens, extent, self.seed)
+            self.lenses = Lenses(num_views, model.lens, self.seed)
         return CameraBlur(
             self.gaussians, self.paths, self.lenses, model.trajectory.poses, model.trajectory.pixels, model.linear_light
         )

@@ -1,4 +1,4 @@
-"""Runs with the camera's path, and with a choice for each photo: they resume bit for bit, and the choice is kept."""
+"""Runs with the camera's path and lens: they resume bit for bit, and what was chosen for the photos is kept."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import csv
 from pathlib import Path
 
 import pytest
-import torch
 
 from bags.callbacks import choose_blur
-from bags.modules.auto_blur import BY_KIND, KERNELS, SHARP, Choices
+from bags.modules.auto_blur import BLURRED, SHARP, SHARP_EDGES, Choices
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
-KINDS = ["motion", "defocus", "motion", "sharp", "low_resolution", "motion"]
 
-
-@pytest.mark.parametrize("model, stop", [("trajectory", 21), ("auto", 9), ("auto", 27)])
+@pytest.mark.parametrize("model, stop", [("trajectory", 21), ("lens", 9), ("hybrid", 27), ("auto", 9)])
 def test_a_resumed_run_is_the_unbroken_one(
     model: str, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``auto`` is stopped before and after the choice, which runs this short would leave to chance."""
-    monkeypatch.setattr(choose_blur, "kinds_of_blur", lambda *_: KINDS)
     whole, broken = (settings_of(tmp_path, f"model={model}", f"name={name}") for name in ("whole", "broken"))
     run(whole)
     run(broken, stop, monkeypatch)
@@ -28,33 +23,42 @@ def test_a_resumed_run_is_the_unbroken_one(
     one, other = state_of(whole), state_of(broken)
     for key in ("state_dict", "optimizer_states", "global_step"):
         assert_same(one[key], other[key], key)
-    assert float(one["state_dict"]["paths.coefficients"].abs().max()) > 8e-3  # they start with a deviation of 2e-3
-    if model == "auto":
-        by_kind = {**BY_KIND, "sharp": KERNELS}  # one sharp photo among others is left to its kernels
-        assert one["state_dict"]["choices.models"].tolist() == [by_kind[kind] for kind in KINDS]
-        with open(whole.folder / "views.csv", newline="") as file:
-            kinds = {row["name"]: row["kind"] for row in csv.DictReader(file)}
-        assert {kinds[f"train_{index:03d}.png"] for index in (0, 2, 5)} <= {"motion", "sharp"}
+    learned = one["state_dict"]
+    if model != "lens":
+        assert float(learned["paths.coefficients"].abs().max()) > 8e-3  # they start with a deviation of 2e-3
+    if model != "trajectory":
+        assert float(learned["lenses.numbers"].abs().max()) > 5e-3  # and these of 1e-3
+    with open(whole.folder / "views.csv", newline="") as file:
+        assert len({row["name"] for row in csv.DictReader(file)}) == 6
 
 
-def test_only_photos_with_a_path_teach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose_blur, "kinds_of_blur", lambda *_: KINDS)
+def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = [0.78] * 6
+    monkeypatch.setattr(choose_blur, "edge_width", lambda _: widths.pop())
     settings = settings_of(tmp_path, "model=auto")
     run(settings)
-    state = state_of(settings)["state_dict"]["paths.coefficients"]
-    untouched = settings_of(tmp_path, "model=auto", "schedule.steps=2", "name=short")
-    run(untouched)
-    start = state_of(untouched)["state_dict"]["paths.coefficients"]
-    same = [torch.equal(state[index], start[index]) for index in range(len(KINDS))]
-    assert same == [kind != "motion" for kind in KINDS]
+    state = state_of(settings)["state_dict"]
+    assert state["choices.models"].tolist() == [SHARP] * 6
+    none = settings_of(tmp_path, "model=mip_splatting", "name=none")
+    run(none)
+    for name, value in state_of(none)["state_dict"].items():
+        assert_same(state[name], value, name)
+    with open(settings.folder / "views.csv", newline="") as file:
+        assert {row["kind"] for row in csv.DictReader(file)} == {"sharp"}
 
 
-@pytest.mark.parametrize("sharp, expected", [(20, SHARP), (18, SHARP), (17, KERNELS)])
-def test_photos_are_sharp_where_nearly_all_are(sharp: int, expected: int) -> None:
+def test_which_photos_are_blurred() -> None:
+    narrow, wide = SHARP_EDGES, SHARP_EDGES + 0.01
     choices = Choices(20)
     assert not choices.made
-    choices.choose(["sharp"] * sharp + ["defocus"] * (20 - sharp))
-    assert choices.made and choices.listed == [expected] * sharp + [KERNELS] * (20 - sharp)
+    choices.choose([narrow] * 17 + [wide] * 3)
+    assert choices.made and choices.listed == [SHARP] * 17 + [BLURRED] * 3
     again = Choices(20)
     again.load_state_dict(choices.state_dict())
     assert again.listed == choices.listed
+    choices.choose([narrow] * 16 + [wide] * 4)  # not sharp as a scene: then no photo is
+    assert choices.listed == [BLURRED] * 20
+    choices.choose([narrow] * 9 + [None] * 10 + [wide])  # nine of ten that tell
+    assert choices.listed == [SHARP] * 19 + [BLURRED]
+    choices.choose([None] * 20)
+    assert choices.listed == [BLURRED] * 20
