@@ -2,7 +2,6 @@
 
 from bags.callbacks.carry_over import CarryOver
 from bags.callbacks.checkpoint import Checkpoint
-from bags.callbacks.choose_blur import ChooseBlur
 from bags.callbacks.densify import Densify
 from bags.callbacks.filter3d import Filter3D
 from bags.callbacks.history import History
@@ -23,7 +22,6 @@ from bags.callbacks.time_budget import TimeBudget
 __all__ = [
     "CarryOver",
     "Checkpoint",
-    "ChooseBlur",
     "Densify",
     "Filter3D",
     "History",

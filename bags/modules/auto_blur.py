@@ -64,7 +64,7 @@ class AutoBlur:
 
     Args:
         camera: for blurred photos.
-        choices: made before the first step (``bags.callbacks.ChooseBlur``).
+        choices: made before a run's first step (``bags.run.build``).
     """
 
     def __init__(self, camera: CameraBlur, choices: Choices) -> None:

@@ -28,7 +28,7 @@ def choose(
 
     - Training resolution: the photos' size divided by a power of two. With ``steps``, the largest at which
       ``ENOUGH_STEPS`` fit into the time; else the largest whose longer side the device bears.
-    - Blur: kernels, as by default; where most photos are sharp, smaller ones, and what suits each photo (``auto``).
+    - Blur: kernels, as by default; where most photos are sharp, only where there is some (``auto``).
     - Time: ``MINUTES`` on a CPU, the published schedule on a GPU.
     - Gaussians: as many as a training photo has pixels (on a CPU a quarter), and no more than the device bears.
 
@@ -40,7 +40,7 @@ def choose(
     """
     longest = max(max(size) for size in sizes)
     mostly_sharp = statistics.median(sharpness) >= SHARP
-    blur: Values = {"model.bpn.kernels": (5, 7, 9), "model.blur_model": "auto"} if mostly_sharp else {}
+    blur: Values = {"model.blur_model": "auto"} if mostly_sharp else {}
 
     def values(factor: int) -> Values:
         pixels = statistics.median(width * height for width, height in sizes) / factor**2

@@ -10,8 +10,10 @@ from bags.datamodules.background import count_beside, with_background
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.datamodules.start_points import around, thinned
 from bags.errors import DataError
+from bags.modules.auto_blur import SHARP, Choices
 from bags.modules.bags_module import BagsModule
 from bags.modules.gaussians import random_points
+from bags.ops.edge_width import edge_width
 from bags.ops.precision import has_fast_bfloat16
 from bags.run.checkpoint_io import Saved
 from bags.run.device import idle_cuda
@@ -66,6 +68,8 @@ def build(start: Start) -> tuple[SceneDataModule, BagsModule]:
     module = module.to(start.device)
     if start.saved is not None:
         restore(module, start.saved)
+    elif module.choices is not None:
+        choose_blurred(module.choices, datamodule)
     return datamodule, module
 
 
@@ -85,6 +89,15 @@ def make_module(start: Start, datamodule: SceneDataModule, points: PointCloud, w
         width=width,
         rasterizer=start.rasterizer,
         bfloat16=start.bfloat16,
+    )
+
+
+def choose_blurred(choices: Choices, datamodule: SceneDataModule) -> None:
+    """Find out which training photos are blurred, by the photos alone, at the resolution that they are trained at."""
+    choices.choose([edge_width(view.image) for view in datamodule.train_views_dataloader()])
+    sharp, photos = choices.listed.count(SHARP), len(choices.listed)
+    log.info(
+        "model.blur_model=auto: %d of %d photos are sharp; blur is modelled in the others", sharp, photos
     )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bags.callbacks import choose_blur
 from bags.modules.auto_blur import BLURRED, SHARP, SHARP_EDGES, Choices
+from bags.run import build
 from tests.integration.test_training import assert_same, run, settings_of, state_of
 
 
@@ -34,7 +34,7 @@ def test_a_resumed_run_is_the_unbroken_one(
 
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     widths = [0.78] * 6
-    monkeypatch.setattr(choose_blur, "edge_width", lambda _: widths.pop())
+    monkeypatch.setattr(build, "edge_width", lambda _: widths.pop())
     settings = settings_of(tmp_path, "model=auto")
     run(settings)
     state = state_of(settings)["state_dict"]

@@ -57,7 +57,7 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, tmp_path_factory, m
     assert f"8 of 8 photos of {photos} used, 1 camera, " in said and "outputs/trip/point_cloud.ply" in said
     config = yaml.safe_load((tmp_path / "outputs/trip/config.yaml").read_text())
     assert config["task"] == "train"
-    assert config["model"]["gaussians"]["max_count"] == 14_000 and config["model"]["bpn"]["kernels"] == [5, 7, 9]
+    assert config["model"]["gaussians"]["max_count"] == 14_000 and config["model"]["blur_model"] == "auto"
     assert config["schedule"]["steps"] == 3 and config["dataset"]["factor"] == 96  # as said
     metrics = json.loads((tmp_path / "outputs/trip/metrics.json").read_text())
     assert metrics["steps"] == 3 and len(metrics["per_view"]) == 2
