@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint faults benchmark gpu-check slurm-check clean
+.PHONY: setup demo test lint docs faults benchmark gpu-check slurm-check clean
 
 setup: $(READY)
 
@@ -16,6 +16,12 @@ test: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# The documentation as a site, build/site/index.html (Python 3.11 or later). A broken link ends the build.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	mkdir -p build && $(BIN)/python -m bags.config.reference conf > build/settings.md
+	$(BIN)/zensical build --strict --clean
 
 # Kills, signals, full disks, damaged files and numbers that are none, by the hundred: docs/reliability.md.
 faults: $(READY)

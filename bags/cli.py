@@ -128,6 +128,18 @@ def check_places(settings: Settings) -> None:
         scene_folder(settings.dataset.root)
 
 
+def checked(words: Sequence[str]) -> list[str]:
+    """The command line's words in the form for Hydra.
+
+    Raises:
+        BagsError: as ``check_words``, or a value that cannot be read.
+    """
+    if any(f"task={task}" in words for task in FROM_PHOTOS) and not any(word.startswith("scene=") for word in words):
+        words = ["scene=photos", *words]
+    check_words(words)
+    return for_hydra(words)
+
+
 def check_words(words: Sequence[str]) -> None:
     """Tell of the command line what Hydra would, but in one line and with what to do.
 
@@ -168,14 +180,11 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:]
-    if any(f"task={task}" in words for task in FROM_PHOTOS) and not any(word.startswith("scene=") for word in words):
-        words.insert(0, "scene=photos")
     try:
         if not {"--help", "-h"}.isdisjoint(words) and not others(words):
             print(help_text())
             return
-        check_words(words)
-        sys.argv[1:] = for_hydra(words)
+        sys.argv[1:] = checked(words)
     except BagsError as error:
         sys.exit(f"error: {error}")
     _run()

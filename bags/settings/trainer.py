@@ -64,6 +64,10 @@ class OutputSettings(Section, key="output"):
 
 @dataclass(frozen=True)
 class PathsSettings(Section, key="paths"):
-    """Where things are on this machine: ``data`` is the folder of the scenes' folders (``dataset.root`` may use it)."""
+    """Where things are on this machine.
+
+    Attributes:
+        data: folder that holds a folder for every scene; ``dataset.root`` of the benchmark scenes is below it.
+    """
 
     data: str = "data"

@@ -27,7 +27,9 @@ class Settings(Section, key=""):
     Attributes:
         task: ``train``, ``evaluate``, ``render``, ``view``, ``prepare``, ``reconstruct``, ``export``,
             ``benchmark``, ``summarize`` or ``gpu_check``.
-        scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
+        scene: name of the scene, as it appears in tables.
+        name: the run's folder below ``output_root``; by default the scene's name.
+        output_root: folder that holds a folder for every run.
         group: what runs that belong together, as those of a sweep, are filed under by ``logger=wandb``; null: in a
             sweep the experiment's name, or else the keys given.
         seed: of every random draw.

@@ -1,0 +1,73 @@
+"""The pictures of docs/gallery.md, from the built-in worlds: ``python tools/gallery.py`` trains four and draws them.
+
+A row shows the most blurred training photo of a world, what our model made of it, and the truth: the same view without
+blur, ray-cast. Runs that are finished are not trained again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from bags.cli import config_folder
+from bags.config.nodes import register, to_settings
+from bags.datamodules.synthetic import make_synthetic_scene, render_sharp
+from bags.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "images"
+WORLDS = {  # a world: the model that suits its blur
+    "room_mixed": "bags",
+    "walk_around_strong": "trajectory",
+    "facade_roll": "trajectory",
+    "forward_facing_defocus": "bags",
+}
+SIZE = ["dataset.synthetic.width=240", "dataset.synthetic.height=160"]
+GAP = 6  # pixels between the pictures of a row
+
+
+def overrides(world: str, model: str) -> list[str]:
+    """What the command line says of a world's run."""
+    return [f"scene=ladder/{world}", f"model={model}", f"name=gallery/{world}", *SIZE, "ckpt_path=auto"]
+
+
+def settings_of(words: list[str]) -> Settings:
+    """The settings that these words amount to."""
+    register()
+    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
+        return to_settings(compose("config", overrides=words))
+
+
+def row(settings: Settings) -> Image.Image:
+    """Photo, sharp render and truth, side by side."""
+    world = settings.dataset.synthetic
+    views = make_synthetic_scene(world).train
+    worst = max(views, key=lambda view: view.blur.amount if view.blur else 0.0)
+    layers = ROOT / settings.folder / "train_views"
+    pictures = [Image.open(layers / layer / f"{Path(worst.name).stem}.png") for layer in ("photo", "sharp")]
+    pictures += render_sharp(replace(world, blurs=("sharp",)), [worst.camera])
+    width = world.width + GAP
+    sheet = Image.new("RGB", (len(pictures) * width - GAP, world.height), "white")
+    for column, picture in enumerate(pictures):
+        sheet.paste(picture.convert("RGB"), (column * width, 0))
+    return sheet
+
+
+def main() -> None:
+    """Train what is missing, then draw."""
+    PICTURES.mkdir(exist_ok=True)
+    for world, model in WORLDS.items():
+        words = overrides(world, model)
+        subprocess.run([sys.executable, "run.py", *words], cwd=ROOT, check=True)
+        path = PICTURES / f"gallery_{world}.jpg"
+        row(settings_of(words)).save(path, quality=88, optimize=True)
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
