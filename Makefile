@@ -1,4 +1,4 @@
-# On a fresh machine with Python and make: `make setup`, `make demo`, `make test`. Each sets up .venv by itself.
+# On a fresh machine with Python and make: `make setup`, `make demo`, `make test`. Each of them sets up .venv if needed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,20 +23,20 @@ docs: $(READY)
 	mkdir -p build && $(BIN)/python -m bags.config.reference conf > build/settings.md
 	$(BIN)/zensical build --strict --clean
 
-# Kills, signals, full disks, damaged files and numbers that are none, by the hundred: docs/reliability.md.
+# The fault-injection campaign: kills, signals, full disks, damaged files, non-finite values (docs/reliability.md).
 faults: $(READY)
 	$(BIN)/python -m tests.faults
 
 benchmark: $(READY)
 	$(BIN)/python run.py task=benchmark name=benchmark
 
-# On a machine with an NVIDIA GPU: proves and times everything that needs one; results in outputs/gpu_check/.
+# On a machine with an NVIDIA GPU: checks and times everything that needs one; results in outputs/gpu_check/.
 gpu-check: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cuda]"
 	$(BIN)/python -m pytest -n 0 -m gpu
 	$(BIN)/python run.py task=gpu_check name=gpu_check
 
-# On Debian as root: sets up a Slurm of one node and proves that a sweep's requeued jobs finish; not part of the tests.
+# On Debian as root: sets up Slurm on one node and checks that a sweep's requeued jobs finish; not part of the tests.
 slurm-check: $(READY)
 	$(BIN)/python tests/slurm/check.py
 
