@@ -75,7 +75,7 @@ def _settings(cfg: DictConfig) -> Settings:
     overrides = list(hydra_cfg.overrides.task)
     if hydra_cfg.mode == RunMode.MULTIRUN:
         if cfg.trainer.devices > 1:
-            remedy = "jobs of a sweep in one process cannot have several: use cluster=local or cluster=slurm"
+            remedy = "a sweep in one process cannot use several: set cluster=local or cluster=slurm"
             raise SettingError("trainer.devices", cfg.trainer.devices, remedy)
         cfg = as_job_of_sweep(cfg, hydra_cfg)
         print(f"job {hydra_cfg.job.num}: {cfg.name}", file=sys.stderr)
@@ -87,7 +87,9 @@ def _settings(cfg: DictConfig) -> Settings:
     if cfg.task in ON_A_RUN:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
         if not saved.is_file():
-            raise BagsError(f"no run in {saved.parent}: train it first, or say which one with name= or output_root=")
+            raise BagsError(
+                f"no run in {saved.parent}: train it first, or select another one with name= or output_root="
+            )
         # Not the saved ones: the folder may have been moved; what the training went on from is nothing to draw from.
         own = {key: cfg[key] for key in ("name", "output_root", "ckpt_path")}
         cfg = on_top_of_saved(cfg, saved, overrides)
@@ -111,7 +113,7 @@ def check_data(cfg: DictConfig, scene: str | None) -> None:
         remedy = f"task={cfg.task} does not use it; leave it out, or add task=reconstruct"
         raise SettingError("source", cfg.source, remedy)
     if scene == "photos":
-        raise SettingError("source", None, "scene=photos is made of photos: task=reconstruct source=/path/to/photos")
+        raise SettingError("source", None, "scene=photos needs photos: task=reconstruct source=/path/to/photos")
     if cfg.dataset.parser == "synthetic" and cfg.dataset.root and cfg.task not in ON_A_RUN:
         raise SettingError("dataset.root", cfg.dataset.root, "the built-in scene has no folder; add scene=own")
 

@@ -76,7 +76,7 @@ class SkipNonFinite(StepCallback):
         self.skipped += len(steps)
         if steps:
             log.warning(
-                "left out, as the loss or its gradient is NaN or infinite: step %s, with view %s (%d so far)",
+                "skipped, because the loss or its gradient is NaN or infinite: step %s, view %s (%d so far)",
                 ", ".join(map(str, steps)), ", ".join(dict.fromkeys(names)), self.skipped,
             )  # fmt: skip
 
@@ -95,8 +95,8 @@ class SkipNonFinite(StepCallback):
             f"at step {step} with view {pl_module.output.batch.name}; in the gradient of: {_listed(slopes)}"
         )
         if broken:
-            raise BagsError(f"{why}; also in the values of: {_listed(broken)}. Earlier checkpoints are whole")
-        self.halt(trainer, f"{why}. The state saved is that from before step {self.since}")
+            raise BagsError(f"{why}; also in the values of: {_listed(broken)}. Earlier checkpoints are intact")
+        self.halt(trainer, f"{why}. The saved state is from before step {self.since}")
 
     def state_dict(self) -> dict[str, Any]:
         """The counts, so that a resumed run goes on with them."""

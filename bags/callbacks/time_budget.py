@@ -46,7 +46,7 @@ class TimeBudget(StepCallback):
             return
         watches = [callback for callback in trainer.callbacks if isinstance(callback, Stopwatch)]  # type: ignore[attr-defined]
         if not watches:
-            raise BagsError("schedule.minutes goes by the stopwatch: leave callbacks.stopwatch as it is")
+            raise BagsError("schedule.minutes needs the stopwatch: do not remove callbacks.stopwatch")
         self._watch = watches[0]
         step, decided = trainer.global_step, bool(schedule.decisions)
         costs: dict[Kind, float] = self._before.get("costs", {})
@@ -71,9 +71,9 @@ class TimeBudget(StepCallback):
         fit, cost = self.pace.fitting(step, now) - step, self.pace.cost(step)
         if fit < min(FEWEST, self.pace.schedule.longest - step):
             raise BagsError(
-                f"schedule.minutes = {self.pace.seconds / 60:g} is too short: steps of {cost:.2g} s, of which"
-                f" {FEWEST} are the least, need {(now + FEWEST * cost) / 60:.1f} minutes here for these photos;"
-                " smaller ones (a larger dataset.factor) need less"
+                f"schedule.minutes = {self.pace.seconds / 60:g} is too short: at {cost:.2g} s a step, the"
+                f" least number of steps ({FEWEST}) takes {(now + FEWEST * cost) / 60:.1f} minutes here;"
+                " smaller photos (a larger dataset.factor) take less"
             )
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
@@ -82,7 +82,7 @@ class TimeBudget(StepCallback):
             return
         if self.pace.passed(output.phase, agreed(self._watch.seconds)):
             _, total, seconds = pl_module.schedule.decisions[-1]
-            log.info("step %d: steps take %.2g s, so that there will be %d", output.phase.step, seconds, total)
+            log.info("step %d: steps take %.2g s, so the run will have %d", output.phase.step, seconds, total)
 
     def left(self, step: int) -> float | None:
         """Seconds from ``step`` to the end of the training; None without a budget."""

@@ -96,7 +96,9 @@ def _setting(word: str, sweep: bool) -> str:
     try:
         OmegaConf.create({key: value})
     except OmegaConfBaseException as error:
-        raise SettingError(key, value, "may not hold ${, which stands for another value, as ${paths.data}") from error
+        raise SettingError(
+            key, value, "must not contain ${, which refers to another setting, as in ${paths.data}"
+        ) from error
     if key.lstrip("+") in PATHS:
         value = re.sub(r"(^|,)~(?=/)", lambda found: found[1] + os.path.expanduser("~"), value)
     if kind == "texts":

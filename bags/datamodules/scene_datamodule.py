@@ -70,8 +70,8 @@ def scene_extent(cameras: Sequence[Camera]) -> float:
     extent = 1.1 * float((centers - centers.mean(dim=0)).norm(dim=1).max())
     if not extent > 0:
         raise DataError(
-            f"the {len(cameras)} training camera(s) all stand in one place: the scene's extent is 0; give photos from"
-            " different places, or hold fewer of them out (dataset.hold)"
+            f"the {len(cameras)} training camera(s) are all in one place: the scene's extent is 0; use photos from"
+            " different places, or hold out fewer of them (dataset.hold)"
         )
     return extent
 

@@ -110,7 +110,7 @@ class ViewLoader:
         if state["share"] != len(self.slots):
             raise DataError(
                 f"the checkpoint's run took {state['share']} view(s) per step and process, this one {len(self.slots)}:"
-                " go on with the same trainer.views_per_step and trainer.devices"
+                " resume with the same trainer.views_per_step and trainer.devices"
             )
         self._done = self._resume_at = int(state["done"])
 

@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         raise DataError(
-            f"{path}: cannot be read as a picture ({str(error) or type(error).__name__}); replace it"
+            f"{path}: cannot be read as an image ({str(error) or type(error).__name__}); replace it"
         ) from error
 
 
@@ -66,7 +66,7 @@ def read_image(path: str | Path) -> Image.Image:
     with opened(path) as image:
         image.load()
         if image.mode.startswith(("I", "F")):
-            raise DataError(f"{path}: pixels of mode {image.mode!r}; convert the photo to 8 bits a channel")
+            raise DataError(f"{path}: pixels of mode {image.mode!r}; convert the photo to 8 bits per channel")
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 

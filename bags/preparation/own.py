@@ -96,7 +96,7 @@ def companions(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, str]:
         stem = path.stem.casefold()
         match = COMPANION.match(stem)
         if stem in names:
-            found[path] = f"belongs to {names[stem]}: a mask or a picture made of it"
+            found[path] = f"belongs to {names[stem]}: a mask or an image made of it"
         elif match:
             of, what = (match[2], match[1]) if match[1] else (match[3], match[4])
             photo = stems.get(of) or names.get(of)

@@ -83,7 +83,7 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
             put_beside(scene, work / "flat_covers" / "images")
         placed = [photo for photo in photos if found["photos"][photo.name]["placed"]]
         tests = held_out(placed, settings.test_views)
-        note = "# Test views: held out of training. One photo's name a line; none: all photos are trained on.\n"
+        note = "# Test views: held out of training. One photo name per line; none: all photos are used for training.\n"
         (scene / "test.txt").write_text(note + "".join(f"{name}\n" for name in tests), encoding="utf-8")
         record = _record(source, photos, dropped, found, tests, time.perf_counter() - begun)
         (scene / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -127,7 +127,7 @@ def _check_places(source: Path, root: Path) -> None:
     photos_or_video(source)
     if root.exists() and not (root / RECORD).is_file() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(
-            f"{root}: holds something else already; say where the scene goes with dataset.root=<a new folder>"
+            f"{root}: already contains something else; choose another folder with dataset.root=<a new folder>"
         )
     inside = source.resolve()
     if (
@@ -135,7 +135,7 @@ def _check_places(source: Path, root: Path) -> None:
         or root.resolve() in inside.parents
         or (source.is_dir() and inside in root.resolve().parents)
     ):
-        raise DataError(f"{root}: the scene and the photos need folders of their own; set dataset.root to another one")
+        raise DataError(f"{root}: the scene needs a folder apart from the photos; set dataset.root to another one")
 
 
 def _take(source: Path, work: Path, settings: PrepareSettings, report: Report) -> tuple[list[Photo], list[Dropped]]:
@@ -170,7 +170,7 @@ def _foretell(photos: Sequence[Photo], settings: PrepareSettings) -> None:
     expected = placing_seconds(len(photos), width, height, settings, cores, slowness())
     log.info(
         "placing %d photos in space will take about %.0f s here (finding details %.0f, comparing %.0f, placing %.0f,"
-        " undistorting %.0f), two to three times that where careful settings are not enough",
+        " undistorting %.0f), two to three times that if careful settings are not enough",
         len(photos), expected.total - expected.reading, expected.details, expected.comparing, expected.placing,
         expected.undistorting,
     )  # fmt: skip

@@ -61,11 +61,11 @@ def newest(folder: Path) -> Saved | None:
             damaged.append(path)
         else:
             if damaged:
-                log.warning("%s takes its place", path)
+                log.warning("using %s instead", path)
             return saved
     if damaged:
         raise BagsError(
-            f"no whole checkpoint: {damaged[0]} cannot be used; name another with ckpt_path= ({those_in(folder)})"
+            f"no intact checkpoint: {damaged[0]} cannot be used; select another with ckpt_path= ({those_in(folder)})"
         )
     return None
 

@@ -120,7 +120,7 @@ def owned(settings: Settings) -> Iterator[None]:
                 with suppress(OSError):  # Windows lets nobody read what is locked
                     file.seek(0)
                     owner = file.read().decode(errors="replace")
-                raise BagsError(f"{settings.folder} is being trained by {owner}: wait for it, or end it")
+                raise BagsError(f"{settings.folder} is being trained by {owner}: wait for it, or stop it")
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield

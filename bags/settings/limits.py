@@ -78,7 +78,7 @@ def below_output_root(what: str) -> Limit:
         path = Path(name)
         return len(path.parts) > 0 and ".." not in path.parts and not path.anchor
 
-    return Limit(holds, f"names {what} below output_root: no empty name, no '..', no absolute path")
+    return Limit(holds, f"must name {what} below output_root: not empty, no '..', no absolute path")
 
 
 def such_that(holds: Callable[[Any], bool], remedy: str) -> Limit:

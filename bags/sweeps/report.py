@@ -46,5 +46,5 @@ class Sweep(Callback):
         """
         print(f"sweep: {self.jobs - len(self.failed)} of {self.jobs} jobs done", file=sys.stderr)
         if self.failed:
-            print(f"failed: {', '.join(self.failed)}; the same command again repeats only these", file=sys.stderr)
+            print(f"failed: {', '.join(self.failed)}; run the same command again to repeat only these", file=sys.stderr)
             sys.exit(1)

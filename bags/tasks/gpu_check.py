@@ -34,7 +34,7 @@ def run(settings: Settings) -> None:
     device = choose_device(settings.trainer, settings.rasterizer).type
     if device == "cpu" and settings.trainer.accelerator != "cpu":
         why = idle_cuda(settings.trainer, settings.rasterizer) or "no CUDA device is used here"
-        raise BagsError(f"task=gpu_check: {why}; trainer.accelerator=cpu tries the checks, small")
+        raise BagsError(f"task=gpu_check: {why}; trainer.accelerator=cpu runs small versions of the checks")
     small, console, checks = device == "cpu", terminal(), []
     for name, part in parts(settings, device, small).items():
         begin = time.perf_counter()

@@ -134,10 +134,10 @@ def prepared_before(settings: Settings) -> dict[str, Any]:
     try:
         record = read_json(path)
     except DataError as error:
-        raise DataError(f"no scene was prepared there ({error}); leave ckpt_path out to begin anew") from error
+        raise DataError(f"no scene was prepared there ({error}); leave out ckpt_path to start again") from error
     photos = record.get("photos")
     if not isinstance(photos, list) or not all(map(_is_row, photos)) or not any(row["placed"] for row in photos):
-        raise DataError(f"{path}: lists no photo that was placed, or not well; leave ckpt_path out to begin anew")
+        raise DataError(f"{path}: lists no placed photo, or is malformed; leave out ckpt_path to start again")
     return record
 
 

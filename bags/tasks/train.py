@@ -57,21 +57,21 @@ def ready(settings: Settings) -> tuple[Start, SceneDataModule, BagsModule] | Non
     if settings.ckpt_path == "auto" and finished(settings):
         print(f"{settings.name} is finished", file=sys.stderr)
         return None
-    with telling("nothing was written; the same command begins again"):
+    with telling("nothing was written; run the same command again"):
         start = decide(settings)
         return start, *build(start)
 
 
 def lead(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
     """Train as the first or only process, which owns the run's folder."""
-    with telling("go on with the same command and ckpt_path=auto"), explained(start.folder):
+    with telling("resume with the same command and ckpt_path=auto"), explained(start.folder):
         if aside := begin(start.settings):
-            log.info("the earlier run of this name is now %s", aside)
+            log.info("the earlier run of this name was moved to %s", aside)
         if start.saved and start.settings.ckpt_path in ("auto", "last"):
             start.saved.path = take_place(start.saved.path)
         check(start, datamodule, module)
         if start.saved:
-            log.info("going on from %s", start.saved.path)
+            log.info("resuming from %s", start.saved.path)
         learn(start, datamodule, module)
 
 
@@ -102,7 +102,7 @@ def learn(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None
         if stopper is not None and stopper.stopped:
             log.info("stopped at step %d", trainer.global_step)
         elif why:
-            raise BagsError(f"stopped at step {trainer.global_step}: {why}; ckpt_path=auto goes on from there")
+            raise BagsError(f"stopped at step {trainer.global_step}: {why}; ckpt_path=auto resumes from there")
         elif trainer.is_global_zero:
             finish(start, datamodule, module, trainer)
         status = "success"

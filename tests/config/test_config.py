@@ -264,7 +264,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_a_class_that_is_not_there_is_named() -> None:
-    with pytest.raises(SettingError, match=r"^callbacks\.foo\._target_ = 'bags\.nonsense': cannot be made: .* module"):
+    with pytest.raises(
+        SettingError, match=r"^callbacks\.foo\._target_ = 'bags\.nonsense': cannot be created: .* module"
+    ):
         instantiate("callbacks", {"off": None, "foo": {"_target_": "bags.nonsense"}})
     with pytest.raises(InstantiationException):  # its own mistakes keep their traceback
         instantiate("callbacks", {"foo": {"_target_": "bags.callbacks.Densify", "nothing": 3}})

@@ -37,7 +37,7 @@ def main(files: dict[str, Path], out: Path) -> None:
         READERS[suffix](model, str(stage))
         rows, size = ROWS[name](model, _names(path, count) if name == "images" else {})
         if count not in (None, len(rows)):
-            raise ValueError(f"{count} records announced, {len(rows)} of different numbers found")
+            raise ValueError(f"{count} records stated, {len(rows)} with different numbers found")
         if count is not None and size != path.stat().st_size:
             raise ValueError(f"{path.stat().st_size} bytes, but what pycolmap found in it takes {size}")
         (out / f"{name}.json").write_text(json.dumps(rows))
@@ -57,7 +57,7 @@ def _count(path: Path, record: int) -> int:
     with path.open("rb") as file:
         count = int.from_bytes(file.read(8), "little")
     if 8 + count * record > path.stat().st_size:
-        raise ValueError(f"{path.stat().st_size} bytes cannot hold the {count} records announced")
+        raise ValueError(f"{path.stat().st_size} bytes cannot hold the {count} records stated")
     return count
 
 

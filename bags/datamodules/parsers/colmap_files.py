@@ -77,7 +77,7 @@ def read_model(folder: Path) -> ColmapModel:
         failure = _run_child(read, out)
         if failure:
             name = next((name for name in told if not Path(out, f"{name}.json").exists()), list(told)[-1])
-            raise DataError(f"{told[name]}: not a whole COLMAP file ({failure}); copy it again or rerun the mapper")
+            raise DataError(f"{told[name]}: not a complete COLMAP file ({failure}); copy it again or rerun the mapper")
         rows = {name: json.loads(Path(out, f"{name}.json").read_text()) for name in told}
     table = np.array(rows.get("points3D", []), dtype=np.float64).reshape(-1, 6)
     if len(table) == 0 and cloud is not None:
@@ -154,7 +154,7 @@ def _need_text(path: Path) -> None:
     with open(path, "rb") as file:
         file.seek(-min(4, path.stat().st_size), os.SEEK_END)
         if (end := file.read()) and not any(end):
-            raise DataError(f"{path}: ends in zero bytes, so it is no whole text file; copy it again")
+            raise DataError(f"{path}: ends in zero bytes, so it is not a complete text file; copy it again")
 
 
 def _run_child(files: Mapping[str, Path], out: str) -> str:

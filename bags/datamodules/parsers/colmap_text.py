@@ -43,14 +43,14 @@ def normalised(name: str, path: Path, to: Path) -> None:
         for record in {"cameras": _cameras, "images": _images, "points3D": _points}[name](file):
             number = int(record[0])
             if number in numbers:
-                raise file.wrong(f"number {number} stands there twice")
+                raise file.wrong(f"number {number} is used twice")
             numbers.add(number)
             # After a photo's line an empty one, for its observations.
             out.write(" ".join(record) + ("\n\n" if name == "images" else "\n"))
     if file.announced not in (None, len(numbers)):
         raise DataError(
-            f"{path}: not a whole COLMAP file (its head announces {file.announced:,} {name}, there are"
-            f" {len(numbers):,}); copy it again, or mend the head"
+            f"{path}: not a complete COLMAP file (its header states {file.announced:,} {name}, there are"
+            f" {len(numbers):,}); copy it again, or correct the header"
         )
 
 
@@ -63,7 +63,7 @@ def count_photos(path: Path) -> int:
 
 
 class _File:
-    """The lines of a text file that hold something, and what its head announces."""
+    """The lines of a text file that hold something, and what its header states."""
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
@@ -88,7 +88,7 @@ class _File:
             raise DataError(f"{self.path}: cannot be read as text ({error}); copy it again") from error
 
     def wrong(self, problem: str) -> DataError:
-        where = f"{self.path}: not a whole COLMAP file (line {self.line}: {problem}"
+        where = f"{self.path}: not a complete COLMAP file (line {self.line}: {problem}"
         return DataError(f"{where}); wanted: {FORMS[self.name]}; copy it again or rerun the mapper")
 
     def no_record(self, text: str) -> DataError:

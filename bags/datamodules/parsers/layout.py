@@ -125,7 +125,7 @@ def _tell(root: Path, models: Sequence[tuple[int, Path]]) -> None:
     if others:
         there = ", ".join(f"{path.relative_to(root).as_posix()} ({count:,} photos)" for count, path in others[:5])
         log.warning(
-            "the model in %s is used (%s photos); there is also %s: dataset.sparse=... takes it", place, most, there
+            "the model in %s is used (%s photos); there is also %s: dataset.sparse=... selects it", place, most, there
         )
     elif place != "sparse/0":
         log.info("the COLMAP model is %s", place if place != "." else "in dataset.root itself")

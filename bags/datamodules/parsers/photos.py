@@ -113,7 +113,7 @@ class PhotoFolder:
         if ".." in parts or not parts:
             raise DataError(f"{self.path}: {source} names a photo {shown(name)}, outside the folder of photos; refused")
         if FORBIDDEN.search(name):
-            raise DataError(f"{self.path}: {source} names a photo {shown(name)}: no file should be called so; refused")
+            raise DataError(f"{self.path}: {source} names a photo {shown(name)}: not a safe file name; refused")
         try:
             for first in range(len(parts)):
                 place = parts[first:]
@@ -188,7 +188,7 @@ def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> N
     """
     if several := [path for path, count in Counter(photos).items() if count > 1]:
         count = photos.count(several[0])
-        raise DataError(f"{several[0]}: named as the photo of {count} views; take one out, or restore another's")
+        raise DataError(f"{several[0]}: is the photo of {count} views; remove one of them, or restore its own photo")
     if long := [view.name for view in views if len(view.name.encode()) > LONGEST]:
         raise DataError(f"{where}: photo {shown(long[0])} has a name of more than {LONGEST} bytes; rename it")
     stems = Counter(PurePosixPath(view.name).stem for view in views)
@@ -228,5 +228,5 @@ def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor
             log.warning("%s is not used: %s is %s, factor %d needs %s", other, path.name, there, factor, needed)
             return list(views)
         found.append(replace(view, load=partial(read_image, path)))
-    log.info("photos are taken from %s, which holds them at training resolution", other)
+    log.info("photos are read from %s, which holds them at training resolution", other)
     return found
