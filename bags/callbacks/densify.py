@@ -25,7 +25,7 @@ class Densify(RunCallback):
     """Gathers gradients at every step and grows the scene when the schedule says so.
 
     Works between the backward pass and the optimiser step; the statistics live on the Gaussians and so survive a
-    checkpoint. Those of a step's views are brought together over all processes at once, so that all of them always
+    checkpoint. Those of a step's views are combined over all processes at once, so that all of them always
     hold the same statistics and take the same decisions.
     """
 

@@ -1,4 +1,4 @@
-"""A training that takes as long as it may (``schedule.minutes``)."""
+"""A time budget for the training (``schedule.minutes``)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FEWEST = 300  # steps; fewer show nothing worth looking at
 
 
 class TimeBudget(StepCallback):
-    """Decides how many steps fit into ``schedule.minutes``, before the first one and again where they turn out not to.
+    """Decides how many steps fit into ``schedule.minutes``, before the first step, and again if steps take longer or shorter.
 
-    Decisions are the schedule's and travel with the checkpoint (``BagsModule``), so that a resumed run goes by those
-    that were taken; time is the stopwatch's and goes on where it stood. Several processes decide alike, by the slowest.
-    Has to come after the stopwatch and before whatever asks how long the run is.
+    The schedule holds the decisions, and a checkpoint keeps them (``BagsModule``), so a resumed run has the same ones.
+    The stopwatch measures the time. Several processes decide together, by the slowest. Has to come after the stopwatch
+    and before any callback that needs the length of the run.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class TimeBudget(StepCallback):
         self._watch: Stopwatch | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Measure a step of every kind, unless the checkpoint told, and decide.
+        """Measure a step of every kind, unless the checkpoint has the times, and decide.
 
         Raises:
             BagsError: hardly any steps fit.
@@ -89,14 +89,14 @@ class TimeBudget(StepCallback):
         return None if self.pace is None else self.pace.left(step)
 
     def state_dict(self) -> dict[str, Any]:
-        """What steps cost, and when the clock was looked at."""
+        """Measured step times, and when they were checked."""
         return {} if self.pace is None else self.pace.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what the interrupted run measured."""
+        """Continue with the times of the interrupted run."""
         self._before = state_dict
 
 
 def agreed(seconds: float) -> float:
-    """The longest of all processes: so they decide alike."""
+    """The longest of all processes, so that they decide alike."""
     return float(max_over_ranks(torch.tensor(seconds, dtype=torch.float64)))

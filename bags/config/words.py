@@ -1,4 +1,4 @@
-"""The words of the command line, as people type them, in the form in which Hydra takes them (docs/inputs.md)."""
+"""The command line as typed, converted to the form that Hydra reads (docs/inputs.md)."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _setting(word: str, sweep: bool) -> str:
         return word if inside is None else f"{key}=[{','.join(as_text(item) for item in _items(inside))}]"
     if sweep and _is_function(value):
         return word
-    # A list of scenes, which are options of a group, is a sweep that lacks its flag: Hydra tells of that.
+    # A list of scenes, which are options of a group, is a sweep that lacks its flag: Hydra reports that.
     items = _items(value) if sweep or key == "scene" else [value]
     return f"{key}={','.join(as_text(item, kind == 'text or null') for item in items)}"
 

@@ -130,7 +130,7 @@ class SceneDataModule(LightningDataModule):
 
         Raises:
             DataError: the scene cannot be used.
-            SettingError: its training resolution cannot be.
+            SettingError: its training resolution is impossible.
         """
         _ = self.train, self.test, self.extent
 

@@ -28,7 +28,7 @@ from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
 OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
-STREAK = 3.0  # pixels of motion below which its direction is not judged
+STREAK = 3.0  # pixels of motion below which its direction is not evaluated
 PIXEL = (1 / 6) ** 0.5  # root mean square spread of a pixel itself, in pixels
 
 

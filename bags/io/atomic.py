@@ -123,7 +123,7 @@ def sweep(folder: Path) -> list[Path]:
 
 
 def _refusal(error: BaseException | None, path: Path) -> OSError | None:
-    """The disk's refusal at ``path`` in a chain of errors: torch, for one, tells of its own surprise instead."""
+    """The disk's error at ``path`` in a chain of errors (torch, for one, raises an error of its own after it)."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in TROUBLE and _concerns(_place(error), path):
             return error
@@ -138,7 +138,7 @@ def _place(error: OSError) -> Path | None:
 
 
 def _concerns(place: Path | None, path: Path) -> bool:
-    """Is ``place`` in ``path``, above it, or beside it, as temporary files are? Where there is none, it may be."""
+    """Is ``place`` in ``path``, above it, or beside it, as temporary files are? Without a place, assume so."""
     if place is None:
         return True
     place, path = Path(os.path.abspath(place)), Path(os.path.abspath(path))

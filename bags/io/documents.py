@@ -1,4 +1,4 @@
-"""JSON and YAML files, read with suspicion: whoever wrote them, reading costs little and runs nothing."""
+"""Untrusted JSON and YAML files: reading them is cheap and executes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     """The text of a file.
 
     Raises:
-        DataError: no such file (a pipe or a device is none), more than ``largest`` bytes, or neither UTF-8 nor
+        DataError: no such file (or a pipe or device), more than ``largest`` bytes, or neither UTF-8 nor
             UTF-16 with a mark at its front, which Windows' programs write.
     """
     try:

@@ -31,7 +31,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     Pillow reads the pixels when asked for them.
 
     Raises:
-        DataError: it cannot be read, now or in the block.
+        DataError: it cannot be read, at once or later in the block.
     """
     try:
         if not path.is_file():  # nor a pipe, which would be waited for

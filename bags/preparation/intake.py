@@ -1,4 +1,4 @@
-"""Taking photos in: found, opened, set upright, copied under safe names; what cannot be used is told why."""
+"""Intake of photos: found, opened, rotated upright, copied under safe names; unusable files get a reason."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list
     left out.
 
     Args:
-        source: a folder; of hidden files only pictures are told.
+        source: a folder; of hidden files only images are reported.
         into: an empty folder.
-        report: told of every file.
+        report: called for every file.
 
     Returns:
-        Photos in the order in which people count, and what is not used.
+        Photos in natural order, and the files that are not used.
 
     Raises:
         DataError: the folder holds no file.

@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, str, Layer], ...] = (
 def write_report(
     folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any], name: str = "report.html"
 ) -> None:
-    """Write the report of a judged run, one file that needs no other and no network (docs/report.md).
+    """Write the report of an evaluated run, one file that needs no other and no network (docs/report.md).
 
     Args:
         folder: of the run, with the pictures below ``test/`` and ``train_views/``, and ``history.csv``.

@@ -71,7 +71,7 @@ def newest(folder: Path) -> Saved | None:
 
 
 def written(run: Path) -> list[tuple[int, int] | None]:
-    """Which files, of when, tell how far a run is: all that ``checkpoint`` and ``finished`` go by in its folder."""
+    """Files and times that show how far a run is: all that ``checkpoint`` and ``finished`` look at in its folder."""
     found: list[tuple[int, int] | None] = []
     for name in ("config.yaml", "metrics.json", f"checkpoints/{LAST}", f"checkpoints/{PREVIOUS}"):
         try:

@@ -25,7 +25,7 @@ from bags.system.terminal import terminal
 
 
 def finish(start: Start, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:
-    """Judge a trained run, write everything into its folder and print the table."""
+    """Evaluate a trained run, write everything into its folder and print the table."""
     states = {type(callback).__name__: callback.state_dict() for callback in trainer.callbacks}  # type: ignore[attr-defined]
     seconds, skipped = states.get("Stopwatch", {}).get("seconds"), states.get("SkipNonFinite", {}).get("skipped")
     facts = run_facts(start.settings, module, trainer.global_step, seconds, skipped)
@@ -104,7 +104,7 @@ def judge(
 
 
 def report_again(settings: Settings) -> None:
-    """The report of ``metrics.json`` as the run's folder is now; nothing where there is none."""
+    """The report of ``metrics.json`` from the run's folder as it is now; does nothing if there is none."""
     file = settings.folder / "metrics.json"
     if settings.output.report and file.is_file():
         write_report(settings.folder, read_json(file), read_yaml(settings.folder / "config.yaml"))

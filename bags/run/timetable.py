@@ -30,7 +30,7 @@ LOAD = 0.05  # of one core: a megapixel of a photo read again; training and ever
 JUDGE, JUDGE_PIXELS = 0.3, 3.0  # of one core: a photo looked at for the report; and a megapixel of training resolution
 DRAW, DRAW_PIXELS = 0.06, 0.6  # of one core: a picture and its depth drawn and written; and a megapixel of them
 START = 15.0  # programs loaded and compiled, the report written
-FRAME, UNKNOWN = (1920, 1080), (4000, 3000)  # pixels of a video's frame, and of a photo whose size cannot be told
+FRAME, UNKNOWN = (1920, 1080), (4000, 3000)  # pixels of a video's frame, and of a photo of unknown size
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a sweep does around its jobs: says what is swept, gathers what became of each, and tells in the end."""
+"""What a sweep does around its jobs: prints what is swept, collects each job's outcome, and reports at the end."""
 
 from __future__ import annotations
 

@@ -70,5 +70,5 @@ def write_page(settings: Settings, exported: Trained) -> Path:
 
 
 def size(file: Path) -> str:
-    """A file's size for people: ``12.3 MB``."""
+    """A file's size as text: ``12.3 MB``."""
     return f"{file.stat().st_size / 1e6:.1f} MB"

@@ -92,7 +92,7 @@ def short_training(settings: Settings, small: bool) -> Check:
 
 
 def line(check: Check) -> str:
-    """One check for people."""
+    """One line of text about a check."""
     word = {True: "passed", False: "FAILED", None: "measured"}[check.passed]
     told = {key: value for key, value in check.figures.items() if key not in ("trace", "name")}
     figures = ", ".join(f"{key} {value}" for key, value in told.items())

@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Prepare ``source``, choose settings, train, draw every photo sharp, film, export, and list the files.
 
-    How long it will take is told first. What the command line says is kept; with ``experiment=`` nothing is chosen.
-    With ``ckpt_path`` a stopped training goes on, on the scene that was prepared for it and with what was chosen then.
+    The expected duration is printed first. Settings on the command line are kept; with ``experiment=`` nothing is
+    chosen. With ``ckpt_path`` a stopped training resumes, on the scene prepared for it and with the settings chosen then.
     """
-    device = choose_device(settings.trainer, settings.rasterizer).type  # what cannot be is told before the long work
+    device = choose_device(settings.trainer, settings.rasterizer).type  # invalid requests fail before the long work
     stated = said()
     formats = exported(settings, stated)
     times = Timetable({})
@@ -117,7 +117,7 @@ def chosen(settings: Settings, record: dict[str, Any], device: str, stated: set[
 
 
 def stored(settings: Settings) -> Settings | None:
-    """What ``config.yaml`` in the run's folder says; None where there is none, or none that can be read."""
+    """Contents of ``config.yaml`` in the run's folder; None if it is missing or unreadable."""
     try:
         return to_settings(on_top_of_saved(OmegaConf.create(), settings.folder / "config.yaml", ()))
     except BagsError:

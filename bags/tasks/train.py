@@ -1,4 +1,4 @@
-"""``task=train``: learn a scene, then judge it and show it."""
+"""``task=train``: train on a scene, then evaluate it and write the results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(settings: Settings) -> None:
     """
     with heard_by(stop):
         seen = written(settings.folder)
-        made = ready(settings)  # before the lock, so that what cannot be is told before anything is touched
+        made = ready(settings)  # before the lock, so that errors are reported before anything is changed
         if made is None:
             return
         if not is_first_process():
@@ -53,7 +53,7 @@ def run(settings: Settings) -> None:
 
 
 def ready(settings: Settings) -> tuple[Start, SceneDataModule, BagsModule] | None:
-    """What is decided, the scene, and what learns it; None where the run is finished. Writes nothing."""
+    """The decisions, the scene and the module; None if the run is finished. Writes nothing."""
     if settings.ckpt_path == "auto" and finished(settings):
         print(f"{settings.name} is finished", file=sys.stderr)
         return None
@@ -87,7 +87,7 @@ def telling(what_to_do: str) -> Iterator[None]:
 
 
 def learn(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
-    """Fit and judge, from the first step or from the checkpoint ``start.saved``."""
+    """Train and evaluate, from the first step or from the checkpoint ``start.saved``."""
     trainer = make_trainer(start)
     path = str(start.saved.path) if start.saved else None
     status = "failed"

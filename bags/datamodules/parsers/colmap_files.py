@@ -100,7 +100,7 @@ def is_model(folder: Path) -> bool:
 
 
 def count_photos(folder: Path) -> int:
-    """How many photos the model in ``folder`` has, read off its head or its lines; 0 where that cannot be."""
+    """How many photos the model in ``folder`` has, from its header or its lines; 0 if unknown."""
     names = _beside(folder)
     if path := names.get("images.bin"):
         with path.open("rb") as file:

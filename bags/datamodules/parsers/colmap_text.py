@@ -1,4 +1,4 @@
-"""COLMAP's text files, checked line by line and brought into one form, of which pycolmap misreads nothing.
+"""COLMAP's text files, checked line by line and normalised to a form that pycolmap reads correctly.
 
 It takes every second line of ``images.txt`` for observations, whatever it holds, a number for what it begins with
 (``0,5`` is 0), and the end of the file for the end of the list. Scripts and other tools write one line a photo, put a

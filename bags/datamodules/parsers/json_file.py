@@ -36,7 +36,7 @@ class JsonObject:
         return DataError(f"{self.path}: {place} is {got}: {expected}; correct the file or export it again")
 
     def unknown(self, known: Sequence[str]) -> list[str]:
-        """Keys that are none of ``known``."""
+        """Keys that are not in ``known``."""
         return sorted(set(self.values) - set(known))
 
     def text(self, key: str) -> str:

@@ -46,7 +46,7 @@ class PhotoView:
 
 
 def photo_view(photo: Photo, lens: ColmapCamera, rotation: Tensor, translation: Tensor, source: str) -> PhotoView:
-    """The view that a lens has of a photo, whatever size the lens is told for.
+    """The view that a lens has of a photo, whatever size the lens was given for.
 
     Args:
         photo: its header is read.
@@ -56,7 +56,7 @@ def photo_view(photo: Photo, lens: ColmapCamera, rotation: Tensor, translation: 
         source: of the camera, for messages.
 
     Raises:
-        DataError: no picture, one of another shape than the lens's, or a camera that cannot be.
+        DataError: not an image, another aspect ratio than the lens's, or an impossible camera.
     """
     where = f"{photo.path}: {source}"
     width, height = image_size(photo.path)

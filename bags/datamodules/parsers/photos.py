@@ -159,7 +159,7 @@ class PhotoFolder:
         return [name for name in self._listed(folder) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
 
     def unused(self, photos: Sequence[Photo]) -> list[str]:
-        """Pictures beside ``photos``, in the same folders, that are none of them."""
+        """Images in the same folders as ``photos`` that are not among them."""
         used = {photo.path for photo in photos}
         folders = sorted({path.parent for path in used})
         beside = (folder / name for folder in folders for name in self.pictures(folder))
@@ -210,7 +210,7 @@ def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor
         factor: ``dataset.factor``.
 
     Raises:
-        DataError: a photo of the reduced folder is none.
+        DataError: a photo of the reduced folder cannot be read.
     """
     other = folder.with_name(f"{folder.name}_{factor}")
     if factor == 1 or factor not in DIVISORS or not other.is_dir():

@@ -1,4 +1,4 @@
-"""From views to a scene: what is missing, what is held out, and one line that tells of both."""
+"""From views to a scene: missing photos, held-out views, and one line that reports both."""
 
 from __future__ import annotations
 
