@@ -47,8 +47,8 @@ def _run(cfg: DictConfig) -> float | None:
     """One run, or one job of a sweep in this process.
 
     Returns:
-        The PSNR on the test views, for sweepers that look for the best; NaN where there is none; None: it failed. The
-        other jobs of a sweep go on, and the sweep tells in the end (``bags.sweeps.report``).
+        The PSNR on the test views, for sweepers that look for the best; NaN if there is none; None if the run failed.
+        The other jobs of a sweep continue, and the sweep reports failures at the end (``bags.sweeps.report``).
     """
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
@@ -98,14 +98,14 @@ def _settings(cfg: DictConfig) -> Settings:
 
 
 def check_data(cfg: DictConfig, scene: str | None) -> None:
-    """See that no photos are given that the task would leave aside for another scene.
+    """Check that no photos are given that the task would ignore.
 
     Args:
-        cfg: of the command line; what a finished run has beside it may be anything.
+        cfg: of the command line, without the settings of a finished run.
         scene: the option chosen of the group.
 
     Raises:
-        SettingError: they are, or ``scene=photos`` has none.
+        SettingError: there are some, or ``scene=photos`` has none.
     """
     if cfg.task in FROM_PHOTOS:
         return
@@ -119,10 +119,10 @@ def check_data(cfg: DictConfig, scene: str | None) -> None:
 
 
 def check_places(settings: Settings) -> None:
-    """See that what the task reads is there.
+    """Check that the input of the task exists.
 
     Raises:
-        BagsError: it is not, or not said.
+        BagsError: it does not, or none is given.
     """
     if settings.task in FROM_PHOTOS and settings.ckpt_path is None:
         photos_or_video(settings.source)
@@ -143,7 +143,7 @@ def checked(words: Sequence[str]) -> list[str]:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Tell of the command line what Hydra would, but in one line and with what to do.
+    """Report mistakes on the command line before Hydra does, in one line and with a remedy.
 
     Raises:
         BagsError: a key is mistyped, or a sweeper is not installed.
@@ -156,12 +156,12 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def others(words: Sequence[str]) -> bool:
-    """Does the command line bring configuration of its own, which only Hydra knows?"""
+    """Does the command line name configuration files of its own, which only Hydra reads?"""
     return any(word.startswith(OTHER_KEYS) for word in words)
 
 
 def help_text() -> str:
-    """What ``--help`` prints, as Hydra would make it of ``conf/hydra/help/bags.yaml``: Hydra takes seconds for it."""
+    """What ``--help`` prints, made from ``conf/hydra/help/bags.yaml`` as Hydra would, which takes Hydra seconds."""
     conf = Path(config_folder())
     known = yaml.safe_load((conf / "hydra/help/bags.yaml").read_text(encoding="utf-8"))
     groups = {

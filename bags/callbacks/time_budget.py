@@ -23,7 +23,7 @@ FEWEST = 300  # steps; fewer show nothing worth looking at
 
 
 class TimeBudget(StepCallback):
-    """Decides how many steps fit into ``schedule.minutes``, before the first step, and again if steps take longer or shorter.
+    """Decides how many steps fit into ``schedule.minutes``, before the first step and during training.
 
     The schedule holds the decisions, and a checkpoint keeps them (``BagsModule``), so a resumed run has the same ones.
     The stopwatch measures the time. Several processes decide together, by the slowest. Has to come after the stopwatch

@@ -51,7 +51,7 @@ def to_settings(cfg: DictConfig) -> Settings:
 
 
 def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> DictConfig:
-    """A finished run's configuration with what the command line says now.
+    """A finished run's configuration, overridden by the command line.
 
     Args:
         cfg: composed from the command line.
@@ -59,7 +59,7 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
         overrides: ``key=value`` of the command line; a key may be a value's or a group's (the whole section is taken).
 
     Raises:
-        DataError: ``saved`` is not what a run leaves there.
+        DataError: ``saved`` is not a run's configuration.
     """
     try:
         merged = OmegaConf.create(read_yaml(saved))
@@ -74,7 +74,7 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
 
 
 def said() -> set[str]:
-    """Keys and groups that the command line of this process names; none where Hydra does not run."""
+    """Keys and groups named on this process's command line; none if Hydra is not running."""
     if not HydraConfig.initialized():
         return set()
     return {override.split("=", 1)[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
@@ -88,7 +88,7 @@ def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
         groups: names of the groups of options.
 
     Raises:
-        SettingError: there is no such key or group; names those that may be meant.
+        SettingError: there is no such key or group; suggests similar ones.
     """
     keys = list(_keys(asdict(Settings())))
     for word in words:

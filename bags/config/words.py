@@ -30,13 +30,13 @@ ITEM = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")\s*(?=,|$)|((?:\\.
 
 
 def for_hydra(words: Sequence[str]) -> list[str]:
-    """``words`` with what is text in quotes, where Hydra's grammar would make something else of it, or nothing.
+    """``words`` with text values quoted where Hydra's grammar would misread or reject them.
 
     ``null``, ``${...}`` and values in quotes stay what they are to Hydra. So does, in a sweep, a list with commas; each
     of its values is text on its own.
 
     Args:
-        words: of the command line. Those in the form for Hydra come back as they are.
+        words: of the command line. Words that are in Hydra's form already are returned unchanged.
 
     Returns:
         Settings first, then flags: Hydra wants its settings side by side.
@@ -51,7 +51,7 @@ def for_hydra(words: Sequence[str]) -> list[str]:
 
 
 def in_order(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Settings, and flags with the words that these take."""
+    """Settings, and flags with their arguments."""
     settings: list[str] = []
     flags: list[str] = []
     rest = iter(words)

@@ -64,7 +64,7 @@ def scene_extent(cameras: Sequence[Camera]) -> float:
     """1.1 x the largest distance of a camera from the mean camera centre (docs/method.md section 1), scene units.
 
     Raises:
-        DataError: all cameras stand in one place, so that the scene has no size.
+        DataError: all cameras are in one place, so the scene has no size.
     """
     centers = torch.stack([camera.center.double() for camera in cameras])
     extent = 1.1 * float((centers - centers.mean(dim=0)).norm(dim=1).max())
@@ -126,7 +126,7 @@ class SceneDataModule(LightningDataModule):
         return [self.train.camera(index, scale) for index in range(len(self.train))]
 
     def setup(self, stage: str | None = None) -> None:
-        """Read everything, so that whatever is wrong with the scene is said now.
+        """Read everything, so that errors in the scene are reported now.
 
         Raises:
             DataError: the scene cannot be used.

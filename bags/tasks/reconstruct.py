@@ -35,7 +35,7 @@ def run(settings: Settings) -> None:
     """Prepare ``source``, choose settings, train, draw every photo sharp, film, export, and list the files.
 
     The expected duration is printed first. Settings on the command line are kept; with ``experiment=`` nothing is
-    chosen. With ``ckpt_path`` a stopped training resumes, on the scene prepared for it and with the settings chosen then.
+    chosen. With ``ckpt_path`` a stopped training resumes, with the scene and the settings it had.
     """
     device = choose_device(settings.trainer, settings.rasterizer).type  # invalid requests fail before the long work
     stated = said()

@@ -1,4 +1,4 @@
-"""Cameras that something can be drawn with."""
+"""Checks of cameras."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REMEDY = "correct the file, or make it again"
 
 
 def check_camera(camera: Camera, where: str) -> Camera:
-    """``camera``, if it is one.
+    """``camera``, if it is valid.
 
     Args:
         camera: of a photo, as a file describes it.

@@ -53,7 +53,7 @@ def parse_colmap(settings: DatasetSettings) -> Scene:
 
 
 def point_cloud(xyz: NDArray[np.float64], rgb: NDArray[np.float64]) -> PointCloud:
-    """Points with colours from 0 to 255, without those that are nowhere."""
+    """Points with colours from 0 to 255, without those at non-finite positions."""
     good = (np.abs(xyz) < FAR).all(axis=1)
     places, colours = (torch.from_numpy(array[good]).float() for array in (xyz, rgb))
     return PointCloud(places, colours / 255)

@@ -34,7 +34,7 @@ def normalised(name: str, path: Path, to: Path) -> None:
         to: another one, written in UTF-8.
 
     Raises:
-        DataError: a line is no record, a number stands twice, or there are not as many as the file's head announces;
+        DataError: a line is no record, a number is used twice, or there are not as many as the header states;
             names the line.
     """
     numbers: set[int] = set()
@@ -55,7 +55,7 @@ def normalised(name: str, path: Path, to: Path) -> None:
 
 
 def count_photos(path: Path) -> int:
-    """How many lines of an ``images.txt`` are photos'; 0 where it is no text."""
+    """How many lines of an ``images.txt`` are photos; 0 if it is not text."""
     try:
         return sum(map(_is_photo, _File("images", path)))
     except DataError:

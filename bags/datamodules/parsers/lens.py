@@ -84,7 +84,7 @@ def read_undistorted(path: Path, lens: ColmapCamera) -> Image.Image:
     """A photo as a pinhole would have taken it.
 
     Raises:
-        DataError: it cannot be read, or not undistorted.
+        DataError: it cannot be read or undistorted.
     """
     return flattened(read_image(path), lens, path)
 

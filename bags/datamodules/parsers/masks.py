@@ -1,4 +1,4 @@
-"""Masks: which pixels of a photo count (docs/datasets.md)."""
+"""Masks: which pixels of a photo are used (docs/datasets.md)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ ROUNDING = 1  # pixels by which a reduced photo's sides may differ from the trai
 
 
 class MissingPhoto(DataError):
-    """A photo that a data set names and its folder lacks; ``name`` is what its view would be called."""
+    """A photo that a data set names but its folder lacks; ``name`` is the name its view would have."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -82,7 +82,7 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 
 class PhotoFolder:
-    """A folder of photos, in which names are found as they are meant.
+    """A folder of photos, in which names are looked up tolerantly.
 
     Paths may have either slash. What leads out of the folder, and folders that it does not have, are left off from the
     front (``images/a.jpg`` within ``images/``, ``/home/me/trip/a.jpg``). Another extension will do, as ``images_4/``
@@ -176,7 +176,7 @@ def _key(name: str) -> str:
 
 
 def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> None:
-    """See that a view's pictures can be called as its photo: all names differ not only in extension, and are not long.
+    """Check that pictures of a view can be named after its photo: names differ in more than the extension, and are short.
 
     Args:
         views: of the scene.

@@ -1,4 +1,4 @@
-"""Which views are held out to test on."""
+"""Which views are held out for testing."""
 
 from __future__ import annotations
 

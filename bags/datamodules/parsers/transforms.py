@@ -35,7 +35,7 @@ AGREE = 0.01  # by which a focal length and an angle of view that stand side by 
 
 
 def told_unknown(parts: Sequence[JsonObject]) -> None:
-    """Tell once of the keys that are not used."""
+    """Warn once about keys that are not used."""
     if odd := sorted({key for part in parts for key in part.unknown((*USED, *HARMLESS))}):
         log.warning("%s: unknown keys are ignored: %s", parts[0].path, ", ".join(odd))
 
@@ -69,7 +69,7 @@ def opengl_pose(part: JsonObject, key: str) -> tuple[Tensor, Tensor]:
         key: of its matrix, 4 x 4 or without its last row; its rotation may be off by 1 % and is made orthogonal.
 
     Raises:
-        DataError: no rigid motion.
+        DataError: not a rigid motion.
     """
     matrix = part.matrix(key)
     rotation = nearest_rotation(matrix[:3, :3]) if np.abs(matrix).max() < FAR else None
