@@ -1,4 +1,4 @@
-"""Judging a trained scene: test views by the metrics, training views by what the network says of them."""
+"""Evaluation of a trained scene: metrics of test views, estimated blur of training views."""
 
 from __future__ import annotations
 

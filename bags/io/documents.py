@@ -75,7 +75,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only: nothing that stands for something else, or for much more."""
+    """Plain values only: no aliases, tags or references."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()

@@ -176,7 +176,7 @@ def _key(name: str) -> str:
 
 
 def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> None:
-    """Check that pictures of a view can be named after its photo: names differ in more than the extension, and are short.
+    """Check that views can be named after their photos: no two names differ only in extension, none is too long.
 
     Args:
         views: of the scene.
