@@ -28,7 +28,7 @@ from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
 OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
-STREAK = 3.0  # pixels of motion below which its direction is not evaluated
+STREAK = 3.0  # pixels of motion below which its direction is not judged
 PIXEL = (1 / 6) ** 0.5  # root mean square spread of a pixel itself, in pixels
 
 
@@ -83,8 +83,8 @@ def describe_training_views(
 
     Returns:
         ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, ``sharpness`` of the photo
-        and of the sharp render (``laplacian_variance``) and, if the blur model tells it, what ``BlurEstimate`` says and
-        the view's ``rank`` by quality, 1 the least blurred; where the true blur is known also ``true_blur`` (its
+        and of the sharp render (``laplacian_variance``) and, with a blur model, what ``BlurEstimate`` says and the
+        view's ``rank`` by quality, 1 the least blurred; where the true blur is known also ``true_blur`` (its
         attributes), and how well the estimates agree with it (``agreement``).
     """
     phase = module.schedule.at(module.schedule.total)
@@ -107,11 +107,11 @@ def describe_training_views(
             pictures = {**view_pictures(output), "depth": depth_picture(output.depth, output.alpha)}
             for kind, picture in pictures.items():
                 write_png(folder / kind / f"{stem(batch.name)}.png", picture)
-    known = [entry for entry in described if "spread" in entry]
-    if folder is not None and known:
-        write_png(folder.parent / "overview.png", overview(folder, known))
-    for rank, entry in enumerate(sorted(known, key=lambda entry: entry["spread"]), start=1):
-        entry["rank"] = rank
+    if folder is not None and described and module.blur is not None:
+        write_png(folder.parent / "overview.png", overview(folder, described))
+    if module.blur is not None:
+        for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
+            entry["rank"] = rank
     return {"train_views": described, **agreement(described)}
 
 

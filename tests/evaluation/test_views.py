@@ -10,12 +10,8 @@ import pytest
 from bags.evaluation import views as evaluation
 from bags.evaluation.views import PIXEL, agreement, describe_training_views, spread_out
 from bags.io.images import image_size
-from bags.modules.blur_model import Draw, Exposure
 from bags.run.build import build
 from bags.run.start import decide
-from bags.schedule import Phase
-from bags.settings import OptimSettings
-from bags.types import Camera, ViewBatch
 from tests.integration.test_training import settings_of
 
 
@@ -63,20 +59,3 @@ def test_agreement_with_the_true_blur() -> None:
     assert found["blur_rank_correlation"] == pytest.approx(1)
     assert found["blur_direction_error"] == pytest.approx(10)  # of 10, 15, 10 and 5 degrees
     assert agreement([]) == {} and agreement([{"kind": "sharp", "spread": 1.0}]) == {}
-
-
-def test_a_blur_model_that_describes_no_blur(tmp_path: Path) -> None:
-    class Unknown:
-        def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
-            render = draw(camera)
-            return Exposure(render.rgb, render.depth, render.alpha, 0.5 * render.rgb, None, (render,))
-
-        def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
-            return []
-
-    datamodule, module = build(decide(settings_of(tmp_path)))
-    module.gaussians.update_filter(datamodule.cameras(2))
-    module.blur = Unknown()
-    views = describe_training_views(module, datamodule, tmp_path / "train_views", limit=1)["train_views"]
-    assert len(views) == 1 and not {"rank", "spread", "kind"} & set(views[0])
-    assert (tmp_path / "train_views" / "prediction").exists() and not (tmp_path / "overview.png").exists()
