@@ -13,10 +13,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bags import __version__
+from bags.evaluation.sheets import marked
 from bags.evaluation.views import spread_out, stem
 from bags.io.records import write_text
 from bags.report.curves import HEIGHT, WIDTH, curves, read_history
-from bags.report.jpegs import Jpeg, Layer, jpeg, marked, plain
+from bags.report.jpegs import Jpeg, Layer, jpeg, plain
 from bags.report.words import in_short, in_words
 
 PICTURE_BYTES = 10_000_000  # of all pictures together; base64 and the rest of the page make it less than 15 MB

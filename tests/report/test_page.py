@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+from bags.evaluation.sheets import marked
 from bags.io.images import write_png
 from bags.report import page as page_module
 from bags.report.curves import HEIGHT, WIDTH, curves, read_history
-from bags.report.jpegs import LARGEST, jpeg, marked
+from bags.report.jpegs import LARGEST, jpeg
 from bags.report.page import flat, page, write_report
 from bags.report.words import along, in_short, in_words
 from tests.report.folder import HOSTILE, made_up
