@@ -47,6 +47,7 @@ class OutputSettings(Section, key="output"):
         save_steps: also keep ``point_cloud_N.ply`` of these steps.
         test_steps: compute test metrics at these steps too (into ``metrics_N.json``).
         images_every: write and log training pictures this often; null: never.
+        time_lapse: draw one training view so many times while training, as a film (``time_lapse.mp4``); 0: no film.
         train_views: at the end look at no more than this many training views, spread over the list: how much blur the
             network sees in them, and pictures of photo, blurry prediction, sharp render, mask, kernels and depth; null:
             all.
@@ -58,6 +59,7 @@ class OutputSettings(Section, key="output"):
     save_steps: tuple[int, ...] = setting((), at_least(1))
     test_steps: tuple[int, ...] = setting((), at_least(1))
     images_every: int | None = setting(500, at_least(1))
+    time_lapse: int = setting(40, at_least(0))
     train_views: int | None = setting(None, at_least(0))
     report: bool = True
 

@@ -34,8 +34,8 @@ TINY = (
     "schedule.steps=40", "schedule.shortest_densify_every=5", "schedule.shortest_densify_from=5",
     "schedule.shortest_opacity_reset_every=12", "schedule.shortest_recovery=4",
     "model.bpn.kernels=[3,3,5]", "metrics.lpips=false", "trainer.accelerator=cpu",
-    "trainer.progress=false", "output.images_every=20", "densify.gradient=1e-5", "densify.init_gradient=1e-5",
-    "densify.min_opacity=0.01",
+    "trainer.progress=false", "output.images_every=20", "output.time_lapse=4", "densify.init_gradient=1e-5",
+    "densify.gradient=1e-5", "densify.min_opacity=0.01",
 )  # fmt: skip
 
 
@@ -151,6 +151,9 @@ def test_everything_promised_is_there(finished: Settings) -> None:
         "metrics_20.json",
         "progress/step_000020.png",
         "overview.png",
+        "before_after.png",
+        "kernels.png",
+        "time_lapse.mp4",
         "views.csv",
         "report.html",
     ):
