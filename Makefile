@@ -4,12 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint docs faults benchmark gpu-check slurm-check clean
+.PHONY: setup demo pictures test lint docs faults benchmark gpu-check slurm-check clean
 
 setup: $(READY)
 
 demo: $(READY)
 	$(BIN)/python run.py
+
+# The pictures in README.md and docs/gallery.md, from the built-in scenes; docs/images/ stays below 500 kB.
+pictures: $(READY)
+	$(BIN)/python run.py name=pictures
+	cp outputs/pictures/before_after.png docs/images/
+	$(BIN)/python tools/gallery.py
 
 test: $(READY)
 	$(BIN)/python -m pytest

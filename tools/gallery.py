@@ -1,4 +1,4 @@
-"""The pictures of docs/gallery.md, from the built-in worlds: ``python tools/gallery.py`` trains four and draws them.
+"""The pictures of docs/gallery.md (``make pictures``): trains four of the built-in worlds and draws a row of each.
 
 A row shows the most blurred training photo of a world, what our model made of it, and the truth: the same view without
 blur, ray-cast. Runs that are finished are not trained again.

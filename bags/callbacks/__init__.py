@@ -19,6 +19,7 @@ from bags.callbacks.skip_nonfinite import SkipNonFinite
 from bags.callbacks.stopwatch import Stopwatch
 from bags.callbacks.test_metrics import TestMetrics
 from bags.callbacks.time_budget import TimeBudget
+from bags.callbacks.time_lapse import TimeLapse
 
 __all__ = [
     "CarryOver",
@@ -40,4 +41,5 @@ __all__ = [
     "Stopwatch",
     "TestMetrics",
     "TimeBudget",
+    "TimeLapse",
 ]

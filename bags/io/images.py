@@ -83,6 +83,11 @@ def to_picture(image: Tensor) -> Image.Image:
     return Image.fromarray(to_uint8(image).contiguous().numpy())
 
 
+def from_picture(picture: Image.Image) -> Tensor:
+    """A picture of Pillow's as (3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).float().div(255).contiguous()
+
+
 def write_png(path: str | Path, image: Tensor) -> None:
     """Write ``image``, (3, H, W) or (H, W) float in [0, 1] (values beyond are clamped), as an 8-bit RGB PNG."""
     picture = to_picture(image)
@@ -152,4 +157,4 @@ def tile(images: Sequence[Tensor], columns: int, labels: Sequence[str] | None = 
         sheet.paste(Image.fromarray(to_uint8(image).contiguous().numpy()), (x, y + top))
         if labels is not None:
             draw.text((x + 2, y + 1), labels[place], fill=(255, 255, 255))
-    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).float().div(255).contiguous()
+    return from_picture(sheet)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bags.dashboards import log_results
 from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.evaluation.sheets import write_sheets
 from bags.evaluation.views import describe_training_views, judge_test_views, quality_table
 from bags.io.documents import read_json, read_yaml
 from bags.io.records import plain, write_json, write_table
@@ -94,6 +95,7 @@ def judge(
     test = judge_test_views(module, datamodule.test_dataloader(), settings.metrics, settings.folder / "test")
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}
+    write_sheets(settings.folder, metrics["train_views"], datamodule.scene.train)
     beside = Path(name).stem.replace("metrics", "{}")
     write_table(settings.folder / f"{beside.format('views')}.csv", quality_table(metrics["train_views"]))
     if settings.output.report:

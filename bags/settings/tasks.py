@@ -15,16 +15,16 @@ class RenderSettings(Section, key="render"):
 
     Attributes:
         split: whose views are drawn: ``test``, ``train`` or ``both``.
-        path: draw a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``; null:
-            pictures.
+        path: draw a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``, or from photo
+            to photo, each beside its sharp render (``before_after``); null: pictures.
         frames: length of the video.
         fps: frames per second of the video.
-        depth: also draw depth.
+        depth: also draw depth (not beside photos).
         factor: resolution, as ``dataset.factor``; null: that of training.
     """
 
     split: str = setting("test", one_of("test", "train", "both"))
-    path: str | None = setting(None, one_of("train", "ellipse", "spiral"))
+    path: str | None = setting(None, one_of("train", "ellipse", "spiral", "before_after"))
     frames: int = setting(240, at_least(2))
     fps: float = setting(30.0, within(1, 240))
     depth: bool = True

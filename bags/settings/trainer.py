@@ -47,6 +47,7 @@ class OutputSettings(Section, key="output"):
         save_steps: also keep ``point_cloud_N.ply`` of these steps.
         test_steps: also compute test metrics at these steps (into ``metrics_N.json``).
         images_every: write and log training pictures this often; null: never.
+        time_lapse: draw one training view this many times during training, as a video (``time_lapse.mp4``); 0: none.
         train_views: at the end, analyse at most this many training views, spread over the list: their estimated blur,
             and pictures of photo, blurry prediction, sharp render, mask, kernels and depth; null: all.
         report: write ``report.html`` after the run and after ``task=evaluate`` (docs/report.md).
@@ -57,6 +58,7 @@ class OutputSettings(Section, key="output"):
     save_steps: tuple[int, ...] = setting((), at_least(1))
     test_steps: tuple[int, ...] = setting((), at_least(1))
     images_every: int | None = setting(500, at_least(1))
+    time_lapse: int = setting(40, at_least(0))
     train_views: int | None = setting(None, at_least(0))
     report: bool = True
 

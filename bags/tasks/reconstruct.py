@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Prepare ``source``, choose settings, train, draw every photo sharp, film, export, and list the files.
+    """Prepare ``source``, choose settings, train, draw every photo sharp, two films, export, and list the files.
 
     The expected duration is printed first. Settings on the command line are kept; with ``experiment=`` nothing is
     chosen. With ``ckpt_path`` a stopped training resumes, with the scene and the settings it had.
@@ -57,9 +57,9 @@ def run(settings: Settings) -> None:
         return  # stopped by hand; train has said how to go on
     with times.part(DRAWING):
         finished = replace(settings, ckpt_path=None)
-        path = settings.render.path or "train"
-        for drawn in (replace(settings.render, split="both", path=None), replace(settings.render, path=path)):
-            render.run(replace(finished, render=drawn))
+        render.run(replace(finished, render=replace(settings.render, split="both", path=None)))
+        for path in dict.fromkeys((settings.render.path or "train", "before_after")):
+            render.run(replace(finished, render=replace(settings.render, path=path)))
         export.run(with_values(finished, {"export.formats": formats}))
     list_files(settings.folder)
 

@@ -162,7 +162,7 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("metrics.protocol=best", "metrics.protocol"),
         ("trainer.devices=0", "trainer.devices"),
         ("dataset.images_on=disk", "dataset.images_on"),
-        ("render.path=circle", "must be one of train, ellipse, spiral"),
+        ("render.path=circle", "must be one of train, ellipse, spiral, before_after"),
         ("render.frames=1", "render.frames"),
         ("render.fps=0", "render.fps"),
         ("render.factor=0", "render.factor"),
