@@ -13,9 +13,7 @@ demo: $(READY)
 
 # The pictures in README.md and docs/gallery.md, from the built-in scenes; docs/images/ stays below 500 kB.
 pictures: $(READY)
-	$(BIN)/python run.py name=pictures
-	cp outputs/pictures/before_after.png docs/images/
-	$(BIN)/python tools/gallery.py
+	$(BIN)/python tools/pictures.py
 
 test: $(READY)
 	$(BIN)/python -m pytest

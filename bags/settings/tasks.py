@@ -15,8 +15,8 @@ class RenderSettings(Section, key="render"):
 
     Attributes:
         split: whose views are drawn: ``test``, ``train`` or ``both``.
-        path: draw a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``, or from photo
-            to photo, each beside its sharp render (``before_after``); null: pictures.
+        path: draw a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``, or from
+            photo to photo, each beside its sharp render (``before_after``); null: pictures.
         frames: length of the video.
         fps: frames per second of the video.
         depth: also draw depth (not beside photos).

@@ -1,7 +1,7 @@
-"""The pictures of docs/gallery.md (``make pictures``): trains four of the built-in worlds and draws a row of each.
+"""The pictures of README.md and docs/, from the built-in scenes (``make pictures``).
 
-A row shows the most blurred training photo of a world, what our model made of it, and the truth: the same view without
-blur, ray-cast. Runs that are finished are not trained again.
+README's picture is the demo's own ``before_after.png``. A row of the gallery shows the most blurred training photo of a
+world, what our model made of it, and the truth: the same view without blur, ray-cast. Finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ SIZE = ["dataset.synthetic.width=240", "dataset.synthetic.height=160"]
 GAP = 6  # pixels between the pictures of a row
 
 
-def overrides(world: str, model: str) -> list[str]:
-    """What the command line says of a world's run."""
-    return [f"scene=ladder/{world}", f"model={model}", f"name=gallery/{world}", *SIZE, "ckpt_path=auto"]
+def trained(*words: str) -> Settings:
+    """The settings that ``words`` lead to on the command line, after a run of them."""
+    subprocess.run([sys.executable, "run.py", *words, "ckpt_path=auto"], cwd=ROOT, check=True)
+    return settings_of(*words)
 
 
-def settings_of(words: list[str]) -> Settings:
-    """The settings that these words amount to."""
+def settings_of(*words: str) -> Settings:
+    """The settings that ``words`` lead to on the command line."""
     register()
     with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
-        return to_settings(compose("config", overrides=words))
+        return to_settings(compose("config", overrides=list(words)))
 
 
 def row(settings: Settings) -> Image.Image:
@@ -61,12 +62,12 @@ def row(settings: Settings) -> Image.Image:
 def main() -> None:
     """Train what is missing, then draw."""
     PICTURES.mkdir(exist_ok=True)
+    demo = Image.open(ROOT / trained("name=pictures").folder / "before_after.png")
+    few = demo.quantize(256, Image.Quantize.MAXCOVERAGE)  # colours; a quarter of the file's size
+    few.save(PICTURES / "before_after.png", optimize=True)
     for world, model in WORLDS.items():
-        words = overrides(world, model)
-        subprocess.run([sys.executable, "run.py", *words], cwd=ROOT, check=True)
-        path = PICTURES / f"gallery_{world}.jpg"
-        row(settings_of(words)).save(path, quality=88, optimize=True)
-        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+        settings = trained(f"scene=ladder/{world}", f"model={model}", f"name=gallery/{world}", *SIZE)
+        row(settings).save(PICTURES / f"gallery_{world}.jpg", quality=88, optimize=True)
 
 
 if __name__ == "__main__":
