@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint faults benchmark gpu-check slurm-check clean
+.PHONY: setup demo test lint faults benchmark gpu-check slurm-check release-check clean
 
 setup: $(READY)
 
@@ -33,6 +33,10 @@ gpu-check: $(READY)
 # On Debian as root: sets up a Slurm of one node and proves that a sweep's requeued jobs finish; not part of the tests.
 slurm-check: $(READY)
 	$(BIN)/python tests/slurm/check.py
+
+# Builds sdist and wheel, checks them, and trains with the wheel in a new environment (docs/releasing.md).
+release-check: $(READY)
+	$(BIN)/python -m tests.release.check
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
