@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo pictures test lint docs faults benchmark gpu-check slurm-check clean
+.PHONY: setup demo pictures test lint docs faults benchmark gpu-check slurm-check release-check clean
 
 setup: $(READY)
 
@@ -43,6 +43,10 @@ gpu-check: $(READY)
 # On Debian as root: sets up Slurm on one node and checks that a sweep's requeued jobs finish; not part of the tests.
 slurm-check: $(READY)
 	$(BIN)/python tests/slurm/check.py
+
+# Builds sdist and wheel, checks them, and trains with the wheel in a new environment (docs/releasing.md).
+release-check: $(READY)
+	$(BIN)/python -m tests.release.check
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

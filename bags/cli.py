@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import io
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from bags.config.files import config_folder, config_groups
 from bags.config.nodes import check_keys, on_top_of_saved, register, to_settings
 from bags.config.words import for_hydra
 from bags.errors import BagsError, SettingError, to_install
@@ -33,13 +33,6 @@ FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=
 ON_A_RUN = ("evaluate", "render", "view", "export")  # tasks that take a finished run's own settings
 # Flags with which Hydra takes other keys than ours.
 OTHER_KEYS = ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd", "--shell-completion", "-sc")
-PACKAGE = Path(__file__).resolve().parent
-
-
-def config_folder() -> str:
-    """``conf/`` of the checkout, or the copy inside an installed wheel."""
-    checkout = PACKAGE.parent / "conf"
-    return str(checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf")
 
 
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")
@@ -151,8 +144,7 @@ def check_words(words: Sequence[str]) -> None:
     if "hydra/sweeper=optuna" in words and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
         raise BagsError(f"hydra/sweeper=optuna is not installed: {to_install('optuna')}")
     if not others(words):
-        groups = {path.name for path in Path(config_folder()).iterdir() if path.is_dir()}
-        check_keys(words, groups | {"local"})
+        check_keys(words, config_groups())
 
 
 def others(words: Sequence[str]) -> bool:
@@ -175,8 +167,6 @@ def help_text() -> str:
 
 def main() -> None:
     """Entry point of ``run.py`` and of the console script."""
-    # Before torch loads: its idle threads sleep instead of spinning on the cores that our kernels' threads need.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     register()
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):

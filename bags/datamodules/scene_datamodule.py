@@ -15,7 +15,7 @@ from bags.datamodules.pyramid import ImagePyramid
 from bags.datamodules.view_loader import AllViews, ViewLoader
 from bags.errors import DataError
 from bags.schedule import ScaleSchedule
-from bags.settings import DatasetSettings
+from bags.settings import DatasetSettings, dataset
 from bags.types import Camera, Scene
 
 log = logging.getLogger(__name__)
@@ -51,13 +51,30 @@ def _make_synthetic(settings: DatasetSettings) -> Scene:
     return make_synthetic_scene(settings.synthetic)
 
 
-PARSERS: dict[str, Callable[[DatasetSettings], Scene]] = {
+Parser = Callable[[DatasetSettings], Scene]
+PARSERS: dict[str, Parser] = {
     "colmap": _parse_colmap,
     "nerfstudio": _parse_nerfstudio,
     "blender": _parse_blender,
     "multiscale_blender": _parse_multiscale_blender,
     "synthetic": _make_synthetic,
 }
+
+
+def register_parser(name: str) -> Callable[[Parser], Parser]:
+    """Let ``dataset.parser=name`` read scenes by the decorated function (examples/03_own_dataset.py).
+
+    The function takes the section ``dataset`` and returns a ``Scene``. It raises ``DataError`` for files that it cannot
+    use.
+    """
+
+    def add(parse: Parser) -> Parser:
+        PARSERS[name] = parse
+        if name not in dataset.PARSERS:
+            dataset.PARSERS.append(name)
+        return parse
+
+    return add
 
 
 def scene_extent(cameras: Sequence[Camera]) -> float:

@@ -79,9 +79,9 @@ def describe_training_views(
 
     Returns:
         ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, ``sharpness`` of the photo
-        and of the sharp render (``laplacian_variance``) and, with a blur model, what ``BlurEstimate`` says and the
-        view's ``rank`` by quality, 1 the least blurred; where the true blur is known also ``true_blur`` (its
-        attributes), and how well the estimates agree with it (``agreement``).
+        and of the sharp render (``laplacian_variance``) and, with a blur model that describes its blur, what
+        ``BlurEstimate`` says and the view's ``rank`` by quality, 1 the least blurred; where the true blur is known also
+        ``true_blur`` (its attributes), and how well the estimates agree with it (``agreement``).
     """
     phase = module.schedule.at(module.schedule.total)
     views = datamodule.scene.train
@@ -103,9 +103,9 @@ def describe_training_views(
             pictures = {**view_pictures(output), "depth": depth_picture(output.depth, output.alpha)}
             for kind, picture in pictures.items():
                 write_png(folder / kind / f"{stem(batch.name)}.png", picture)
-    if module.blur is not None:
-        for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
-            entry["rank"] = rank
+    ranked = sorted((entry for entry in described if "spread" in entry), key=lambda entry: entry["spread"])
+    for rank, entry in enumerate(ranked, start=1):
+        entry["rank"] = rank
     return {"train_views": described, **agreement(described)}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bags.settings.limits import Section, at_least, at_most, one_of, resolution, setting, such_that, within
+from bags.settings.limits import Section, at_least, at_most, one_of, registered, resolution, setting, such_that, within
+
+PARSERS = ["colmap", "nerfstudio", "blender", "multiscale_blender", "synthetic"]
 
 
 def _holds_out(hold: int | str) -> bool:
@@ -72,7 +74,8 @@ class DatasetSettings(Section, key="dataset"):
     """Where the photos come from, their training resolution and the held-out split (section 5, docs/datasets.md).
 
     Attributes:
-        parser: ``colmap``, ``nerfstudio``, ``blender``, ``multiscale_blender`` or ``synthetic``.
+        parser: ``colmap``, ``nerfstudio``, ``blender``, ``multiscale_blender``, ``synthetic``, or one of your own
+            (``register_parser``, examples/03_own_dataset.py).
         root: folder of the scene; not used by the built-in scene.
         images: COLMAP: folder of the photos below ``root``; ``images`` is also looked for beside the model, and under
             other common names (docs/inputs.md).
@@ -97,7 +100,7 @@ class DatasetSettings(Section, key="dataset"):
         synthetic: the built-in scene.
     """
 
-    parser: str = setting("synthetic", one_of("colmap", "nerfstudio", "blender", "multiscale_blender", "synthetic"))
+    parser: str = setting("synthetic", registered(PARSERS, "register_parser"))
     root: str | None = None
     images: str = "images"
     sparse: str | None = None

@@ -7,7 +7,7 @@ always within it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -64,6 +64,11 @@ def odd(what: str = "a kernel side") -> Limit:
 def one_of(*options: Any, more: str = "") -> Limit:
     """One of ``options``; ``more`` is said after them."""
     return Limit(lambda value: value in options, f"must be one of {', '.join(map(_as_typed, options))}{more}")
+
+
+def registered(names: Sequence[str], function: str) -> Limit:
+    """One of ``names``, to which ``function`` adds while the program runs."""
+    return Limit(lambda value: value in names, f"must be one of {', '.join(names)}, or registered by {function}")
 
 
 def resolution() -> Limit:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bags.settings.limits import Section, at_least, at_most, odd, one_of, setting, such_that
+from bags.settings.limits import Section, at_least, at_most, odd, one_of, registered, setting, such_that
+
+BLUR_MODELS = ["kernels", "trajectory", "auto"]
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,9 @@ class ModelSettings(Section, key="model"):
     Attributes:
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
-        blur_model: ``kernels``, which a network proposes for every pixel (``bpn``); the camera's ``trajectory``; or
-            ``auto``: kernels at first, and from halfway on what suits each photo (``bags.modules.auto_blur``).
+        blur_model: ``kernels``, which a network proposes for every pixel (``bpn``); the camera's ``trajectory``;
+            ``auto``: kernels at first, and from halfway on what suits each photo (``bags.modules.auto_blur``); or a model
+            of your own (``register_blur_model``, examples/02_own_blur_model.py).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
@@ -146,7 +149,7 @@ class ModelSettings(Section, key="model"):
 
     name: str = "bags"
     blur: bool = True
-    blur_model: str = setting("kernels", one_of("kernels", "trajectory", "auto"))
+    blur_model: str = setting("kernels", registered(BLUR_MODELS, "register_blur_model"))
     linear_light: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)
