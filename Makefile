@@ -24,7 +24,8 @@ lint: $(READY)
 # The documentation as a site, build/site/index.html (Python 3.11 or later). A broken link ends the build.
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
-	mkdir -p build && $(BIN)/python -m bags.config.reference conf > build/settings.md
+	mkdir -p build && $(BIN)/python -m bags.config.reference > build/settings.md
+	$(BIN)/python tools/examples_page.py > build/examples.md
 	$(BIN)/zensical build --strict --clean
 
 # The fault-injection campaign: kills, signals, full disks, damaged files, non-finite values (docs/reliability.md).

@@ -11,11 +11,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from bags.cli import config_folder
-from bags.config.nodes import register, to_settings
+from bags.config import compose
 from bags.datamodules.synthetic import make_synthetic_scene, render_sharp
 from bags.settings import Settings
 
@@ -34,14 +32,7 @@ GAP = 6  # pixels between the pictures of a row
 def trained(*words: str) -> Settings:
     """The settings that ``words`` lead to on the command line, after a run of them."""
     subprocess.run([sys.executable, "run.py", *words, "ckpt_path=auto"], cwd=ROOT, check=True)
-    return settings_of(*words)
-
-
-def settings_of(*words: str) -> Settings:
-    """The settings that ``words`` lead to on the command line."""
-    register()
-    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
-        return to_settings(compose("config", overrides=list(words)))
+    return compose(*words)
 
 
 def row(settings: Settings) -> Image.Image:

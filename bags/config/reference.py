@@ -1,4 +1,4 @@
-"""The reference page of all settings, in Markdown: ``python -m bags.config.reference conf > FILE``.
+"""The reference page of all settings, in Markdown: ``python -m bags.config.reference > FILE``.
 
 Meaning, type and limits come from the classes of ``bags.settings``, the defaults from them and the files of ``conf/``.
 """
@@ -10,12 +10,9 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields
-from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-
-from bags.config.nodes import register, to_settings
+from bags.config.files import compose
 from bags.settings import Settings
 from bags.settings.limits import Section
 
@@ -25,7 +22,7 @@ MUST = re.compile(r"^(?:must be|must lie|is) ")  # a limit's remedy without it s
 
 @dataclass(frozen=True)
 class Documented:
-    """A section's docstring, taken apart: what it says of itself, and of each field."""
+    """A section's docstring in parts: what it says about the section, and about each field."""
 
     about: str
     meanings: dict[str, str]
@@ -46,11 +43,9 @@ class Documented:
         return cls(about.strip(), meanings)
 
 
-def defaults(config_folder: str) -> Settings:
-    """What a run has where neither a scene nor the command line says anything."""
-    register()
-    with initialize_config_dir(version_base="1.3", config_dir=config_folder):
-        return to_settings(compose("config", overrides=["~scene"]))
+def defaults() -> Settings:
+    """The settings of a run without a scene or anything else on the command line."""
+    return compose("~scene")
 
 
 def page(default: Settings) -> Iterator[str]:
@@ -96,10 +91,5 @@ def _cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-def main() -> None:
-    """Print the page; the argument is the folder of the configuration."""
-    sys.stdout.write("\n".join(page(defaults(str(Path(sys.argv[1]).resolve())))))
-
-
 if __name__ == "__main__":
-    main()
+    sys.stdout.write("\n".join(page(defaults())))

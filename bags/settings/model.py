@@ -140,8 +140,8 @@ class ModelSettings(Section, key="model"):
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
         blur_model: ``kernels``, which a network proposes for every pixel (``bpn``); the camera's ``trajectory``;
-            ``auto``: kernels at first, and from halfway on what suits each photo (``bags.modules.auto_blur``); or a model
-            of your own (``register_blur_model``, examples/02_own_blur_model.py).
+            ``auto``: kernels at first, and from halfway on what suits each photo (``bags.modules.auto_blur``); or a
+            model of your own (``register_blur_model``, examples/02_own_blur_model.py).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.

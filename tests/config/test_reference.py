@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, is_dataclass
 
 import pytest
 
-from bags.cli import config_folder
 from bags.config.reference import Documented, defaults, page
 from bags.settings import Settings
 from bags.settings.limits import Section
@@ -24,7 +23,7 @@ def test_every_field_and_nothing_else_is_documented(section: Section) -> None:
 
 
 def test_a_row_has_default_published_value_limits_and_meaning() -> None:
-    lines = list(page(defaults(config_folder())))
+    lines = list(page(defaults()))
     (row,) = [line for line in lines if line.startswith("| `model.bpn.kernel_spacing` |")]
     assert "| `4` (published: `1`) | `int`: one of 1, 2, 4, 8, 16 | pixels from one" in row
     (null,) = [line for line in lines if line.startswith("| `schedule.minutes` |")]

@@ -14,15 +14,14 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bags.cli import check_data, checked, config_folder
+from bags.cli import check_data, checked
+from bags.config.files import config_folder, config_groups
 from bags.config.nodes import check_keys, register, to_settings
 from bags.config.words import in_order
 from bags.errors import BagsError
 from tests.docs.pages import PAGES, ROOT, Block, Page
 
 SHELL = [block for page in PAGES for block in page.blocks("sh")]
-PYTHON = [page for page in PAGES if page.blocks("python")]
-GROUPS = {path.name for path in Path(config_folder()).iterdir() if path.is_dir()}
 OPTUNA = re.compile(r"hydra[/.]sweeper\b")  # a package of its own, with values of its own
 KEY = re.compile(r"[a-z][\w]*(?:\.\w+)+=\S*")
 
@@ -90,21 +89,13 @@ def test_the_test_named_exists(block: Block) -> None:
         assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.name)
-def test_python(page: Page) -> None:
-    """The blocks of a page in their order, as cells of a notebook."""
-    names: dict[str, object] = {}
-    for block in page.blocks("python"):
-        exec(compile("\n" * block.line + block.text, page.name, "exec"), names)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_inline_commands_and_keys(page: Page) -> None:
     for code in page.inline():
         code = re.sub(r"<\w+>|N\b", "1", code)
         if code.startswith("python run.py ") and "..." not in code:
             check(code.split()[2:])
-        check_keys(KEY.findall(code), GROUPS)
+        check_keys(KEY.findall(code), config_groups())
 
 
 @pytest.mark.parametrize("words", [["dataset.rot=x"], ["scene=nowhere"], ["model.bpn.kernels=[4]"], ["source=x"]])
