@@ -17,6 +17,7 @@ from bags.settings import Settings
 from bags.settings.limits import Section
 
 ENTRY = re.compile(r"^ {4}(\w+(?:, \w+)*): (.*)$")
+PAGE = re.compile(r"\bdocs/(\w+)\.md")
 MUST = re.compile(r"^(?:must be|must lie|is) ")  # a limit's remedy without it says what is allowed
 
 
@@ -55,7 +56,14 @@ def page(default: Settings) -> Iterator[str]:
 
 def _section(published: Section, default: Section, heading: str) -> Iterator[str]:
     known = Documented.of(type(published))
-    yield from (f"## {heading}", "", known.about, "", "| key | default | allowed | meaning |", "|---|---|---|---|")
+    yield from (
+        f"## {heading}",
+        "",
+        _linked(known.about),
+        "",
+        "| key | default | allowed | meaning |",
+        "|---|---|---|---|",
+    )
     inner: list[tuple[Section, Section]] = []
     for field in fields(published):
         before, now = getattr(published, field.name), getattr(default, field.name)
@@ -88,7 +96,12 @@ def _shown(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
+    return _linked(text).replace("|", r"\|")
+
+
+def _linked(text: str) -> str:
+    """``text`` with the pages that it names as links, from ``docs/reference/``."""
+    return PAGE.sub(r"[\1](../\1.md)", text)
 
 
 if __name__ == "__main__":

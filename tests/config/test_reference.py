@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 
 import pytest
 
 from bags.config.reference import Documented, defaults, page
 from bags.settings import Settings
 from bags.settings.limits import Section
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def sections(section: Section) -> list[Section]:
@@ -29,6 +33,11 @@ def test_a_row_has_default_published_value_limits_and_meaning() -> None:
     (null,) = [line for line in lines if line.startswith("| `schedule.minutes` |")]
     assert "| `null` | `float` or null: above 0, at most 100,000 |" in null
     assert "## `model.gaussians`" in lines
+
+
+def test_pages_named_in_docstrings_are_links_to_pages() -> None:
+    named = {name for line in page(defaults()) for name in re.findall(r"\]\(\.\./(\w+)\.md\)", line)}
+    assert {"datasets", "full_resolution"} <= named <= {path.stem for path in DOCS.glob("*.md")}
 
 
 def test_a_line_for_several_fields_and_one_that_goes_on() -> None:
