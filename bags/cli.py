@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import io
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from bags.config.files import config_folder, config_groups
 from bags.config.nodes import check_keys, on_top_of_saved, register, to_settings
 from bags.config.words import for_hydra
 from bags.errors import BagsError, SettingError, to_install
@@ -33,13 +33,6 @@ FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=
 ON_A_RUN = ("evaluate", "render", "view", "export")  # tasks that take a finished run's own settings
 # Flags with which Hydra takes other keys than ours.
 OTHER_KEYS = ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd", "--shell-completion", "-sc")
-PACKAGE = Path(__file__).resolve().parent
-
-
-def config_folder() -> str:
-    """``conf/`` of the checkout, or the copy inside an installed wheel."""
-    checkout = PACKAGE.parent / "conf"
-    return str(checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf")
 
 
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")
@@ -47,8 +40,8 @@ def _run(cfg: DictConfig) -> float | None:
     """One run, or one job of a sweep in this process.
 
     Returns:
-        The PSNR on the test views, for sweepers that look for the best; NaN where there is none; None: it failed. The
-        other jobs of a sweep go on, and the sweep tells in the end (``bags.sweeps.report``).
+        The PSNR on the test views, for sweepers that look for the best; NaN if there is none; None if the run failed.
+        The other jobs of a sweep continue, and the sweep reports failures at the end (``bags.sweeps.report``).
     """
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
@@ -75,7 +68,7 @@ def _settings(cfg: DictConfig) -> Settings:
     overrides = list(hydra_cfg.overrides.task)
     if hydra_cfg.mode == RunMode.MULTIRUN:
         if cfg.trainer.devices > 1:
-            remedy = "jobs of a sweep in one process cannot have several: use cluster=local or cluster=slurm"
+            remedy = "a sweep in one process cannot use several: set cluster=local or cluster=slurm"
             raise SettingError("trainer.devices", cfg.trainer.devices, remedy)
         cfg = as_job_of_sweep(cfg, hydra_cfg)
         print(f"job {hydra_cfg.job.num}: {cfg.name}", file=sys.stderr)
@@ -87,7 +80,9 @@ def _settings(cfg: DictConfig) -> Settings:
     if cfg.task in ON_A_RUN:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
         if not saved.is_file():
-            raise BagsError(f"no run in {saved.parent}: train it first, or say which one with name= or output_root=")
+            raise BagsError(
+                f"no run in {saved.parent}: train it first, or select another one with name= or output_root="
+            )
         # Not the saved ones: the folder may have been moved; what the training went on from is nothing to draw from.
         own = {key: cfg[key] for key in ("name", "output_root", "ckpt_path")}
         cfg = on_top_of_saved(cfg, saved, overrides)
@@ -96,14 +91,14 @@ def _settings(cfg: DictConfig) -> Settings:
 
 
 def check_data(cfg: DictConfig, scene: str | None) -> None:
-    """See that no photos are given that the task would leave aside for another scene.
+    """Check that no photos are given that the task would ignore.
 
     Args:
-        cfg: of the command line; what a finished run has beside it may be anything.
+        cfg: of the command line, without the settings of a finished run.
         scene: the option chosen of the group.
 
     Raises:
-        SettingError: they are, or ``scene=photos`` has none.
+        SettingError: there are some, or ``scene=photos`` has none.
     """
     if cfg.task in FROM_PHOTOS:
         return
@@ -111,16 +106,16 @@ def check_data(cfg: DictConfig, scene: str | None) -> None:
         remedy = f"task={cfg.task} does not use it; leave it out, or add task=reconstruct"
         raise SettingError("source", cfg.source, remedy)
     if scene == "photos":
-        raise SettingError("source", None, "scene=photos is made of photos: task=reconstruct source=/path/to/photos")
+        raise SettingError("source", None, "scene=photos needs photos: task=reconstruct source=/path/to/photos")
     if cfg.dataset.parser == "synthetic" and cfg.dataset.root and cfg.task not in ON_A_RUN:
         raise SettingError("dataset.root", cfg.dataset.root, "the built-in scene has no folder; add scene=own")
 
 
 def check_places(settings: Settings) -> None:
-    """See that what the task reads is there.
+    """Check that the input of the task exists.
 
     Raises:
-        BagsError: it is not, or not said.
+        BagsError: it does not, or none is given.
     """
     if settings.task in FROM_PHOTOS and settings.ckpt_path is None:
         photos_or_video(settings.source)
@@ -128,8 +123,20 @@ def check_places(settings: Settings) -> None:
         scene_folder(settings.dataset.root)
 
 
+def checked(words: Sequence[str]) -> list[str]:
+    """The command line's words in the form for Hydra.
+
+    Raises:
+        BagsError: as ``check_words``, or a value that cannot be read.
+    """
+    if any(f"task={task}" in words for task in FROM_PHOTOS) and not any(word.startswith("scene=") for word in words):
+        words = ["scene=photos", *words]
+    check_words(words)
+    return for_hydra(words)
+
+
 def check_words(words: Sequence[str]) -> None:
-    """Tell of the command line what Hydra would, but in one line and with what to do.
+    """Report mistakes on the command line before Hydra does, in one line and with a remedy.
 
     Raises:
         BagsError: a key is mistyped, or a sweeper is not installed.
@@ -137,17 +144,16 @@ def check_words(words: Sequence[str]) -> None:
     if "hydra/sweeper=optuna" in words and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
         raise BagsError(f"hydra/sweeper=optuna is not installed: {to_install('optuna')}")
     if not others(words):
-        groups = {path.name for path in Path(config_folder()).iterdir() if path.is_dir()}
-        check_keys(words, groups | {"local"})
+        check_keys(words, config_groups())
 
 
 def others(words: Sequence[str]) -> bool:
-    """Does the command line bring configuration of its own, which only Hydra knows?"""
+    """Does the command line name configuration files of its own, which only Hydra reads?"""
     return any(word.startswith(OTHER_KEYS) for word in words)
 
 
 def help_text() -> str:
-    """What ``--help`` prints, as Hydra would make it of ``conf/hydra/help/bags.yaml``: Hydra takes seconds for it."""
+    """What ``--help`` prints, made from ``conf/hydra/help/bags.yaml`` as Hydra would, which takes Hydra seconds."""
     conf = Path(config_folder())
     known = yaml.safe_load((conf / "hydra/help/bags.yaml").read_text(encoding="utf-8"))
     groups = {
@@ -161,21 +167,16 @@ def help_text() -> str:
 
 def main() -> None:
     """Entry point of ``run.py`` and of the console script."""
-    # Before torch loads: its idle threads sleep instead of spinning on the cores that our kernels' threads need.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     register()
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:]
-    if any(f"task={task}" in words for task in FROM_PHOTOS) and not any(word.startswith("scene=") for word in words):
-        words.insert(0, "scene=photos")
     try:
         if not {"--help", "-h"}.isdisjoint(words) and not others(words):
             print(help_text())
             return
-        check_words(words)
-        sys.argv[1:] = for_hydra(words)
+        sys.argv[1:] = checked(words)
     except BagsError as error:
         sys.exit(f"error: {error}")
     _run()

@@ -1,6 +1,6 @@
-"""What loggers show beside curves: configuration, pictures, tables; CSV, TensorBoard and Weights & Biases each its way.
+"""What loggers show besides curves: configuration, pictures and tables, for CSV, TensorBoard and Weights & Biases.
 
-A logger shows what it can hold: CSV files no pictures (they are in the run's folder anyway).
+CSV loggers get no pictures (they are in the run's folder anyway).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def log_settings(loggers: Sequence[Logger], settings: Settings) -> None:
 
 
 def readable(value: Any) -> Any:
-    """``value`` with every text in it such that other programs take it: names of files may not be UTF-8."""
+    """``value`` with every text in it made valid UTF-8, which file names may not be."""
     if isinstance(value, dict):
         return {key: readable(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -145,7 +145,7 @@ def log_results(loggers: Sequence[Logger], metrics: Mapping[str, Any], step: int
 
 
 def close(loggers: Sequence[Logger], status: str) -> None:
-    """Finish every logger, whatever happened: the next job of a sweep shares this process.
+    """Close every logger, also after an error: the next job of a sweep shares this process.
 
     Args:
         loggers: of the run.

@@ -1,4 +1,4 @@
-"""Errors meant for people: one message that names the file, key or value and says what to do."""
+"""Error messages for users: one line that names the file, key or value and says what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _shown.maxlist = _shown.maxtuple = _shown.maxdict = 12
 
 
 class BagsError(Exception):
-    """Anything a user can mend; the command line prints it without a traceback and exits with 1.
+    """An error that the user can fix; the command line prints it without a traceback and exits with 1.
 
     Its message is one line of printable characters, whatever a file's name or a library's words hold.
     """
@@ -22,14 +22,14 @@ class BagsError(Exception):
 
 
 class SettingError(BagsError, ValueError):
-    """A setting that cannot be: names the key, the value it got and what is allowed."""
+    """An invalid setting: names the key, its value and what is allowed."""
 
     def __init__(self, key: str, value: object, remedy: str) -> None:
         super().__init__(f"{one_line(key, 120)} = {shown(value)}: {remedy}")
 
 
 class DataError(BagsError):
-    """A scene, photo or other file that cannot be used as it is."""
+    """A scene, photo or other file that cannot be used."""
 
 
 def to_install(extra: str) -> str:
@@ -38,7 +38,7 @@ def to_install(extra: str) -> str:
 
 
 def one_line(text: str, longest: int) -> str:
-    """``text`` with the middle left out where it is too long, and what would not print as it stands escaped."""
+    """``text`` with the middle left out if it is too long, and unprintable characters escaped."""
     if len(text) > longest:
         text = f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)

@@ -170,6 +170,7 @@ class View:
         gain: factor on the light of this photo against the test photos', where it is known.
         mask: reads which pixels count, a grey picture of 0 and 255 of the photo's own size (or of that which
             undistortion made it); None: all of them. Raises likewise.
+        sharp: makes the same photo without its blur, where it is known; of any size.
     """
 
     name: str
@@ -178,6 +179,7 @@ class View:
     blur: BlurTruth | None = None
     gain: float | None = None
     mask: Callable[[], Image] | None = None
+    sharp: Callable[[], Image] | None = None
 
 
 @dataclass(frozen=True)

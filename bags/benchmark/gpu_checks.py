@@ -1,6 +1,6 @@
-"""What a machine with a GPU has to show: each check gives figures, and says whether they are within their limits.
+"""Checks for a machine with a GPU: each returns figures, and whether they are within their limits.
 
-They run on the CPU too, with its own kernels and small sizes, so that the checks themselves are tested everywhere.
+They run on the CPU too, with its own kernels and small sizes, so the checks themselves are tested everywhere.
 """
 
 from __future__ import annotations

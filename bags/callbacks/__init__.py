@@ -18,6 +18,7 @@ from bags.callbacks.skip_nonfinite import SkipNonFinite
 from bags.callbacks.stopwatch import Stopwatch
 from bags.callbacks.test_metrics import TestMetrics
 from bags.callbacks.time_budget import TimeBudget
+from bags.callbacks.time_lapse import TimeLapse
 
 __all__ = [
     "CarryOver",
@@ -38,4 +39,5 @@ __all__ = [
     "Stopwatch",
     "TestMetrics",
     "TimeBudget",
+    "TimeLapse",
 ]

@@ -12,7 +12,7 @@ from bags.types import ViewBatch
 
 
 class RunCallback(Callback):
-    """A callback that goes by the run's settings."""
+    """A callback that is configured by the run's settings."""
 
     def configure(self, settings: Settings) -> None:
         """Take what this callback needs; called once, when the trainer is made."""

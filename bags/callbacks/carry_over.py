@@ -30,4 +30,4 @@ class CarryOver(StepCallback):
             stride = blur.sizes.stride
             ratio = stride(after) * now.divisor / (stride(before) * past.divisor)
             carry_over(blur.bpn, before, after, ratio, trainer.optimizers[0])
-            log.info("step %d: head %d of the blur network goes on from head %d", step, after + 1, before + 1)
+            log.info("step %d: head %d of the blur network starts from head %d", step, after + 1, before + 1)

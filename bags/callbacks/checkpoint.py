@@ -1,4 +1,4 @@
-"""Checkpoints: now and then, at chosen steps, at the end, and when somebody asks the run to stop."""
+"""Checkpoints: at regular intervals, at chosen steps, at the end, and when the run is asked to stop."""
 
 from __future__ import annotations
 

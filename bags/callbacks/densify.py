@@ -25,7 +25,7 @@ class Densify(RunCallback):
     """Gathers gradients at every step and grows the scene when the schedule says so.
 
     Works between the backward pass and the optimiser step; the statistics live on the Gaussians and so survive a
-    checkpoint. Those of a step's views are brought together over all processes at once, so that all of them always
+    checkpoint. Those of a step's views are combined over all processes at once, so that all of them always
     hold the same statistics and take the same decisions.
     """
 
@@ -76,5 +76,5 @@ class Densify(RunCallback):
         gaussians = pl_module.gaussians
         most, by_memory = room(gaussians, pl_module.model.gaussians.max_count, free_memory(pl_module.device))
         if by_memory and most < len(gaussians):  # who doubles them would not find room
-            log.warning("no room in memory for more than %d further Gaussians; there are %d", most, len(gaussians))
+            log.warning("memory allows at most %d more Gaussians; there are %d now", most, len(gaussians))
         return -int(max_over_ranks(torch.tensor(-most)))

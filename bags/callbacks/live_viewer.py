@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class LiveViewer(StepCallback):
     """Draws for browsers between the steps, in at most ``viewer.share`` of the time; only with ``viewer.live``.
 
-    Drawing changes nothing that training reads. Who started the training calls ``end`` when all is over.
+    Drawing changes nothing that training reads. The caller of the training calls ``end`` when everything is finished.
     """
 
     first_rank_only = True
@@ -42,7 +42,7 @@ class LiveViewer(StepCallback):
         log.info("viewer: %s", self.viewer.address)
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
-        """Draw one picture, if somebody looks and drawing has rested long enough."""
+        """Draw one picture, if somebody is looking and drawing has paused long enough."""
         if self.viewer is None:
             return
         self.viewer.painter.step = output.phase.step

@@ -24,7 +24,7 @@ from bags.system.terminal import terminal
 SMOOTHING = 0.95  # of the running means shown
 REFRESH_STEPS = 10  # reading a number off the device waits for it: not at every step
 LONGEST_NAME = 16
-SPEED_SECONDS = 120.0  # the time left is judged by the last so many; ten steps may take half a minute
+SPEED_SECONDS = 120.0  # the time left is estimated from the last so many seconds; ten steps may take half a minute
 QUIET_SECONDS = 20.0  # without a terminal: one line this often
 
 
@@ -114,7 +114,7 @@ def bar(console: Console, name: str, total: int) -> Bar:
 
 
 class TimeLeftColumn(TimeRemainingColumn):
-    """What a time budget leaves (the task's field ``left``, in seconds); without one, judged by the speed."""
+    """What a time budget leaves (the task's field ``left``, in seconds); without one, estimated from the speed."""
 
     def render(self, task: Task) -> Text:
         """As hours, minutes and seconds."""

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class Prune(RunCallback):
-    """Prunes right after densification and lets the gradient statistics begin anew."""
+    """Prunes right after densification and resets the gradient statistics."""
 
     def configure(self, settings: Settings) -> None:
-        """Who is pruned."""
+        """What is pruned."""
         self._settings = settings.densify
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]

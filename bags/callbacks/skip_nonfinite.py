@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is no number are left out; a run that has nothing else is stopped."""
+"""Steps with a non-finite loss or gradient are skipped; a run with too many in a row is stopped."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LOOK_EVERY = 10  # steps; to read a number off the device waits for it
 
 
 class SkipNonFinite(StepCallback):
-    """Lets the optimiser leave out a step with NaN or infinity: parameters, Adam's moments and statistics stay.
+    """Makes the optimiser skip a step with NaN or infinity: parameters, Adam's moments and statistics do not change.
 
     A gradient whose norm overflows counts as infinite: its square would stay in Adam's second moment for ever. Whether
     a step is spoiled is worked out on the device and handed to Adam there (``found_inf``, as mixed precision does), so
-    that ordinary steps do not wait; people are told every ``LOOK_EVERY`` steps. There the run is stopped, too, if the
-    last ``optim.most_skipped`` steps or more were left out: what is saved then is the state from before them.
+    that ordinary steps do not wait; a warning follows every ``LOOK_EVERY`` steps. There the run is also stopped if the
+    last ``optim.most_skipped`` steps or more were skipped: the saved state is that from before them.
 
     Has to come before the callbacks that look at gradients or edit the Gaussians.
 
     Attributes:
-        skipped: steps left out so far.
-        since: first of the left-out steps that reach up to the last look; None: the last one was fine.
+        skipped: steps skipped so far.
+        since: first of the consecutive skipped steps up to the last look; None: the last step was fine.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class SkipNonFinite(StepCallback):
         self._views.append(output.batch.name)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
-        """Tell the optimiser whether to leave this step out."""
+        """Tell the optimiser whether to skip this step."""
         assert pl_module.output is not None
         step, losses = pl_module.output.phase.step, torch.stack(self._losses).isfinite()
         gradients = [g for _, parameter in _parameters(pl_module) if (g := parameter.grad) is not None]
@@ -64,7 +64,7 @@ class SkipNonFinite(StepCallback):
                 self._give_up(trainer, pl_module, step)
 
     def _look(self) -> None:
-        """Count what was left out since the last look, and tell."""
+        """Count the steps skipped since the last look, and log them."""
         steps, names = [], []
         for step, views, flags in self._unread:
             spoiled, *fine = flags.tolist()
@@ -76,7 +76,7 @@ class SkipNonFinite(StepCallback):
         self.skipped += len(steps)
         if steps:
             log.warning(
-                "left out, as the loss or its gradient is NaN or infinite: step %s, with view %s (%d so far)",
+                "skipped, because the loss or its gradient is NaN or infinite: step %s, view %s (%d so far)",
                 ", ".join(map(str, steps)), ", ".join(dict.fromkeys(names)), self.skipped,
             )  # fmt: skip
 
@@ -95,8 +95,8 @@ class SkipNonFinite(StepCallback):
             f"at step {step} with view {pl_module.output.batch.name}; in the gradient of: {_listed(slopes)}"
         )
         if broken:
-            raise BagsError(f"{why}; also in the values of: {_listed(broken)}. Earlier checkpoints are whole")
-        self.halt(trainer, f"{why}. The state saved is that from before step {self.since}")
+            raise BagsError(f"{why}; also in the values of: {_listed(broken)}. Earlier checkpoints are intact")
+        self.halt(trainer, f"{why}. The saved state is from before step {self.since}")
 
     def state_dict(self) -> dict[str, Any]:
         """The counts, so that a resumed run goes on with them."""
@@ -109,7 +109,7 @@ class SkipNonFinite(StepCallback):
 
 
 def left_out(optimizer: Optimizer) -> Tensor | None:
-    """Is this step spoiled? A scalar, 1 or 0, on the device; None where nobody looks (the callback is not there)."""
+    """Is this step to be skipped? A scalar, 1 or 0, on the device; None without the callback."""
     return getattr(optimizer, "found_inf", None)
 
 

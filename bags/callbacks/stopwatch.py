@@ -17,7 +17,7 @@ class Stopwatch(Callback):
     """Counts the seconds spent in training steps and everything between them.
 
     Attributes:
-        seconds: of all sittings of the run so far.
+        seconds: of all sessions of the run so far.
     """
 
     def __init__(self) -> None:
@@ -38,11 +38,11 @@ class Stopwatch(Callback):
         return self.seconds
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin this sitting."""
+        """Start this session."""
         self._since = perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Count up to here, so that a checkpoint holds the time; the first step is told of."""
+        """Count up to here, so that a checkpoint holds the time; the first step is logged."""
         self.tick()
         if not self._waited:
             self._waited = True

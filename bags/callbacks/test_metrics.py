@@ -1,4 +1,4 @@
-"""Test metrics in the middle of a run, where somebody asks for them."""
+"""Test metrics during a run, at requested steps."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 
 
 class TestMetrics(StepCallback):
-    """Judges the test views at ``output.test_steps`` and writes ``metrics_N.json``; nothing is chosen by them."""
+    """Evaluates the test views at ``output.test_steps`` and writes ``metrics_N.json``; nothing depends on them."""
 
     __test__ = False  # not a test class, whatever its name looks like to pytest
     first_rank_only = True
 
     def configure(self, settings: Settings) -> None:
-        """When test views are judged, how, and where the figures go."""
+        """When and how test views are evaluated, and where the figures go."""
         self._output, self._metrics, self._folder = settings.output, settings.metrics, settings.folder
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
-        """Judge where due."""
+        """Evaluate if due."""
         step = output.phase.step
         if step not in self._output.test_steps:
             return

@@ -1,4 +1,4 @@
-"""A training that takes as long as it may (``schedule.minutes``)."""
+"""A time budget for the training (``schedule.minutes``)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FEWEST = 300  # steps; fewer show nothing worth looking at
 
 
 class TimeBudget(StepCallback):
-    """Decides how many steps fit into ``schedule.minutes``, before the first one and again where they turn out not to.
+    """Decides how many steps fit into ``schedule.minutes``, before the first step and during training.
 
-    Decisions are the schedule's and travel with the checkpoint (``BagsModule``), so that a resumed run goes by those
-    that were taken; time is the stopwatch's and goes on where it stood. Several processes decide alike, by the slowest.
-    Has to come after the stopwatch and before whatever asks how long the run is.
+    The schedule holds the decisions, and a checkpoint keeps them (``BagsModule``), so a resumed run has the same ones.
+    The stopwatch measures the time. Several processes decide together, by the slowest. Has to come after the stopwatch
+    and before any callback that needs the length of the run.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class TimeBudget(StepCallback):
         self._watch: Stopwatch | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Measure a step of every kind, unless the checkpoint told, and decide.
+        """Measure a step of every kind, unless the checkpoint has the times, and decide.
 
         Raises:
             BagsError: hardly any steps fit.
@@ -46,7 +46,7 @@ class TimeBudget(StepCallback):
             return
         watches = [callback for callback in trainer.callbacks if isinstance(callback, Stopwatch)]  # type: ignore[attr-defined]
         if not watches:
-            raise BagsError("schedule.minutes goes by the stopwatch: leave callbacks.stopwatch as it is")
+            raise BagsError("schedule.minutes needs the stopwatch: do not remove callbacks.stopwatch")
         self._watch = watches[0]
         step, decided = trainer.global_step, bool(schedule.decisions)
         costs: dict[Kind, float] = self._before.get("costs", {})
@@ -71,9 +71,9 @@ class TimeBudget(StepCallback):
         fit, cost = self.pace.fitting(step, now) - step, self.pace.cost(step)
         if fit < min(FEWEST, self.pace.schedule.longest - step):
             raise BagsError(
-                f"schedule.minutes = {self.pace.seconds / 60:g} is too short: steps of {cost:.2g} s, of which"
-                f" {FEWEST} are the least, need {(now + FEWEST * cost) / 60:.1f} minutes here for these photos;"
-                " smaller ones (a larger dataset.factor) need less"
+                f"schedule.minutes = {self.pace.seconds / 60:g} is too short: at {cost:.2g} s a step, the"
+                f" least number of steps ({FEWEST}) takes {(now + FEWEST * cost) / 60:.1f} minutes here;"
+                " smaller photos (a larger dataset.factor) take less"
             )
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
@@ -82,21 +82,21 @@ class TimeBudget(StepCallback):
             return
         if self.pace.passed(output.phase, agreed(self._watch.seconds)):
             _, total, seconds = pl_module.schedule.decisions[-1]
-            log.info("step %d: steps take %.2g s, so that there will be %d", output.phase.step, seconds, total)
+            log.info("step %d: steps take %.2g s, so the run will have %d", output.phase.step, seconds, total)
 
     def left(self, step: int) -> float | None:
         """Seconds from ``step`` to the end of the training; None without a budget."""
         return None if self.pace is None else self.pace.left(step)
 
     def state_dict(self) -> dict[str, Any]:
-        """What steps cost, and when the clock was looked at."""
+        """Measured step times, and when they were checked."""
         return {} if self.pace is None else self.pace.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what the interrupted run measured."""
+        """Continue with the times of the interrupted run."""
         self._before = state_dict
 
 
 def agreed(seconds: float) -> float:
-    """The longest of all processes: so they decide alike."""
+    """The longest of all processes, so that they decide alike."""
     return float(max_over_ranks(torch.tensor(seconds, dtype=torch.float64)))

@@ -1,1 +1,5 @@
-"""The command line's words and Hydra's nodes, on their way to ``Settings``."""
+"""From Hydra's configuration to checked settings; ``compose`` does it in Python."""
+
+from bags.config.files import compose
+
+__all__ = ["compose"]

@@ -51,7 +51,7 @@ def to_settings(cfg: DictConfig) -> Settings:
 
 
 def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> DictConfig:
-    """A finished run's configuration with what the command line says now.
+    """A finished run's configuration, overridden by the command line.
 
     Args:
         cfg: composed from the command line.
@@ -59,12 +59,12 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
         overrides: ``key=value`` of the command line; a key may be a value's or a group's (the whole section is taken).
 
     Raises:
-        DataError: ``saved`` is not what a run leaves there.
+        DataError: ``saved`` is not a run's configuration.
     """
     try:
         merged = OmegaConf.create(read_yaml(saved))
     except (OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise DataError(f"{saved}: is no run's configuration ({error})") from error
+        raise DataError(f"{saved}: is not a run's configuration ({error})") from error
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
         value = OmegaConf.select(cfg, key)
@@ -74,7 +74,7 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
 
 
 def said() -> set[str]:
-    """Keys and groups that the command line of this process names; none where Hydra does not run."""
+    """Keys and groups named on this process's command line; none if Hydra is not running."""
     if not HydraConfig.initialized():
         return set()
     return {override.split("=", 1)[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
@@ -88,7 +88,7 @@ def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
         groups: names of the groups of options.
 
     Raises:
-        SettingError: there is no such key or group; names those that may be meant.
+        SettingError: there is no such key or group; suggests similar ones.
     """
     keys = list(_keys(asdict(Settings())))
     for word in words:
@@ -129,7 +129,7 @@ def _made(key: str, node: dict[str, Any]) -> Any:
     except InstantiationException as error:
         if not isinstance(error.__cause__, ImportError):
             raise
-        raise SettingError(f"{key}._target_", node.get("_target_"), f"cannot be made: {error.__cause__}") from error
+        raise SettingError(f"{key}._target_", node.get("_target_"), f"cannot be created: {error.__cause__}") from error
 
 
 def _build(kind: type, values: Any, prefix: str) -> Any:
@@ -171,11 +171,11 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         try:
             return float(value)
         except OverflowError as error:
-            raise SettingError(key, value, "must be a number of less than 300 digits") from error
+            raise SettingError(key, value, "must be a number of fewer than 300 digits") from error
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # a folder called 2024 is a name too
     if hint is str and isinstance(value, str) and "${" in value:
-        raise SettingError(key, value, "may not hold ${, which stands for another value where settings are read")
+        raise SettingError(key, value, "must not contain ${, which refers to another setting")
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise SettingError(key, value, f"must be {names.get(hint, str(hint))}")

@@ -1,4 +1,4 @@
-"""The words of the command line, as people type them, in the form in which Hydra takes them (docs/inputs.md)."""
+"""The command line as typed, converted to the form that Hydra reads (docs/inputs.md)."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ITEM = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")\s*(?=,|$)|((?:\\.
 
 
 def for_hydra(words: Sequence[str]) -> list[str]:
-    """``words`` with what is text in quotes, where Hydra's grammar would make something else of it, or nothing.
+    """``words`` with text values quoted where Hydra's grammar would misread or reject them.
 
     ``null``, ``${...}`` and values in quotes stay what they are to Hydra. So does, in a sweep, a list with commas; each
     of its values is text on its own.
 
     Args:
-        words: of the command line. Those in the form for Hydra come back as they are.
+        words: of the command line. Words that are in Hydra's form already are returned unchanged.
 
     Returns:
         Settings first, then flags: Hydra wants its settings side by side.
@@ -51,7 +51,7 @@ def for_hydra(words: Sequence[str]) -> list[str]:
 
 
 def in_order(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Settings, and flags with the words that these take."""
+    """Settings, and flags with their arguments."""
     settings: list[str] = []
     flags: list[str] = []
     rest = iter(words)
@@ -96,7 +96,9 @@ def _setting(word: str, sweep: bool) -> str:
     try:
         OmegaConf.create({key: value})
     except OmegaConfBaseException as error:
-        raise SettingError(key, value, "may not hold ${, which stands for another value, as ${paths.data}") from error
+        raise SettingError(
+            key, value, "must not contain ${, which refers to another setting, as in ${paths.data}"
+        ) from error
     if key.lstrip("+") in PATHS:
         value = re.sub(r"(^|,)~(?=/)", lambda found: found[1] + os.path.expanduser("~"), value)
     if kind == "texts":
@@ -104,7 +106,7 @@ def _setting(word: str, sweep: bool) -> str:
         return word if inside is None else f"{key}=[{','.join(as_text(item) for item in _items(inside))}]"
     if sweep and _is_function(value):
         return word
-    # A list of scenes, which are options of a group, is a sweep that lacks its flag: Hydra tells of that.
+    # A list of scenes, which are options of a group, is a sweep that lacks its flag: Hydra reports that.
     items = _items(value) if sweep or key == "scene" else [value]
     return f"{key}={','.join(as_text(item, kind == 'text or null') for item in items)}"
 

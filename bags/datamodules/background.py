@@ -1,4 +1,4 @@
-"""Points to start from where no photo has any that could be matched: walls, sky, whatever is far or even."""
+"""Initial points where photos have no features to match: walls, sky, anything distant or uniform."""
 
 from __future__ import annotations
 

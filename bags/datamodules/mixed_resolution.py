@@ -62,7 +62,8 @@ def _lowered(view: View, by: float, factor: int) -> View:
         return replace(view, blur=view.blur or BlurTruth("sharp", 0.0))
     size = training_size(view.camera.width, view.camera.height, factor)
     low = low_size(*size, by)
-    return replace(view, load=partial(_down_and_up, view.load, size, low), blur=low_resolution_truth(*size, by))
+    lowered, truth = partial(_down_and_up, view.load, size, low), low_resolution_truth(*size, by)
+    return replace(view, load=lowered, blur=truth, sharp=view.load)
 
 
 def _down_and_up(load: Callable[[], Image.Image], size: tuple[int, int], low: tuple[int, int]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Where training photos are kept, and how they come to where they are used."""
+"""Where training photos are kept, and how they reach the device."""
 
 from __future__ import annotations
 

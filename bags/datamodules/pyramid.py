@@ -70,7 +70,7 @@ class ImagePyramid:
                 "dataset.factor",
                 factor,
                 f"{len(self.views)} photos at {len(self.divisors)} resolutions need {in_words(needed)} of memory and"
-                f" {in_words(free)} are free; take the photos smaller, or fewer of them",
+                f" {in_words(free)} are free; use a lower resolution, or fewer photos",
             )
 
     def __len__(self) -> int:

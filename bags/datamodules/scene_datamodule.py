@@ -15,7 +15,7 @@ from bags.datamodules.pyramid import ImagePyramid
 from bags.datamodules.view_loader import AllViews, ViewLoader
 from bags.errors import DataError
 from bags.schedule import ScaleSchedule
-from bags.settings import DatasetSettings
+from bags.settings import DatasetSettings, dataset
 from bags.types import Camera, Scene
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ def _make_synthetic(settings: DatasetSettings) -> Scene:
     return make_synthetic_scene(settings.synthetic)
 
 
-PARSERS: dict[str, Callable[[DatasetSettings], Scene]] = {
+Parser = Callable[[DatasetSettings], Scene]
+PARSERS: dict[str, Parser] = {
     "colmap": _parse_colmap,
     "nerfstudio": _parse_nerfstudio,
     "blender": _parse_blender,
@@ -60,18 +61,34 @@ PARSERS: dict[str, Callable[[DatasetSettings], Scene]] = {
 }
 
 
+def register_parser(name: str) -> Callable[[Parser], Parser]:
+    """Let ``dataset.parser=name`` read scenes by the decorated function (examples/03_own_dataset.py).
+
+    The function takes the section ``dataset`` and returns a ``Scene``. It raises ``DataError`` for files that it cannot
+    use.
+    """
+
+    def add(parse: Parser) -> Parser:
+        PARSERS[name] = parse
+        if name not in dataset.PARSERS:
+            dataset.PARSERS.append(name)
+        return parse
+
+    return add
+
+
 def scene_extent(cameras: Sequence[Camera]) -> float:
     """1.1 x the largest distance of a camera from the mean camera centre (docs/method.md section 1), scene units.
 
     Raises:
-        DataError: all cameras stand in one place, so that the scene has no size.
+        DataError: all cameras are in one place, so the scene has no size.
     """
     centers = torch.stack([camera.center.double() for camera in cameras])
     extent = 1.1 * float((centers - centers.mean(dim=0)).norm(dim=1).max())
     if not extent > 0:
         raise DataError(
-            f"the {len(cameras)} training camera(s) all stand in one place: the scene's extent is 0; give photos from"
-            " different places, or hold fewer of them out (dataset.hold)"
+            f"the {len(cameras)} training camera(s) are all in one place: the scene's extent is 0; use photos from"
+            " different places, or hold out fewer of them (dataset.hold)"
         )
     return extent
 
@@ -126,11 +143,11 @@ class SceneDataModule(LightningDataModule):
         return [self.train.camera(index, scale) for index in range(len(self.train))]
 
     def setup(self, stage: str | None = None) -> None:
-        """Read everything, so that whatever is wrong with the scene is said now.
+        """Read everything, so that errors in the scene are reported now.
 
         Raises:
             DataError: the scene cannot be used.
-            SettingError: its training resolution cannot be.
+            SettingError: its training resolution is impossible.
         """
         _ = self.train, self.test, self.extent
 

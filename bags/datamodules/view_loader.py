@@ -1,4 +1,4 @@
-"""Which view is seen at which step, and the loaders that hand views out."""
+"""Which view is used at which step, and the loaders of views."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ViewLoader:
     """The views of every optimiser step: drawn uniformly with replacement, at the schedule's resolution of that step.
 
     A view is a function of seed, step and its slot within the step, whichever process takes that slot. The loader is
-    sized and stateful: as a Lightning training loader it goes on in the middle of a run at the very step the checkpoint
+    sized and stateful: as a Lightning training loader it resumes at exactly the step after which the checkpoint
     was written (Lightning does not read ahead in sized loaders). Iterating it anew starts from the first step again.
 
     Args:
@@ -105,12 +105,12 @@ class ViewLoader:
         """Let the next iteration go on after ``state``.
 
         Raises:
-            DataError: the state is of a run that cut its steps into other shares.
+            DataError: the state is of a run with other numbers of views per step and process.
         """
         if state["share"] != len(self.slots):
             raise DataError(
                 f"the checkpoint's run took {state['share']} view(s) per step and process, this one {len(self.slots)}:"
-                " go on with the same trainer.views_per_step and trainer.devices"
+                " resume with the same trainer.views_per_step and trainer.devices"
             )
         self._done = self._resume_at = int(state["done"])
 

@@ -1,1 +1,1 @@
-"""Adaptive density control: who is cloned, split and pruned, and the surgery that does it."""
+"""Adaptive density control: what is cloned, split and pruned, and the surgery that does it."""

@@ -1,4 +1,4 @@
-"""Who is cloned, split and pruned (docs/method.md section 4). Pure functions of tensors and settings."""
+"""What is cloned, split and pruned (docs/method.md section 4). Pure functions of tensors and settings."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def floats_each(gaussians: Gaussians) -> int:
 
 
 def room(gaussians: Gaussians, most: int | None, free: int) -> tuple[int, bool]:
-    """How many Gaussians may be added, and whether it is the memory that says so.
+    """How many Gaussians may be added, and whether memory is the limit.
 
     Args:
         gaussians: those that there are.
@@ -118,7 +118,7 @@ def grown(gaussians: Gaussians, growth: Growth, settings: DensifySettings, noise
 
     Args:
         gaussians: parents.
-        growth: who is cloned and split.
+        growth: what is cloned and split.
         settings: ``split_into``, ``split_shrink``.
         noise: (split_into * number split, 3) standard normal draws.
     """

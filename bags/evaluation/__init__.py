@@ -1,1 +1,1 @@
-"""What a trained scene is worth: test views by the metrics, training views by what the network says of them."""
+"""Evaluation of a trained scene: metrics of test views, estimated blur of training views."""

@@ -1,4 +1,4 @@
-"""Judging a trained scene: test views by the metrics, training views by what the network says of them."""
+"""Evaluation of a trained scene: metrics of test views, estimated blur of training views."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from scipy.stats import spearmanr
-from torch import Tensor
 
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.datamodules.view_loader import view_at
-from bags.evaluation.pictures import PICTURES, view_pictures
-from bags.io.images import depth_picture, read_image, tile, write_png
+from bags.evaluation.pictures import view_pictures
+from bags.io.images import depth_picture, write_png
 from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
 from bags.modules.metrics import PROTOCOLS, ImageMetrics, mean_metrics
@@ -25,7 +23,6 @@ from bags.ops.sharpness import laplacian_variance
 from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
-OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
 STREAK = 3.0  # pixels of motion below which its direction is not judged
 PIXEL = (1 / 6) ** 0.5  # root mean square spread of a pixel itself, in pixels
 
@@ -75,15 +72,14 @@ def describe_training_views(
     Args:
         module: trained.
         datamodule: of the run.
-        folder: write ``photo``, ``prediction``, ``sharp``, ``mask`` and ``kernels`` pictures here, and beside it
-            ``overview.png`` of the most blurred of these views.
+        folder: write ``photo``, ``prediction``, ``sharp``, ``mask`` and ``kernels`` pictures here.
         limit: look at no more views than this, spread over the list (a large photo takes long); None: at all.
 
     Returns:
         ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, ``sharpness`` of the photo
-        and of the sharp render (``laplacian_variance``) and, with a blur model, what ``BlurEstimate`` says and the
-        view's ``rank`` by quality, 1 the least blurred; where the true blur is known also ``true_blur`` (its
-        attributes), and how well the estimates agree with it (``agreement``).
+        and of the sharp render (``laplacian_variance``) and, with a blur model that describes its blur, what
+        ``BlurEstimate`` says and the view's ``rank`` by quality, 1 the least blurred; where the true blur is known also
+        ``true_blur`` (its attributes), and how well the estimates agree with it (``agreement``).
     """
     phase = module.schedule.at(module.schedule.total)
     views = datamodule.scene.train
@@ -105,11 +101,9 @@ def describe_training_views(
             pictures = {**view_pictures(output), "depth": depth_picture(output.depth, output.alpha)}
             for kind, picture in pictures.items():
                 write_png(folder / kind / f"{stem(batch.name)}.png", picture)
-    if folder is not None and described and module.blur is not None:
-        write_png(folder.parent / "overview.png", overview(folder, described))
-    if module.blur is not None:
-        for rank, entry in enumerate(sorted(described, key=lambda entry: entry["spread"]), start=1):
-            entry["rank"] = rank
+    ranked = sorted((entry for entry in described if "spread" in entry), key=lambda entry: entry["spread"])
+    for rank, entry in enumerate(ranked, start=1):
+        entry["rank"] = rank
     return {"train_views": described, **agreement(described)}
 
 
@@ -125,18 +119,6 @@ def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         row |= {f"true_{key}": truth.get(key) for key in ("kind", "amount", "length", "direction")}
         rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
     return rows
-
-
-def overview(folder: Path, described: Sequence[dict[str, Any]]) -> Tensor:
-    """(3, h, w) in [0, 1]: the pictures in ``folder`` of the most blurred views, a view a row, large ones shrunk."""
-    images, labels = [], []
-    for entry in sorted(described, key=lambda entry: -entry["spread"])[:OVERVIEW_ROWS]:
-        for kind in PICTURES:
-            picture = read_image(folder / kind / f"{stem(entry['name'])}.png")
-            picture.thumbnail((OVERVIEW_WIDTH, OVERVIEW_WIDTH))
-            images.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
-            labels.append(f"{kind} {entry['name']}" if kind == PICTURES[0] else kind)
-    return tile(images, columns=len(PICTURES), labels=labels)
 
 
 def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:

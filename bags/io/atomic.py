@@ -24,7 +24,7 @@ TROUBLE = (
 
 
 class WriteError(BagsError):
-    """A file that the disk did not take."""
+    """A file that could not be written to disk."""
 
 
 @contextmanager
@@ -73,9 +73,9 @@ def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns the disk's refusals in the block, also those that a library has wrapped, into one line that names ``path``.
+    """Turns disk errors in the block, also those wrapped by a library, into one line that names ``path``.
 
-    What was refused at another place stays what it is: only its own words say where.
+    An error at another place is not changed: only its own message says where.
 
     Raises:
         WriteError: ``path``, or what is in it, above it or beside it, could not be written.
@@ -95,7 +95,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove the files that killed writers left in ``folder`` and below; what a living process writes stays.
+    """Remove the temporary files of killed writers in ``folder`` and below; those of living processes stay.
 
     Where there are no locks, and on Windows, all stay.
 
@@ -123,7 +123,7 @@ def sweep(folder: Path) -> list[Path]:
 
 
 def _refusal(error: BaseException | None, path: Path) -> OSError | None:
-    """The disk's refusal at ``path`` in a chain of errors: torch, for one, tells of its own surprise instead."""
+    """The disk error at ``path`` in a chain of errors (torch, for one, raises an error of its own after it)."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in TROUBLE and _concerns(_place(error), path):
             return error
@@ -138,7 +138,7 @@ def _place(error: OSError) -> Path | None:
 
 
 def _concerns(place: Path | None, path: Path) -> bool:
-    """Is ``place`` in ``path``, above it, or beside it, as temporary files are? Where there is none, it may be."""
+    """Is ``place`` in ``path``, above it, or beside it, as temporary files are? Without a place, assume so."""
     if place is None:
         return True
     place, path = Path(os.path.abspath(place)), Path(os.path.abspath(path))

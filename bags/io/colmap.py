@@ -1,4 +1,4 @@
-"""Cameras as a COLMAP model, for programs that want to know where the photos were taken."""
+"""Cameras as a COLMAP model, for programs that need to know where the photos were taken."""
 
 from __future__ import annotations
 

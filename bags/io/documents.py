@@ -1,4 +1,4 @@
-"""JSON and YAML files, read with suspicion: whoever wrote them, reading costs little and runs nothing."""
+"""Untrusted JSON and YAML files: reading them is cheap and executes nothing."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     """The text of a file.
 
     Raises:
-        DataError: no such file (a pipe or a device is none), more than ``largest`` bytes, or neither UTF-8 nor
+        DataError: no such file (or a pipe or device), more than ``largest`` bytes, or neither UTF-8 nor
             UTF-16 with a mark at its front, which Windows' programs write.
     """
     try:
         if not path.is_file():
             raise DataError(f"{path}: no such file")
         if path.stat().st_size > largest:
-            raise DataError(f"{path}: more than {largest:,} bytes, which it should never have")
+            raise DataError(f"{path}: more than {largest:,} bytes, the limit for such a file")
         data = path.read_bytes()
         return data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -44,7 +44,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return _object(path, json.loads(read_text(path), object_pairs_hook=_without_duplicates))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); copy it again or make it again") from error
+        raise DataError(f"{path}: cannot be read as JSON ({error}); copy it again or create it again") from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _object(path: Path, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise DataError(f"{path}: holds a {type(value).__name__} where keys with values are needed; make it again")
+        raise DataError(f"{path}: holds a {type(value).__name__} instead of keys with values; create it again")
     return value
 
 
@@ -75,7 +75,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only: nothing that stands for something else, or for much more."""
+    """Plain values only: no aliases, tags or references."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()

@@ -31,7 +31,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     Pillow reads the pixels when asked for them.
 
     Raises:
-        DataError: it cannot be read, now or in the block.
+        DataError: it cannot be read, at once or later in the block.
     """
     try:
         if not path.is_file():  # nor a pipe, which would be waited for
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         raise DataError(
-            f"{path}: cannot be read as a picture ({str(error) or type(error).__name__}); replace it"
+            f"{path}: cannot be read as an image ({str(error) or type(error).__name__}); replace it"
         ) from error
 
 
@@ -66,7 +66,7 @@ def read_image(path: str | Path) -> Image.Image:
     with opened(path) as image:
         image.load()
         if image.mode.startswith(("I", "F")):
-            raise DataError(f"{path}: pixels of mode {image.mode!r}; convert the photo to 8 bits a channel")
+            raise DataError(f"{path}: pixels of mode {image.mode!r}; convert the photo to 8 bits per channel")
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
@@ -81,6 +81,11 @@ def to_uint8(image: Tensor) -> Tensor:
 def to_picture(image: Tensor) -> Image.Image:
     """A (3, H, W) or (H, W) float image in [0, 1] as Pillow's, RGB."""
     return Image.fromarray(to_uint8(image).contiguous().numpy())
+
+
+def from_picture(picture: Image.Image) -> Tensor:
+    """A picture of Pillow's as (3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).float().div(255).contiguous()
 
 
 def write_png(path: str | Path, image: Tensor) -> None:
@@ -152,4 +157,4 @@ def tile(images: Sequence[Tensor], columns: int, labels: Sequence[str] | None = 
         sheet.paste(Image.fromarray(to_uint8(image).contiguous().numpy()), (x, y + top))
         if labels is not None:
             draw.text((x + 2, y + 1), labels[place], fill=(255, 255, 255))
-    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).float().div(255).contiguous()
+    return from_picture(sheet)

@@ -37,5 +37,7 @@ def read_mask(path: Path, photo: Path) -> Image.Image:
         picture = Image.alpha_composite(Image.new("RGBA", size, (0, 0, 0, 255)), picture)
     mask = black_or_white(picture)
     if mask.getbbox() is None:
-        raise DataError(f"{path}: the mask hides all of {photo.name}: white is what counts; or leave the photo out")
+        raise DataError(
+            f"{path}: the mask hides all of {photo.name}: make the parts to use white, or leave the photo out"
+        )
     return mask

@@ -1,4 +1,4 @@
-"""Places that the command line names: that they are there is told before torch loads, which takes seconds."""
+"""Files and folders named on the command line: checked before torch loads, which takes seconds."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def photos_or_video(source: str | Path | None) -> Path:
     """``source``, if there is such a folder or file.
 
     Raises:
-        SettingError: nothing is said.
-        DataError: there is none.
+        SettingError: none is given.
+        DataError: it does not exist.
     """
     if not source:
         raise SettingError("source", source, "give a folder of photos or a video: source=/path/to/photos")

@@ -142,14 +142,12 @@ def read_ply(path: str | Path) -> PlyGaussians:
         columns = [vertices[name] for name in names]
         if any(column.dtype.kind not in "fiu" for column in columns):
             raise DataError(
-                f"{path}: {', '.join(names)} are no numbers; not a PLY file of Gaussians in the 3DGS layout"
+                f"{path}: {', '.join(names)} are not numbers; not a PLY file of Gaussians in the 3DGS layout"
             )
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
             table = np.stack([column.astype(np.float32) for column in columns], axis=1)
         if bad := int((~np.isfinite(table)).any(axis=1).sum()):
-            raise DataError(
-                f"{path}: {bad} of {count} Gaussians have {names[0]}, ... that are not finite; leave them out"
-            )
+            raise DataError(f"{path}: {bad} of {count} Gaussians have {names[0]}, ... that are not finite; remove them")
         return torch.from_numpy(table)
 
     harmonics = [f"f_rest_{i}" for i in range(3 * rest)]

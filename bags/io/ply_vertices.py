@@ -55,13 +55,13 @@ def read_vertices(path: Path) -> NDArray[Any]:
         if order == ORDERS["ascii"]:
             return _text(file, count, kind)
         if path.stat().st_size - file.tell() < count * kind.itemsize:
-            raise ValueError(f"cut short: {count} vertices are announced")
+            raise ValueError(f"truncated: the header states {count} vertices")
         return np.fromfile(file, kind, count)
 
 
 def _header(file: BinaryIO) -> tuple[str, int, list[tuple[str, str]]]:
     if file.readline(LONGEST_LINE).strip() != b"ply":
-        raise ValueError("no PLY file")
+        raise ValueError("not a PLY file")
     order, count, columns, element = "", -1, [], 0
     while (words := _words(file)) != ["end_header"]:
         match words:
@@ -96,5 +96,5 @@ def _text(file: BinaryIO, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
         warnings.simplefilter("ignore")  # of an empty table
         rows = np.loadtxt(file, dtype=kind, max_rows=count, ndmin=1) if count else np.empty(0, kind)
     if len(rows) < count:
-        raise ValueError(f"cut short: {count} vertices are announced")
+        raise ValueError(f"truncated: the header states {count} vertices")
     return rows

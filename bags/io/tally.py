@@ -1,4 +1,4 @@
-"""What became of a scene's photos, in one line that a person can check."""
+"""One line that says which photos of a scene are used, for the user to check."""
 
 from __future__ import annotations
 

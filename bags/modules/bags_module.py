@@ -10,7 +10,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from bags.modules.auto_blur import AutoBlur, Choices
-from bags.modules.blur_model import Blur, BlurModel, Exposure
+from bags.modules.blur_model import REGISTERED, Blur, BlurModel, Exposure
 from bags.modules.bpn import BPN
 from bags.modules.camera_blur import CameraBlur
 from bags.modules.gaussians import Gaussians
@@ -116,6 +116,8 @@ class BagsModule(LightningModule):
 
     def _blur_model(self, num_views: int, width: int, bfloat16: bool) -> BlurModel:
         """The blur model that the settings name; its parameters become this module's."""
+        if self.model.blur_model in REGISTERED:
+            return REGISTERED[self.model.blur_model](num_views, self.model, self.gaussians.splats)
         if self.model.blur_model == "kernels":
             return self._kernel_blur(num_views, width, bfloat16)
         if self.model.blur_model == "auto":

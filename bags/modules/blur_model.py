@@ -1,22 +1,22 @@
 """The door to blur models: what each of them is asked, and what it answers.
 
 A blur model tells how a photo comes of what is sharp. ``BagsModule`` asks it at every step in which blur is modelled;
-evaluation, report and viewer ask the ``Blur`` that it found. To add one: write a class with the methods of
-``BlurModel``, name it in ``BagsModule`` and in ``bags.settings.ModelSettings.blur_model``, and add a file to
-``conf/model/``.
+evaluation, report and viewer ask the ``Blur`` that it found. To add one, write a class with the methods of
+``BlurModel`` and decorate it with ``register_blur_model`` (examples/02_own_blur_model.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
 from bags.modules.blur_kind import Kind
 from bags.ops.windows import Window
 from bags.schedule import Phase
-from bags.settings import OptimSettings
+from bags.settings import ModelSettings, OptimSettings, model
 from bags.types import Camera, RenderOutput, Splats, ViewBatch
 
 
@@ -78,7 +78,8 @@ class Exposure:
     Attributes:
         sharp: (3, H, W) sharp render; depth, alpha: (H, W), its (``RenderOutput``).
         prediction: (3, H, W) what is compared with the photo.
-        blur: what makes ``prediction`` of ``sharp``.
+        blur: what makes ``prediction`` of ``sharp``; None: the model does not describe it, and the report says nothing
+            of the photo's blur.
         renders: what was drawn for it; densification adds up their gradients.
     """
 
@@ -107,3 +108,25 @@ class BlurModel(Protocol):
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
         """Groups for Adam: ``name``, ``params`` and ``lr``."""
         ...
+
+
+MakeBlurModel = Callable[[int, ModelSettings, Callable[[], Splats]], BlurModel]
+Made = TypeVar("Made", bound=MakeBlurModel)
+REGISTERED: dict[str, MakeBlurModel] = {}
+
+
+def register_blur_model(name: str) -> Callable[[Made], Made]:
+    """Let ``model.blur_model=name`` stand for the decorated class (examples/02_own_blur_model.py).
+
+    It is made once a run, with the number of training views, the section ``model`` and a function that returns the
+    Gaussians as they are drawn. An ``nn.Module`` becomes a part of ``BagsModule``: its parameters are saved, loaded and
+    moved to the device with it.
+    """
+
+    def add(make: Made) -> Made:
+        REGISTERED[name] = make
+        if name not in model.BLUR_MODELS:
+            model.BLUR_MODELS.append(name)
+        return make
+
+    return add

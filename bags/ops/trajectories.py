@@ -23,6 +23,7 @@ from bags.types import Camera
 Array = NDArray[np.float64]
 
 AROUND = math.radians(120)  # cameras stand around the scene where no gap between their bearings is wider
+REST = 0.5  # of the time from one camera to the next, spent at them, in ``resting_path``
 DEPTH_WEIGHT = 0.1  # of the scene's depth against the axes' crossing, in ``focus``: decides where axes are parallel
 
 
@@ -37,10 +38,7 @@ def training_path(cameras: Sequence[Camera], frames: int) -> list[Camera]:
         cameras: of the training views, at least one.
         frames: how many cameras to return, at least 2.
     """
-    centers, turns = _centers(cameras), Rotation.from_matrix(_rotations(cameras))
-    order = tour(_pose_distances(centers, turns))
-    keys = np.concatenate([centers[order], _aligned(turns[order].as_quat())], axis=1)
-    steps = _pose_distances(centers, turns)[order[:-1], order[1:]]
+    _, keys, steps = _toured(cameras)
     way = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-9))])
     if len(keys) > 1:
         path = PchipInterpolator(way, keys)(np.linspace(0, way[-1], frames))
@@ -50,6 +48,35 @@ def training_path(cameras: Sequence[Camera], frames: int) -> list[Camera]:
     model = _finest(cameras)
     rotations = Rotation.from_quat(path[:, 3:]).as_matrix()
     return [_placed(model, rotation, center) for rotation, center in zip(rotations, path[:, :3], strict=True)]
+
+
+def resting_path(cameras: Sequence[Camera], frames: int, stops: int) -> list[tuple[int, Camera]]:
+    """A flight from camera to camera that rests at each, in the order of ``training_path``.
+
+    Args:
+        cameras: of the training views, at least one.
+        frames: how many cameras to return.
+        stops: rest at no more of ``cameras`` than so many, spread over the way.
+
+    Returns:
+        For every frame which of ``cameras`` is the nearest on the way, and a camera with the lens and the size of that
+        one; at rest it is that one.
+    """
+    order, keys, _ = _toured(cameras)
+    taken = np.unique(np.linspace(0, len(order) - 1, min(stops, len(order))).round().astype(int))
+    whole, part = np.divmod(np.linspace(0, len(taken) - 1, frames), 1)
+    moved = ((part - REST / 2) / (1 - REST)).clip(0, 1)
+    place = whole + moved**2 * (3 - 2 * moved)  # begins and ends at no speed
+    if len(taken) > 1:
+        poses = PchipInterpolator(np.arange(len(taken)), keys[taken])(place)
+    else:
+        poses = np.repeat(keys[taken], frames, axis=0)
+    rotations = Rotation.from_quat(poses[:, 3:]).as_matrix()
+    nearest = [order[taken[round(where)]] for where in place]
+    return [
+        (index, cameras[index] if where % 1 == 0 else _placed(cameras[index], rotation, pose[:3]))
+        for index, where, rotation, pose in zip(nearest, place, rotations, poses, strict=True)
+    ]
 
 
 def ellipse(cameras: Sequence[Camera], points: Tensor, frames: int) -> list[Camera]:
@@ -109,6 +136,15 @@ def tour(distances: Array) -> list[int]:
                 order[start + 1 : start + 3 + best] = order[start + 1 : start + 3 + best][::-1].copy()
                 improved = True
     return [int(place) for place in order[1:-1]]
+
+
+def _toured(cameras: Sequence[Camera]) -> tuple[list[int], Array, Array]:
+    """The order of ``tour``; in it (N, 7) centres and quaternions (x, y, z, w); and (N - 1) how far these are apart."""
+    centers, turns = _centers(cameras), Rotation.from_matrix(_rotations(cameras))
+    distances = _pose_distances(centers, turns)
+    order = tour(distances)
+    keys = np.concatenate([centers[order], _aligned(turns[order].as_quat())], axis=1)
+    return order, keys, distances[order[:-1], order[1:]]
 
 
 @dataclass(frozen=True)

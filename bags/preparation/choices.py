@@ -36,7 +36,7 @@ def choose(
         sizes: width and height in pixels of every photo that was placed.
         sharpness: of the same photos.
         device: ``cpu`` or ``cuda``.
-        steps: how many fit into the time with some values; null: there is none to fit into.
+        steps: how many fit into the time with some values; null: there is no time limit.
     """
     longest = max(max(size) for size in sizes)
     mostly_sharp = statistics.median(sharpness) >= SHARP

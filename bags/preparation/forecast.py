@@ -15,7 +15,7 @@ from bags.settings import PrepareSettings
 # Seconds of one core of an Intel Xeon (Sapphire Rapids, 2.1 GHz); docs/benchmark.md has what they were fitted to.
 # Photos of one size differ by half as much again in their details, and with them in time.
 START = 2.0  # once: the process
-READ = 0.06  # a megapixel of a photo: decoded, judged, copied
+READ = 0.06  # a megapixel of a photo: decoded, its sharpness measured, copied
 OPEN = 0.03  # a megapixel of a photo: decoded again and reduced to ``prepare.feature_size``
 LOOK = 0.05  # a megapixel of the reduced photo searched for details
 DETAILS = 2200  # found on a megapixel of a reduced photo, and no more than ``prepare.features``

@@ -1,4 +1,4 @@
-"""Taking photos in: found, opened, set upright, copied under safe names; what cannot be used is told why."""
+"""Intake of photos: found, opened, rotated upright, copied under safe names; unusable files get a reason."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list
     left out.
 
     Args:
-        source: a folder; of hidden files only pictures are told.
+        source: a folder; of hidden files only images are reported.
         into: an empty folder.
-        report: told of every file.
+        report: called for every file.
 
     Returns:
-        Photos in the order in which people count, and what is not used.
+        Photos in natural order, and the files that are not used.
 
     Raises:
         DataError: the folder holds no file.
@@ -101,7 +101,7 @@ def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list
     hidden = {path: "a hidden file" for path in files if _hidden(path)}
     files = [path for path in files if path not in hidden]
     if not files:
-        raise DataError(f"{source}: an empty folder; put the photos there, or say source=<another folder or a video>")
+        raise DataError(f"{source}: an empty folder; put the photos there, or give source=<another folder or a video>")
     left = {path: why for path, why in hidden.items() if path.suffix.lower() in PHOTO_SUFFIXES}
     left |= _not_own(files, source)
     photos: dict[PurePosixPath, Photo] = {}
@@ -145,7 +145,7 @@ def _not_own(files: Sequence[PurePosixPath], source: Path) -> dict[PurePosixPath
     shots = {path.with_suffix("") for path in pictures}
     for path in files:
         if path.suffix.lower() in RAW_SUFFIXES and path not in left and path.with_suffix("") in shots:
-            left[path] = "the raw file of a photo that is there developed, too"
+            left[path] = "a raw file whose developed photo is in the same folder"
     return left
 
 
@@ -183,8 +183,8 @@ def _refused(path: PurePosixPath) -> str | None:
     if suffix in RAW_SUFFIXES:
         return "raw photos are not read: develop them to JPEG first"
     if suffix in VIDEO_SUFFIXES:
-        return "a video: give it alone, as source=<the file>"
-    return "pictures of this format are not read: save it as JPEG or PNG" if suffix in OTHER_SUFFIXES else None
+        return "a video: pass it alone, as source=<the file>"
+    return "this format is not supported: save it as JPEG or PNG" if suffix in OTHER_SUFFIXES else None
 
 
 def _take(path: Path, relative: PurePosixPath, into: Path, stems: set[str]) -> tuple[Photo, own.Picture]:
@@ -199,7 +199,7 @@ def _take(path: Path, relative: PurePosixPath, into: Path, stems: set[str]) -> t
         kind, mode = header.format, header.mode
     cut_out = has_alpha(upright)
     if cut_out and not upright.getchannel("A").getbbox():
-        raise DataError("wholly transparent: nothing of it is left to see")
+        raise DataError("fully transparent: nothing of it can be seen")
     lossy = kind in ("JPEG", "MPO", "HEIF") and not cut_out
     name = safe_name("_".join(relative.with_suffix("").parts), ".jpg" if lossy else ".png", stems)
     seen = on_black(upright)  # what is transparent is not seen, whatever the file holds below

@@ -34,7 +34,7 @@ def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: 
         photos: in there, in order: of many, only neighbours are compared.
         settings: of the preparation.
         seed: of RANSAC.
-        report: told of the progress.
+        report: called with the progress.
 
     Returns:
         What ``mapping_child.described`` says.

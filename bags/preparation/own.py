@@ -62,7 +62,7 @@ class Picture:
 
 
 def in_order(path: PurePosixPath) -> tuple[object, ...]:
-    """Key that sorts files as people count: ``img2`` before ``img10``, whatever the case."""
+    """Key for natural order: ``img2`` before ``img10``, ignoring case."""
     parts = [re.split(r"(\d+)", part.casefold()) for part in path.parts]
     return (*([int(text) if i % 2 else text for i, text in enumerate(part)] for part in parts), str(path))
 
@@ -71,7 +71,7 @@ def by_place(files: Iterable[PurePosixPath], source: Path) -> dict[PurePosixPath
     """Files of folders that hold no photos of their own, each with what it is.
 
     Args:
-        files: below ``source``. Its own name says nothing: whoever gives a folder ``masks`` wants it.
+        files: below ``source``. Its own name does not matter: a folder ``masks`` that is given is wanted.
         source: the folder.
     """
 
@@ -96,7 +96,7 @@ def companions(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, str]:
         stem = path.stem.casefold()
         match = COMPANION.match(stem)
         if stem in names:
-            found[path] = f"belongs to {names[stem]}: a mask or a picture made of it"
+            found[path] = f"belongs to {names[stem]}: a mask or an image made of it"
         elif match:
             of, what = (match[2], match[1]) if match[1] else (match[3], match[4])
             photo = stems.get(of) or names.get(of)
@@ -108,7 +108,7 @@ def companions(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, str]:
 def same_files(files: Iterable[PurePosixPath], source: Path) -> dict[PurePosixPath, str]:
     """Files below ``source`` that are another of them byte by byte, each with that other one.
 
-    Files that cannot be read are nobody's copies.
+    Unreadable files do not count as copies.
     """
     sizes: dict[int, list[PurePosixPath]] = defaultdict(list)
     for path in files:
@@ -160,7 +160,7 @@ def same_shots(pictures: Sequence[Picture]) -> dict[PurePosixPath, str]:
 
 
 def by_folder(files: dict[PurePosixPath, str], taken: Iterable[PurePosixPath]) -> dict[str, str]:
-    """The same told in fewer words: a folder that is left out whole is told once, with how many files of what kind.
+    """The same, shortened: a folder that is left out whole is listed once, with the number of files of each kind.
 
     Args:
         files: left out, and why.

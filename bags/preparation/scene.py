@@ -53,7 +53,7 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
         root: of the scene; replaced where it was made by this function.
         settings: of the preparation.
         seed: of every random draw.
-        report: told of the progress.
+        report: called with the progress.
 
     Raises:
         DataError: there are too few usable photos, they do not hang together, or ``root`` is not ours to replace.
@@ -70,7 +70,7 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
                 + _told(dropped)
             )
         masked = source.is_dir() and take_covers(source, work, [(photo.name, photo.source) for photo in photos])
-        held_out(photos, settings.test_views)  # a number that cannot be is told before the long work
+        held_out(photos, settings.test_views)  # an impossible number fails before the long work
         _foretell(photos, settings)
         if masked or any(photo.cut_out for photo in photos):
             take_apart(work, [photo.name for photo in photos])
@@ -83,7 +83,7 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
             put_beside(scene, work / "flat_covers" / "images")
         placed = [photo for photo in photos if found["photos"][photo.name]["placed"]]
         tests = held_out(placed, settings.test_views)
-        note = "# Test views: held out of training. One photo's name a line; none: all photos are trained on.\n"
+        note = "# Test views: held out of training. One photo name per line; none: all photos are used for training.\n"
         (scene / "test.txt").write_text(note + "".join(f"{name}\n" for name in tests), encoding="utf-8")
         record = _record(source, photos, dropped, found, tests, time.perf_counter() - begun)
         (scene / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -92,7 +92,7 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
 
 
 def left_out(root: str | None) -> list[dict[str, str]]:
-    """``file`` and ``reason`` of every photo that is not in the scene ``root``; none where no record tells of it."""
+    """``file`` and ``reason`` of every photo that is not in the scene ``root``; none if there is no record."""
     if root is None:
         return []
     try:
@@ -104,7 +104,7 @@ def left_out(root: str | None) -> list[dict[str, str]]:
 
 
 def held_out(photos: Sequence[Photo], count: int | None) -> list[str]:
-    """Names of the sharpest photo of each of ``count`` equal runs of ``photos``, in the order in which people count.
+    """Names of the sharpest photo of each of ``count`` equal runs of ``photos``, in natural order.
 
     Raises:
         SettingError: fewer photos would be left to train on than are held out.
@@ -117,7 +117,7 @@ def held_out(photos: Sequence[Photo], count: int | None) -> list[str]:
 
 
 def sharpest_of_runs(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """The sharpest photo of each of ``count`` equal runs of ``photos``, in the order in which people count."""
+    """The sharpest photo of each of ``count`` equal runs of ``photos``, in natural order."""
     ordered = sorted(photos, key=lambda photo: in_order(PurePosixPath(photo.name)))
     ends = [round(len(ordered) * part / count) for part in range(count + 1)]
     return [max(ordered[begin:end], key=lambda photo: photo.sharpness) for begin, end in itertools.pairwise(ends)]
@@ -127,7 +127,7 @@ def _check_places(source: Path, root: Path) -> None:
     photos_or_video(source)
     if root.exists() and not (root / RECORD).is_file() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(
-            f"{root}: holds something else already; say where the scene goes with dataset.root=<a new folder>"
+            f"{root}: already contains something else; choose another folder with dataset.root=<a new folder>"
         )
     inside = source.resolve()
     if (
@@ -135,7 +135,7 @@ def _check_places(source: Path, root: Path) -> None:
         or root.resolve() in inside.parents
         or (source.is_dir() and inside in root.resolve().parents)
     ):
-        raise DataError(f"{root}: the scene and the photos need folders of their own; set dataset.root to another one")
+        raise DataError(f"{root}: the scene needs a folder apart from the photos; set dataset.root to another one")
 
 
 def _take(source: Path, work: Path, settings: PrepareSettings, report: Report) -> tuple[list[Photo], list[Dropped]]:
@@ -170,7 +170,7 @@ def _foretell(photos: Sequence[Photo], settings: PrepareSettings) -> None:
     expected = placing_seconds(len(photos), width, height, settings, cores, slowness())
     log.info(
         "placing %d photos in space will take about %.0f s here (finding details %.0f, comparing %.0f, placing %.0f,"
-        " undistorting %.0f), two to three times that where careful settings are not enough",
+        " undistorting %.0f), two to three times that if careful settings are not enough",
         len(photos), expected.total - expected.reading, expected.details, expected.comparing, expected.placing,
         expected.undistorting,
     )  # fmt: skip
@@ -186,7 +186,7 @@ def _beside(root: Path) -> Iterator[Path]:
     """A working folder beside ``root``, gone at the end, as are folders that were made for it and hold nothing else.
 
     Raises:
-        DataError: it cannot be made.
+        DataError: it cannot be created.
         WriteError: the disk takes no more.
     """
     try:

@@ -1,4 +1,4 @@
-"""How sharp a photo is, judged by itself."""
+"""How sharp a photo is, without a reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from skimage.measure import blur_effect
 
-SIDE = 1000  # pixels of the longer side at which photos are judged: as people see them, whatever their resolution
+SIDE = 1000  # pixels of the longer side at which sharpness is measured, whatever the photo's resolution
 
 
 def sharpness(photo: Image.Image, side: int = SIDE) -> float:

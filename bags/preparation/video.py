@@ -36,7 +36,7 @@ def take_frames(video: Path, into: Path, count: int, report: Report) -> list[Pho
         video: any format and codec that FFmpeg reads.
         into: an empty folder.
         count: frames wanted.
-        report: told of every frame.
+        report: called for every frame.
 
     Raises:
         DataError: not a video, none of its frames can be decoded, or they are too small.

@@ -8,15 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from bags.io.images import read_image
 
 QUALITIES = (85, 75, 60, 45)
 LARGEST = 960  # pixels along the longer side
-MARK = np.array([255.0, 120.0, 0.0])  # colour of masks and kernels, bright on a darkened photo
-COVER = 0.8  # the most that the colour covers of it
 
 Layer = Callable[[Path, str], Image.Image]
 
@@ -24,18 +21,6 @@ Layer = Callable[[Path, str], Image.Image]
 def plain(folder: Path, name: str) -> Image.Image:
     """The picture ``folder / name`` itself."""
     return read_image(folder / name).convert("RGB")
-
-
-def marked(folder: Path, name: str) -> Image.Image:
-    """What ``folder / name`` says (black to white), drawn in colour over the view's photo, which is darkened.
-
-    The photo is ``../photo/<name>``; the picture is brought to its size.
-    """
-    photo = read_image(folder.parent / "photo" / name).convert("L")
-    strength = read_image(folder / name).convert("L").resize(photo.size, Image.Resampling.BILINEAR)
-    share = np.asarray(strength, dtype=np.float64)[..., None] / 255 * COVER
-    grey = 0.5 * np.asarray(photo, dtype=np.float64)[..., None]
-    return Image.fromarray(np.round((1 - share) * grey + share * MARK).astype(np.uint8))
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bags import __version__
+from bags.evaluation.sheets import marked
 from bags.evaluation.views import spread_out, stem
 from bags.io.records import write_text
 from bags.report.curves import HEIGHT, WIDTH, curves, read_history
-from bags.report.jpegs import Jpeg, Layer, jpeg, marked, plain
+from bags.report.jpegs import Jpeg, Layer, jpeg, plain
 from bags.report.words import in_short, in_words
 
 PICTURE_BYTES = 10_000_000  # of all pictures together; base64 and the rest of the page make it less than 15 MB
@@ -33,11 +34,25 @@ LAYERS: tuple[tuple[str, str, Layer], ...] = (
     ("depth", "depth", plain),
 )
 
+# What there may be beside the report, and in what words it leads to it; of several of the same name the last.
+BESIDE: tuple[tuple[str, str], ...] = (
+    ("scene.html", "The scene, to walk through"),
+    ("renders/step_*/before_after.mp4", "Film: from photo to photo, each beside its sharp render"),
+    ("renders/step_*/train.mp4", "Film: a flight past the photos"),
+    ("renders/step_*/ellipse.mp4", "Film: a flight on an ellipse"),
+    ("renders/step_*/spiral.mp4", "Film: a flight on a spiral"),
+    ("time_lapse.mp4", "Film: the training, one view from the first steps to the last"),
+    ("before_after.png", "Picture: before and after"),
+    ("kernels.png", "Picture: the kernels of all photos"),
+    ("export/step_*/point_cloud.ply", "File for other programs: PLY"),
+    ("export/step_*/point_cloud.spz", "File for other programs: SPZ"),
+)
+
 
 def write_report(
     folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any], name: str = "report.html"
 ) -> None:
-    """Write the report of a judged run, one file that needs no other and no network (docs/report.md).
+    """Write the report of an evaluated run, one file that needs no other and no network (docs/report.md).
 
     Args:
         folder: of the run, with the pictures below ``test/`` and ``train_views/``, and ``history.csv``.
@@ -76,10 +91,25 @@ def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) 
         settings=flat(settings),
         version=__version__,
         style=Markup(style),
-        scene=(folder / "scene.html").is_file(),
+        beside=beside(folder),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
+
+
+def beside(folder: Path) -> list[tuple[str, str]]:
+    """Files of ``BESIDE`` that the run's folder holds, below it, and words for them."""
+    found = []
+    for pattern, words in BESIDE:
+        if there := sorted(folder.glob(pattern), key=_step):
+            found.append((there[-1].relative_to(folder).as_posix(), words))
+    return found
+
+
+def _step(path: Path) -> int:
+    """Of the folder ``step_N`` that ``path`` lies in; -1 for any other."""
+    number = path.parent.name.removeprefix("step_")
+    return int(number) if number.isdecimal() else -1
 
 
 def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:

@@ -96,9 +96,7 @@ def choose_blurred(choices: Choices, datamodule: SceneDataModule) -> None:
     """Find out which training photos are blurred, by the photos alone, at the resolution that they are trained at."""
     choices.choose([edge_width(view.image) for view in datamodule.train_views_dataloader()])
     sharp, photos = choices.listed.count(SHARP), len(choices.listed)
-    log.info(
-        "model.blur_model=auto: %d of %d photos are sharp; blur is modelled in the others", sharp, photos
-    )
+    log.info("model.blur_model=auto: %d of %d photos are sharp; blur is modelled in the others", sharp, photos)
 
 
 def tell_precision(module: BagsModule) -> None:
@@ -108,7 +106,7 @@ def tell_precision(module: BagsModule) -> None:
     rounds, fast = module.bpn.rounds, has_fast_bfloat16(module.gaussians.means.device)
     if rounds and not fast:
         log.warning(
-            "model.bpn.bfloat16=true: this machine has no instructions for bfloat16, so that steps take several times "
+            "model.bpn.bfloat16=true: this machine has no instructions for bfloat16, so steps take several times "
             "as long as in float32; leave it at auto"
         )
     else:
@@ -124,7 +122,7 @@ def start_points(gaussians: GaussianSettings, seed: int, datamodule: SceneDataMo
         return points if datamodule.scene.unit else around(points, datamodule.scene, datamodule.extent)
     if len(points.xyz) > most:
         log.warning(
-            "%s of the %s points to start from are taken, drawn evenly: model.gaussians.max_count",
+            "%s of the %s initial points are used, drawn evenly (model.gaussians.max_count)",
             f"{most:,}", f"{len(points.xyz):,}",
         )  # fmt: skip
     points = thinned(points, most, seed)

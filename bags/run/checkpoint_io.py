@@ -49,23 +49,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
-                raise DataError(f"{path}: no checkpoint: its records are packed, and those of a checkpoint never are")
+                raise DataError(
+                    f"{path}: not a checkpoint: its records are compressed, and those of a checkpoint never are"
+                )
             if broken := archive.testzip():
-                raise DataError(f"{path}: damaged, in its record {broken}; take an earlier checkpoint")
+                raise DataError(f"{path}: damaged in record {broken}; use an earlier checkpoint")
             if strange := _strange(archive):
-                raise DataError(f"{path}: no checkpoint: it holds {strange}, and ours never do")
+                raise DataError(f"{path}: not a checkpoint: it contains {strange}, and ours never do")
         saved = torch.load(path, map_location="cpu", weights_only=True)
         state, step = saved["state_dict"], saved["global_step"]
     except BagsError:
         raise
     except Exception as error:  # of a damaged file anything may come
         reason = f"{type(error).__name__}: {str(error).split('. ')[0]}"
-        raise DataError(f"{path}: not a checkpoint, or damaged ({reason}); take another one") from error
+        raise DataError(f"{path}: not a checkpoint, or damaged ({reason}); use another one") from error
     if type(step) is not int or not 0 <= step < 10**9 or not isinstance(state, dict):
         raise DataError(f"{path}: not a checkpoint: its step is {shown(step)}, its state a {type(state).__name__}")
     for name, value in state.items():
         if isinstance(value, Tensor) and not _is_sound(value):
-            raise DataError(f"{path}: {name} holds numbers that are not finite, or fewer than it says")
+            raise DataError(f"{path}: {name} contains non-finite values, or fewer than stated")
     return dict(saved)
 
 
@@ -132,7 +134,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         if bad := not_finite(checkpoint):
             raise BagsError(
-                f"{path} is not written: there is NaN or infinity in {', '.join(bad[:4])}; earlier ones stay"
+                f"{path} was not written: NaN or infinity in {', '.join(bad[:4])}; earlier checkpoints are kept"
             )
         earlier = path.with_name(PREVIOUS) if path.name == LAST else None
         with replacing(path, earlier, durable=True) as temporary:
@@ -141,8 +143,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with zipfile.ZipFile(temporary) as archive:
                 if strange := _strange(archive):  # of a stranger's callback
                     raise BagsError(
-                        f"{path} is not written: its state holds {strange} and may hold tensors, numbers, text, lists"
-                        " and dicts; earlier ones stay"
+                        f"{path} was not written: its state contains {strange}; allowed are tensors, numbers, text,"
+                        " lists and dicts; earlier checkpoints are kept"
                     )
 
 

@@ -61,17 +61,17 @@ def newest(folder: Path) -> Saved | None:
             damaged.append(path)
         else:
             if damaged:
-                log.warning("%s takes its place", path)
+                log.warning("using %s instead", path)
             return saved
     if damaged:
         raise BagsError(
-            f"no whole checkpoint: {damaged[0]} cannot be used; name another with ckpt_path= ({those_in(folder)})"
+            f"no intact checkpoint: {damaged[0]} cannot be used; select another with ckpt_path= ({those_in(folder)})"
         )
     return None
 
 
 def written(run: Path) -> list[tuple[int, int] | None]:
-    """Which files, of when, tell how far a run is: all that ``checkpoint`` and ``finished`` go by in its folder."""
+    """Files and times that show how far a run is: all that ``checkpoint`` and ``finished`` look at in its folder."""
     found: list[tuple[int, int] | None] = []
     for name in ("config.yaml", "metrics.json", f"checkpoints/{LAST}", f"checkpoints/{PREVIOUS}"):
         try:

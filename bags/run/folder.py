@@ -90,7 +90,7 @@ def _what(config: Any) -> Any:
 
 
 def finished(settings: Settings) -> bool:
-    """Was this very configuration trained and judged in the run's folder?"""
+    """Has exactly this configuration been trained and evaluated in the run's folder?"""
     return (settings.folder / "metrics.json").is_file() and same_run(settings)
 
 
@@ -113,19 +113,19 @@ def owned(settings: Settings) -> Iterator[None]:
     with ExitStack() as stack:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: a full disk is told by the write below, not once more when the file is closed.
+            # Unbuffered: a full disk raises in the write below, not a second time when the file is closed.
             file = stack.enter_context(open(path, "a+b", buffering=0, opener=_no_link))
             if locked(file.fileno()) is False:
                 owner = "another process"
                 with suppress(OSError):  # Windows lets nobody read what is locked
                     file.seek(0)
                     owner = file.read().decode(errors="replace")
-                raise BagsError(f"{settings.folder} is being trained by {owner}: wait for it, or end it")
+                raise BagsError(f"{settings.folder} is being trained by {owner}: wait for it, or stop it")
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
 
 
 def _no_link(path: str, flags: int) -> int:
-    """Opens a file, and only a file: what a link points at is none of ours."""
+    """Opens a file, but follows no link: its target is not ours."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

@@ -100,20 +100,20 @@ def check(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None
     smaller = "lower model.gaussians.max_count, raise dataset.factor or set dataset.window"
     if least.total > 2 * free:  # an estimate may be wrong, but not that wrong
         raise BagsError(
-            f"this run needs about {in_words(least.total)} of memory and {in_words(free)} are free: {smaller}"
+            f"this run needs about {in_words(least.total)} of memory, but only {in_words(free)} are free: {smaller}"
         )
     if need.total > free:
-        log.warning("memory may not suffice: %s", smaller)
+        log.warning("there may not be enough memory: %s", smaller)
     first, later = (room_needed(start.folder, checkpoint_size(module, number)) for number in (now, count))
     room = shutil.disk_usage(start.folder).free
     if first > room:
         raise BagsError(
-            f"{start.folder}: {in_words(room)} are free and checkpoints need {in_words(first)} more: "
+            f"{start.folder}: {in_words(room)} are free, but checkpoints need {in_words(first)} more: "
             "make room or choose another place with output_root="
         )
     if later > room:
         log.warning(
-            "%s: %s are free; checkpoints may come to need %s more", start.folder, in_words(room), in_words(later)
+            "%s: %s are free; checkpoints may need up to %s more", start.folder, in_words(room), in_words(later)
         )
 
 

@@ -9,8 +9,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.logging import RichHandler
 
+from bags import TORCH_SPINS
 from bags.settings import TrainerSettings
 from bags.system.memory import reset_peaks
+
+log = logging.getLogger(__name__)
 
 
 def is_first_process() -> bool:
@@ -30,6 +33,11 @@ def quiet_logs() -> None:
 def prepare_process(trainer: TrainerSettings, seed: int) -> None:
     """Logs, threads, memory peaks and the seed of the networks' first weights, before anything is made."""
     quiet_logs()
+    if TORCH_SPINS:
+        log.warning(
+            "torch was imported before bags: its idle threads keep cores busy, and training takes longer; import bags "
+            "first, or set OMP_WAIT_POLICY=passive"
+        )
     reset_peaks()
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bags.dashboards import log_results
 from bags.datamodules.scene_datamodule import SceneDataModule
+from bags.evaluation.sheets import write_sheets
 from bags.evaluation.views import describe_training_views, judge_test_views, quality_table
 from bags.io.documents import read_json, read_yaml
 from bags.io.records import plain, write_json, write_table
@@ -25,7 +26,7 @@ from bags.system.terminal import terminal
 
 
 def finish(start: Start, datamodule: SceneDataModule, module: BagsModule, trainer: Trainer) -> None:
-    """Judge a trained run, write everything into its folder and print the table."""
+    """Evaluate a trained run, write everything into its folder and print the table."""
     states = {type(callback).__name__: callback.state_dict() for callback in trainer.callbacks}  # type: ignore[attr-defined]
     seconds, skipped = states.get("Stopwatch", {}).get("seconds"), states.get("SkipNonFinite", {}).get("skipped")
     facts = run_facts(start.settings, module, trainer.global_step, seconds, skipped)
@@ -94,6 +95,7 @@ def judge(
     test = judge_test_views(module, datamodule.test_dataloader(), settings.metrics, settings.folder / "test")
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}
+    write_sheets(settings.folder, metrics["train_views"], datamodule.scene.train)
     beside = Path(name).stem.replace("metrics", "{}")
     write_table(settings.folder / f"{beside.format('views')}.csv", quality_table(metrics["train_views"]))
     if settings.output.report:
@@ -104,7 +106,7 @@ def judge(
 
 
 def report_again(settings: Settings) -> None:
-    """The report of ``metrics.json`` as the run's folder is now; nothing where there is none."""
+    """The report of ``metrics.json`` from the run's folder as it is now; does nothing if there is none."""
     file = settings.folder / "metrics.json"
     if settings.output.report and file.is_file():
         write_report(settings.folder, read_json(file), read_yaml(settings.folder / "config.yaml"))

@@ -45,7 +45,7 @@ def decide(settings: Settings, default: str | None = None) -> Start:
         default: the checkpoint where ``ckpt_path`` names none; ``last`` for tasks on a finished run.
 
     Raises:
-        BagsError: the device, the rasteriser or the checkpoint that was asked for cannot be had.
+        BagsError: the requested device, rasteriser or checkpoint is not available.
     """
     prepare_process(settings.trainer, settings.seed)
     saved = checkpoint(settings, default)

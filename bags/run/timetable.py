@@ -29,8 +29,9 @@ PLACING, TRAINING, DRAWING = "placing the photos", "training and report", "sharp
 LOAD = 0.05  # of one core: a megapixel of a photo read again; training and every task after it do so
 JUDGE, JUDGE_PIXELS = 0.3, 3.0  # of one core: a photo looked at for the report; and a megapixel of training resolution
 DRAW, DRAW_PIXELS = 0.06, 0.6  # of one core: a picture and its depth drawn and written; and a megapixel of them
+FILMS = 1.5  # drawn for a frame of a film: the flight's, and, as its camera rests half of the time, before and after
 START = 15.0  # programs loaded and compiled, the report written
-FRAME, UNKNOWN = (1920, 1080), (4000, 3000)  # pixels of a video's frame, and of a photo whose size cannot be told
+FRAME, UNKNOWN = (1920, 1080), (4000, 3000)  # pixels of a video's frame, and of a photo of unknown size
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def expected(settings: Settings, found: Material, minutes: float | None, slower:
     photos, total = found.photos, found.photos * found.megapixels
     placing = placing_seconds(photos, found.width, found.height, settings.prepare, available_cores(), slower)
     trained = min(found.megapixels, LONG_SIDE["cpu"] ** 2 * 0.67 / 1e6)
-    pictures = photos + settings.render.frames
+    pictures = photos + FILMS * settings.render.frames
     parts = {PLACING: placing.total}
     if minutes is not None:
         parts[TRAINING] = 60 * minutes + slower * (START + LOAD * total + photos * (JUDGE + JUDGE_PIXELS * trained))

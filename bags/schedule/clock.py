@@ -38,7 +38,7 @@ class Phase:
 
     @property
     def kind(self) -> Kind:
-        """What a step's cost goes by, beside the number of Gaussians."""
+        """What a step's cost depends on, besides the number of Gaussians."""
         return self.scale, self.multi_scale, self.blur
 
 
@@ -88,7 +88,7 @@ class ScaleSchedule:
         """Let the run have ``total`` steps; see ``Decision``.
 
         Raises:
-            ValueError: that cannot be: it ends before it is decided, or not after an earlier decision.
+            ValueError: impossible: it ends before it is decided, or not after an earlier decision.
         """
         earlier = self.decisions[-1].after if self.decisions else -1
         if not earlier < after < total <= self.longest or after >= self.total:
@@ -105,7 +105,7 @@ class ScaleSchedule:
         """Take the decisions of a checkpoint in place of what was decided here; none without ``settings.minutes``.
 
         Raises:
-            ValueError: they are none that could have been taken.
+            ValueError: these decisions could not have been taken.
         """
         self.decisions = []
         self._plan(self.longest)

@@ -1,4 +1,4 @@
-"""How many steps fit into a time budget, from what steps have cost so far; pure, the time is told to it."""
+"""How many steps fit into a time budget, from step times so far; a pure function, the time is passed in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from bags.schedule import Kind, Phase, ScaleSchedule
 
-LOOKS = 20  # per budget: so often is what is left compared with what is still to do
+LOOKS = 20  # per budget: how often the time left is compared with the steps left
 SURE = 3  # steps of a kind that are enough to go by
 TOLERANCE = 0.01  # part of the budget; a run that will miss it by less is let be
-SAMPLES = 200  # phases by which the rest of a run is judged
+SAMPLES = 200  # phases from which the cost of the rest of a run is estimated
 
 
 class Pace:
@@ -50,7 +50,7 @@ class Pace:
         return min(self.schedule.longest, step + max(1, int(fit)))
 
     def begin(self, step: int, now: float, state: Mapping[str, Any] | None = None) -> None:
-        """A sitting begins after ``step`` at second ``now`` of the run; ``state``: of the one before."""
+        """A session begins after ``step`` at second ``now`` of the run; ``state``: of the one before."""
         self._last = self._looked = now
         if state:
             self._looked, self._spent = state["looked"], dict(state["spent"])

@@ -7,7 +7,7 @@ always within it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -66,6 +66,11 @@ def one_of(*options: Any, more: str = "") -> Limit:
     return Limit(lambda value: value in options, f"must be one of {', '.join(map(_as_typed, options))}{more}")
 
 
+def registered(names: Sequence[str], function: str) -> Limit:
+    """One of ``names``, to which ``function`` adds while the program runs."""
+    return Limit(lambda value: value in names, f"must be one of {', '.join(names)}, or registered by {function}")
+
+
 def resolution() -> Limit:
     """A training resolution, as ``dataset.factor`` explains."""
     return Limit(lambda factor: factor == -1 or factor >= 1, "must be -1 or at least 1")
@@ -78,7 +83,7 @@ def below_output_root(what: str) -> Limit:
         path = Path(name)
         return len(path.parts) > 0 and ".." not in path.parts and not path.anchor
 
-    return Limit(holds, f"names {what} below output_root: no empty name, no '..', no absolute path")
+    return Limit(holds, f"must name {what} below output_root: not empty, no '..', no absolute path")
 
 
 def such_that(holds: Callable[[Any], bool], remedy: str) -> Limit:

@@ -9,7 +9,14 @@ from bags.settings.limits import Section, at_least, setting, within
 
 @dataclass(frozen=True)
 class LossSettings(Section, key="loss"):
-    """Weights of the loss's terms (section 4): ``(1 - ssim) L1 + ssim (1 - SSIM) + mask mean(m) + TV terms``."""
+    """Weights of the loss's terms (section 4): ``(1 - ssim) L1 + ssim (1 - SSIM) + mask mean(m) + TV terms``.
+
+    Attributes:
+        ssim: share of the SSIM term; the rest is L1.
+        mask: weight of the mean of the blur masks, a penalty on explaining a photo by blur.
+        depth_tv: weight of the total variation of the normalised depth.
+        rgb_tv: weight of the total variation of the sharp render.
+    """
 
     ssim: float = setting(0.2, within(0, 1))
     mask: float = setting(0.001, at_least(0))

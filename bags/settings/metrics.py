@@ -1,4 +1,4 @@
-"""How test views are judged: the section ``metrics``."""
+"""How test views are evaluated: the section ``metrics``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bags.settings.limits import Section, one_of, setting
 
 @dataclass(frozen=True)
 class MetricsSettings(Section, key="metrics"):
-    """How test views are judged (section 5). Both protocols are always computed and stored.
+    """How test views are evaluated (section 5). Both protocols are always computed and stored.
 
     Attributes:
         protocol: the one whose figures head the results: ``deblur_nerf`` or ``mip_splatting``.
-        lpips: compute LPIPS too (null in the results where its weights cannot be had).
+        lpips: also compute LPIPS (null in the results if its weights cannot be downloaded).
     """
 
     protocol: str = setting("deblur_nerf", one_of("deblur_nerf", "mip_splatting"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bags.settings.limits import Section, at_least, at_most, odd, one_of, positive, setting, such_that
+from bags.settings.limits import Section, at_least, at_most, odd, one_of, positive, registered, setting, such_that
+
+BLUR_MODELS = ["kernels", "trajectory", "lens", "hybrid", "auto"]
 
 
 @dataclass(frozen=True)
@@ -16,30 +18,30 @@ class BPNSettings(Section, key="model.bpn"):
         strides: pixels from one tap of the kernel to the next, for each scale; the kernel reaches
             ``stride * (side - 1) / 2`` pixels, over an image smoothed to that stride (docs/full_resolution.md); null:
             1 everywhere, as published.
-        freeze_strided: while the taps lie several pixels apart only the Gaussians learn; kernels and masks stay what
-            the coarser scale made of them (beyond the published method; docs/full_resolution.md).
+        freeze_strided: while the taps lie several pixels apart, only the Gaussians learn; kernels and masks stay as the
+            coarser scale left them (beyond the published method; docs/full_resolution.md).
         fit_to_width: training width in pixels that ``kernels`` and ``strides`` were chosen for; narrower photos get
-            smaller ones, in proportion: strides down to 1 first, then kernels, never below the first; null keeps both.
+            proportionally smaller ones: first strides down to 1, then kernels, never below the first; null keeps both.
         single_kernel: kernel side in the single-scale phase; null: that of the last scale.
-        second_network: use the second network in the single-scale phase; null: only where ``single_kernel`` differs
-            from the last scale's.
-        use_position: feed the positional code (input b).
-        use_rgbd: feed the features of the render and its depth (input c).
+        second_network: use the second network in the single-scale phase; null: only if ``single_kernel`` differs from
+            the last scale's.
+        use_position: use the positional code (input b).
+        use_rgbd: use the features of the render and its depth (input c).
         use_mask: predict a mask; without it every pixel is blurred by its kernel (mask 1).
         embedding: channels of the view embedding (input a).
         position_channels: channels of the positional code; a multiple of 4.
         rgbd_channels: channels of the render features.
         hidden: channels of all hidden layers.
         mask_bias: added to the mask before its sigmoid; below 0 the network starts from "sharp" (published: 0).
-        carry_over: a scale's head begins from that of the scale before instead of from random weights (beyond the
+        carry_over: a scale's head starts from that of the previous scale instead of from random weights (beyond the
             published method; docs/full_resolution.md).
         margin: render half a kernel more on every side instead of padding with zeros (beyond the published method).
-        rgbd_spacing: render and depth are averaged over so many pixels squared before their features are computed;
-            a multiple of ``kernel_spacing`` (published: 1).
-        kernel_spacing: pixels from one proposed kernel to the next; between them kernels are interpolated bilinearly;
-            1, 2, 4, 8 or 16 (published: 1).
-        bfloat16: run the network's convolutions and matrix products in bfloat16; parameters stay float32. ``auto``:
-            where the processor or GPU has instructions for it (``bags.ops.precision``), without which it is slower.
+        rgbd_spacing: side in pixels of the squares over which render and depth are averaged before their features are
+            computed; a multiple of ``kernel_spacing`` (published: 1).
+        kernel_spacing: pixels from one proposed kernel to the next; in between, kernels are interpolated bilinearly
+            (published: 1).
+        bfloat16: run the network's convolutions and matrix products in bfloat16; parameters stay float32. ``auto``: if
+            the processor or GPU has instructions for it (``bags.ops.precision``); without them it is slower.
     """
 
     kernels: tuple[int, ...] = setting((5, 9, 17), odd(), at_most(4096))
@@ -88,19 +90,19 @@ class GaussianSettings(Section, key="model.gaussians"):
 
     Attributes:
         sh_degree: largest degree of the spherical harmonics, 0 to 3.
-        start_opacity: opacity of every Gaussian at the start.
+        start_opacity: initial opacity of every Gaussian.
         filter_variance: variance of the 3D smoothing filter in units of the finest pixel's size (published: 0.2).
-        absorb_filter: where the training resolution grows, and with it the filter shrinks, let the Gaussians grow by as
+        absorb_filter: when the training resolution grows, and the filter shrinks with it, enlarge the Gaussians by as
             much, so that they are drawn as before instead of thinning at once (beyond the published method;
             docs/full_resolution.md).
         kernel_size: variance of the 2D Mip filter in pixels squared (published: 0.1).
-        max_count: no more Gaussians than this: of more points to start from so many are drawn, and densification takes
-            the largest gradients first; null: as many as the memory holds.
-        random_points: points to start from where a scene has none.
-        background_points: points to start from on a sphere behind those that a scene has (published: none); at most
-            half of those that ``max_count`` leaves room for.
-        neighbours: what finds the start scales' nearest points: ``scipy`` (CPU), ``simple_knn`` (Inria's CUDA
-            extension, built by hand), or ``auto`` for simple_knn on CUDA where it is installed.
+        max_count: upper limit for the number of Gaussians. If there are more initial points, this many are drawn from
+            them, and densification takes the largest gradients first; null: as many as fit into memory.
+        random_points: number of initial points if a scene has none.
+        background_points: additional initial points on a sphere behind those of the scene (published: none); they fill
+            at most half of the room up to ``max_count``.
+        neighbours: what finds the nearest points for the initial scales: ``scipy`` (CPU), ``simple_knn`` (Inria's CUDA
+            extension, built by hand), or ``auto``: simple_knn on CUDA if it is installed.
     """
 
     sh_degree: int = setting(3, one_of(0, 1, 2, 3))
@@ -116,13 +118,14 @@ class GaussianSettings(Section, key="model.gaussians"):
 
 @dataclass(frozen=True)
 class TrajectorySettings(Section, key="model.trajectory"):
-    """The camera's path while the shutter is open (``bags.modules.trajectory``; not part of the published method).
+    """The camera's path during the exposure (``bags.modules.trajectory``; not part of the published method).
 
     Attributes:
-        poses: along the path of a photo, at most, an odd number, whose renders are averaged; a step costs as many.
-        pixels: of a path that one pose stands for: short paths take fewer poses, but at least three.
-        order: of the polynomial in time: 1 a line at even speed, 2 with a bend, ...
-        start: standard deviation of the random coefficients to start from, in radians and scene extents.
+        poses: largest number of poses along the path of a photo (odd), whose renders are averaged; a step costs as many
+            renders.
+        pixels: length of path per pose, in pixels: short paths take fewer poses, but at least three.
+        order: of the polynomial in time: 1 is a line at constant speed, 2 has a bend, and so on.
+        start: standard deviation of the random initial coefficients, in radians and scene extents.
     """
 
     poses: int = setting(7, odd("the number of poses"), at_least(3), at_most(99))
@@ -144,14 +147,14 @@ class LensSettings(Section, key="model.lens"):
 
 @dataclass(frozen=True)
 class ModelSettings(Section, key="model"):
-    """What is trained: ``blur`` tells whether a Blur Proposal Network goes with the Gaussians.
+    """What is trained: the Gaussians, and a blur model if ``blur`` is set.
 
     Attributes:
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
-        blur_model: how: ``kernels`` that a network proposes for every pixel (``bpn``), the camera's ``trajectory``, its
-            ``lens``, both of them (``hybrid``), or ``auto``: both, but where nearly all photos are sharp only for the
-            others (``bags.modules.auto_blur``).
+        blur_model: ``kernels``, which a network proposes for every pixel (``bpn``); the camera's ``trajectory``;
+            its ``lens``; both of them (``hybrid``); ``auto``: both, but in a scene whose photos are nearly all sharp only
+            for the blurred ones (``bags.modules.auto_blur``); or a model of your own (``register_blur_model``, examples/02_own_blur_model.py).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
@@ -159,7 +162,7 @@ class ModelSettings(Section, key="model"):
 
     name: str = "bags"
     blur: bool = True
-    blur_model: str = setting("kernels", one_of("kernels", "trajectory", "lens", "hybrid", "auto"))
+    blur_model: str = setting("kernels", registered(BLUR_MODELS, "register_blur_model"))
     linear_light: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)

@@ -1,4 +1,4 @@
-"""Learning rates, and who is densified and pruned: the sections ``optim`` and ``densify``."""
+"""Learning rates, and what is densified and pruned: the sections ``optim`` and ``densify``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ class OptimSettings(Section, key="optim"):
     """Adam's learning rates (section 4); position rates are multiplied by the scene's extent.
 
     Attributes:
-        position, position_final: at the clock's start and after ``schedule.position_lr_steps`` (log-linear between).
-        sh_dc, sh_rest, opacity, scale, rotation, bpn, trajectory, lens: constant rates.
+        position: rate of positions at the start of the clock.
+        position_final: rate of positions after ``schedule.position_lr_steps``; log-linear in between.
+        sh_dc: rate of the colour that does not depend on the view.
+        sh_rest: rate of the other coefficients of the spherical harmonics.
+        opacity, scale, rotation: their rates.
+        bpn: rate of the Blur Proposal Network.
+        trajectory: rate of the cameras' paths.
+        lens: rate of the lenses' numbers.
         eps: Adam's epsilon, for all parameters.
-        most_skipped: steps with NaN or infinity in the loss or its gradient are left out; so many in a row end the run.
+        most_skipped: the run ends after this many skipped steps in a row; steps with NaN or infinity in the loss or its
+            gradient are skipped.
     """
 
     position: float = setting(1.6e-4, positive())
@@ -34,18 +41,18 @@ class OptimSettings(Section, key="optim"):
 
 @dataclass(frozen=True)
 class DensifySettings(Section, key="densify"):
-    """Who is cloned, split and pruned (section 4).
+    """What is cloned, split and pruned (section 4).
 
     Attributes:
         gradient: threshold of the mean screen-space gradient (NDC) in the single-scale phase.
         init_gradient: the same in the multi-scale phase ("init_dgt").
-        percent_dense: clone up to this largest scale, split above it; in units of the scene's extent.
-        split_into: Gaussians that a split one becomes.
+        percent_dense: Gaussians up to this largest scale are cloned, larger ones split; in units of the scene's extent.
+        split_into: number of Gaussians that a split one becomes.
         split_shrink: their scale is divided by ``split_shrink * split_into`` (published: 0.8 * 2).
         min_opacity: prune below this opacity (unfiltered).
-        init_opacity: replaces it in the multi-scale phase where not negative.
+        init_opacity: replaces it in the multi-scale phase unless negative.
         reset_opacity: an opacity reset sets the filtered opacity to at most this.
-        prune_big: with ``min_opacity`` at most 0.005, prune world scales above this part of the extent.
+        prune_big: with ``min_opacity`` at most 0.005, prune world scales above this fraction of the extent.
         prune_screen: prune screen radii above this many pixels; null (published behaviour): never.
     """
 

@@ -13,8 +13,8 @@ class RasterizerSettings(Section, key="rasterizer"):
 
     Attributes:
         name: ``auto`` (gsplat on CUDA, numba on the CPU), ``numba``, ``gsplat``, ``diff_gaussian`` or ``reference``.
-        absolute_gradients: densify by the sum of the pixels' absolute gradients instead of their sum (AbsGS; beyond
-            the published method, and larger, so raise ``densify.gradient`` with it). gsplat only.
+        absolute_gradients: densify by the sum of the absolute gradients of the pixels instead of their sum (AbsGS;
+            beyond the published method; these sums are larger, so raise ``densify.gradient`` too). gsplat only.
     """
 
     name: str = setting("auto", one_of("auto", "numba", "gsplat", "diff_gaussian", "reference"))
@@ -22,5 +22,5 @@ class RasterizerSettings(Section, key="rasterizer"):
 
     def _check(self) -> None:
         able = not self.absolute_gradients or self.name in ("auto", "gsplat")
-        remedy = f"rasterizer.name={self.name} does not give them, only gsplat does"
+        remedy = f"rasterizer.name={self.name} does not provide them, only gsplat does"
         self.need(able, "absolute_gradients", remedy)

@@ -1,4 +1,4 @@
-"""When what happens: the section ``schedule``."""
+"""What happens when: the section ``schedule``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bags.settings.limits import Section, at_least, setting, such_that, within
 
 @dataclass(frozen=True)
 class ScheduleSettings(Section, key="schedule"):
-    """When what happens (section 4). All numbers are optimiser steps of the full schedule.
+    """What happens when (section 4). All numbers are optimiser steps of the full schedule.
 
     ``steps``, or those that fit into ``minutes``, shorten the whole schedule by the factor ``steps / iterations``; the
     ``shortest_*`` limits keep a short run from densifying or resetting too often.
@@ -17,25 +17,26 @@ class ScheduleSettings(Section, key="schedule"):
     Attributes:
         iterations: steps of both phases together.
         ms_steps: steps of the multi-scale phase; after it the schedule's clock restarts from 1.
-        steps: steps to run, everything scaled; null: ``iterations``, or as ``minutes`` says.
+        steps: steps to run, with everything scaled; null: ``iterations``, or as ``minutes`` says.
         minutes: time that training may take on this machine; as many steps are run as fit, at most ``iterations``, as
             with ``steps`` (docs/experiments.md).
-        scale_divisors: training resolution divided by these, coarse to fine.
+        scale_divisors: the training resolution is divided by these, coarse to fine.
         scale_starts: first step at each of the scales (1-based).
-        coarse_to_fine: go through the scales; else every step is at the last one, with its kernel.
-        sharp_steps: steps without blur model at the start of the clock.
+        coarse_to_fine: go through the scales; otherwise every step is at the last one, with its kernel.
+        sharp_steps: steps without the blur model at the start of the clock.
         restart: let the clock start over after the multi-scale phase.
-        sharp_after_restart: also leave blur out for ``sharp_steps`` after the restart, as published.
+        sharp_after_restart: also leave out blur for ``sharp_steps`` after the restart, as published.
         position_lr_steps: length of the position rate's decay.
-        cooldown: part of the run, at its end, over which all learning rates shrink (published: 0).
-        cooldown_to: the rates' factor at the last step, log-linear from 1.
+        cooldown: fraction of the run, at its end, over which all learning rates shrink (published: 0).
+        cooldown_to: factor of the rates at the last step, log-linear from 1.
         sh_every: steps per degree of the spherical harmonics.
-        densify_from, densify_until, densify_every: densify at multiples of ``densify_every`` strictly between the two.
-        opacity_reset_every: opacity reset at its multiples, while densification goes on.
-        prune_big_from: Gaussians too large in the world are pruned after this step.
-        filter_every: 3D filter recomputed this often after densification has ended.
-        shortest_densify_every, shortest_densify_from, shortest_opacity_reset_every: limits of scaled schedules.
-        shortest_recovery: a shortened run resets no opacities in its last so many steps.
+        densify_from, densify_until, densify_every: densify at multiples of ``densify_every`` strictly between the other
+            two.
+        opacity_reset_every: reset opacities at its multiples, while densification goes on.
+        prune_big_from: Gaussians that are too large in the world are pruned after this step.
+        filter_every: recompute the 3D filter this often after densification has ended.
+        shortest_densify_every, shortest_densify_from, shortest_opacity_reset_every: lower limits of scaled schedules.
+        shortest_recovery: a shortened run resets no opacities in this many last steps.
     """
 
     iterations: int = setting(30_000, at_least(1))
@@ -51,7 +52,7 @@ class ScheduleSettings(Section, key="schedule"):
     restart: bool = True
     sharp_after_restart: bool = True
     position_lr_steps: int = setting(60_000, at_least(1))
-    cooldown: float = setting(0.0, within(0, 1, "is a part of the run: 0 to 1"))
+    cooldown: float = setting(0.0, within(0, 1, "must be a fraction of the run: 0 to 1"))
     cooldown_to: float = setting(0.1, such_that(lambda factor: 0 < factor <= 1, "must be above 0 and at most 1"))
     sh_every: int = setting(1000, at_least(1))
     densify_from: int = setting(500, at_least(0))
@@ -67,7 +68,7 @@ class ScheduleSettings(Section, key="schedule"):
 
     def _check(self) -> None:
         if self.minutes is not None:
-            remedy = f"schedule.steps = {self.steps} says how long already; add schedule.steps=null"
+            remedy = f"schedule.steps = {self.steps} already sets the length; add schedule.steps=null"
             self.need(self.steps is None, "minutes", remedy)
         whole = f"must not exceed schedule.iterations ({self.iterations})"
         self.need(self.ms_steps <= self.iterations, "ms_steps", whole)

@@ -15,14 +15,16 @@ class RenderSettings(Section, key="render"):
 
     Attributes:
         split: whose views are drawn: ``test``, ``train`` or ``both``.
-        path: a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``; null: pictures.
-        frames, fps: length of the video, and its frames per second.
-        depth: draw depth, too.
+        path: draw a video instead: past the training cameras (``train``), on an ``ellipse`` or a ``spiral``, or from
+            photo to photo, each beside its sharp render (``before_after``); null: pictures.
+        frames: length of the video.
+        fps: frames per second of the video.
+        depth: also draw depth (not beside photos).
         factor: resolution, as ``dataset.factor``; null: that of training.
     """
 
     split: str = setting("test", one_of("test", "train", "both"))
-    path: str | None = setting(None, one_of("train", "ellipse", "spiral"))
+    path: str | None = setting(None, one_of("train", "ellipse", "spiral", "before_after"))
     frames: int = setting(240, at_least(2))
     fps: float = setting(30.0, within(1, 240))
     depth: bool = True
@@ -48,18 +50,18 @@ class ExportSettings(Section, key="export"):
 
 @dataclass(frozen=True)
 class PrepareSettings(Section, key="prepare"):
-    """``task=prepare``: a COLMAP scene of photos or a video (docs/your_photos.md).
+    """``task=prepare``: a COLMAP scene from photos or a video (docs/your_photos.md).
 
     Attributes:
-        frames: of a video, so many frames are taken.
-        photos: of a folder with more photos, so many are taken: the sharpest of as many equal runs of them, in the
-            order of their names; null: all.
-        feature_size: details are looked for on photos whose longer side is at most so many pixels.
-        features: at most so many details a photo; comparing takes time with their square.
-        enough: where the careful settings place less than this part of the photos (by 20 points or more), tolerant
+        frames: number of frames that are taken from a video.
+        photos: number of photos that are taken from a larger folder: the sharpest of as many equal groups of them, in
+            name order; null: all.
+        feature_size: features are detected on photos whose longer side is at most this many pixels.
+        features: at most this many features per photo; the time for comparing grows with its square.
+        enough: if the careful settings place less than this fraction of the photos (by 20 points or more), tolerant
             ones are tried too.
-        test_views: hold out so many photos to test on: the sharpest of as many equal runs of them, in the order of
-            their names; null: none, all photos are trained on.
+        test_views: number of photos to hold out for testing: the sharpest of as many equal groups of them, in name
+            order; null: none, all photos are used for training.
         threads: CPU threads; null: all.
     """
 
@@ -67,7 +69,7 @@ class PrepareSettings(Section, key="prepare"):
     photos: int | None = setting(None, at_least(3))
     feature_size: int = setting(1200, at_least(64))
     features: int = setting(2048, at_least(64))
-    enough: float = setting(0.9, within(0, 1, "is a part of the photos: 0 to 1"))
+    enough: float = setting(0.9, within(0, 1, "must be a fraction of the photos: 0 to 1"))
     test_views: int | None = setting(None, at_least(1))
     threads: int | None = setting(None, at_least(1))
 
@@ -78,8 +80,8 @@ class BenchmarkSettings(Section, key="benchmark"):
 
     Attributes:
         repeats: of every row; the median is reported.
-        full: run the large cases, too.
-        processor: ``native``, or ``avx2`` to use no more instructions than a processor with AVX2 has, as many laptops.
+        full: also run the large cases.
+        processor: ``native``, or ``avx2`` to use no more instructions than AVX2, which most laptops have.
     """
 
     repeats: int = setting(5, at_least(1))
@@ -93,7 +95,7 @@ class SummarizeSettings(Section, key="summarize"):
 
     Attributes:
         runs: globs of run folders below ``output_root``.
-        columns: settings whose values make a column; runs that share them and their scene are taken as seeds of one
+        columns: settings whose values make a column; runs that share them and their scene count as seeds of one
             experiment.
     """
 

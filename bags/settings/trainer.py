@@ -13,11 +13,11 @@ class TrainerSettings(Section, key="trainer"):
 
     Attributes:
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        devices: processes that train together, each on a GPU of its own (or on the CPU).
+        devices: processes that train together, each on its own GPU (or on the CPU).
         views_per_step: views per optimiser step, over all processes; a multiple of ``devices``; null: one per process.
-            Gradients are averaged over them; learning rates and thresholds stay as they are.
+            Gradients are averaged over them; learning rates and thresholds do not change.
         threads: CPU threads of each process; null: torch's own choice.
-        progress: show it.
+        progress: show the progress.
     """
 
     accelerator: str = setting("auto", one_of("auto", "cpu", "gpu"))
@@ -33,7 +33,7 @@ class TrainerSettings(Section, key="trainer"):
 
     def _check(self) -> None:
         even = self.views % self.devices == 0
-        remedy = f"must be a multiple of trainer.devices ({self.devices}): every process takes as many views"
+        remedy = f"must be a multiple of trainer.devices ({self.devices}): every process takes the same number of views"
         self.need(even, "views_per_step", remedy)
 
 
@@ -45,11 +45,11 @@ class OutputSettings(Section, key="output"):
         checkpoint_every: write ``checkpoints/last.ckpt`` this often; null: only at the end and when stopped.
         checkpoint_steps: also keep ``checkpoints/step_N.ckpt`` of these steps.
         save_steps: also keep ``point_cloud_N.ply`` of these steps.
-        test_steps: compute test metrics at these steps too (into ``metrics_N.json``).
+        test_steps: also compute test metrics at these steps (into ``metrics_N.json``).
         images_every: write and log training pictures this often; null: never.
-        train_views: at the end look at no more than this many training views, spread over the list: how much blur the
-            network sees in them, and pictures of photo, blurry prediction, sharp render, mask, kernels and depth; null:
-            all.
+        time_lapse: draw one training view this many times during training, as a video (``time_lapse.mp4``); 0: none.
+        train_views: at the end, analyse at most this many training views, spread over the list: their estimated blur,
+            and pictures of photo, blurry prediction, sharp render, mask, kernels and depth; null: all.
         report: write ``report.html`` after the run and after ``task=evaluate`` (docs/report.md).
     """
 
@@ -58,12 +58,17 @@ class OutputSettings(Section, key="output"):
     save_steps: tuple[int, ...] = setting((), at_least(1))
     test_steps: tuple[int, ...] = setting((), at_least(1))
     images_every: int | None = setting(500, at_least(1))
+    time_lapse: int = setting(40, at_least(0))
     train_views: int | None = setting(None, at_least(0))
     report: bool = True
 
 
 @dataclass(frozen=True)
 class PathsSettings(Section, key="paths"):
-    """Where things are on this machine: ``data`` is the folder of the scenes' folders (``dataset.root`` may use it)."""
+    """Where things are on this machine.
+
+    Attributes:
+        data: folder that holds a folder for every scene; ``dataset.root`` of the benchmark scenes is below it.
+    """
 
     data: str = "data"

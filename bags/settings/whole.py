@@ -27,14 +27,16 @@ class Settings(Section, key=""):
     Attributes:
         task: ``train``, ``evaluate``, ``render``, ``view``, ``prepare``, ``reconstruct``, ``export``,
             ``benchmark``, ``summarize`` or ``gpu_check``.
-        scene: name of the scene, for people; ``name`` is the folder below ``output_root``.
-        group: what runs that belong together, as those of a sweep, are filed under by ``logger=wandb``; null: in a
-            sweep the experiment's name, or else the keys given.
+        scene: name of the scene, as it appears in tables.
+        name: the run's folder below ``output_root``; by default the scene's name.
+        output_root: folder that holds a folder for every run.
+        group: how ``logger=wandb`` groups runs that belong together; null: in a sweep the experiment's name, or else
+            the names of the swept keys.
         seed: of every random draw.
-        source: folder of photos or video file that ``task=prepare`` and ``task=reconstruct`` begin with.
-        ckpt_path: checkpoint to go on from or to draw from: a path, or ``last`` for the run's own last one. ``auto``
-            (what a sweep's jobs use) takes a run of this very configuration up where it was left, does nothing where
-            that is finished, and trains anew where there is none.
+        source: folder of photos, or video file, for ``task=prepare`` and ``task=reconstruct``.
+        ckpt_path: checkpoint to resume or to draw from: a path, or ``last`` for the run's own last one. ``auto`` (used
+            by the jobs of a sweep) resumes a run with the same configuration, does nothing if it is finished, and
+            trains from the start if there is none.
         callbacks, logger: ``_target_`` nodes, made by ``bags.config.nodes.instantiate``.
     """
 

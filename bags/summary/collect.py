@@ -61,7 +61,7 @@ def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:
     if shares := sections(cells, ladder.quantities()):
         made.append(Table("Share of the gap closed", head, shares, (note, GAP)))
     if told := sections(cells, BLUR):
-        made.append(Table("Blur of the training photos, told against the truth", head, told, (note,)))
+        made.append(Table("Estimated blur of the training photos against the truth", head, told, (note,)))
     devices = sorted({run.device for run in kept})
     if costs := sections(cells, COSTS, marked=len(devices) == 1):
         made.append(Table("Cost", head, costs, (note, f"Measured on: {'; '.join(devices)}.")))

@@ -25,7 +25,7 @@ class Ladder:
     Attributes:
         gaps: by scene: PSNR on the world's sharp photos minus PSNR on the scene's own, both without a blur model, in
             dB; the mean over the seeds that have both.
-        problems: a line for each run that a scene lacks. A scene with neither end is on no ladder: nothing is said.
+        problems: a line for each run that a scene lacks. A scene with neither end is not on a ladder and gets no line.
     """
 
     def __init__(self, cells: Cells) -> None:
@@ -64,7 +64,7 @@ class Ladder:
         return None if none is None else psnr(run) - psnr(none)
 
     def share(self, run: Run) -> float | None:
-        """Per cent of the gap closed; None where there is none to speak of."""
+        """Per cent of the gap closed; None if the gap is too small."""
         gap, above = self.gaps.get(run.scene, 0.0), self.above_none(run)
         return None if above is None or gap < LEAST_GAP else 100 * above / gap
 

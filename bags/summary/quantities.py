@@ -27,7 +27,7 @@ class Quantity:
 
 
 def figure(protocol: str, key: str, run: Run) -> float | None:
-    """A metric of one protocol; None where the run was not judged by it."""
+    """A metric of one protocol; None if the run has none."""
     return run.figures.get(protocol, {}).get(key)
 
 

@@ -1,4 +1,4 @@
-"""Finished runs, found and read; a folder that is none is named, never guessed at."""
+"""Finished runs, found and read; an unusable folder is named and left out."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def read_run(folder: Path, columns: Sequence[str]) -> Run:
     """The run in ``folder``.
 
     Raises:
-        DataError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError: it is none.
+        DataError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError: it is not a finished run.
     """
     file = folder / "metrics.json"
     metrics = read_json(file)

@@ -12,7 +12,7 @@ class Cell:
     """A mean over runs.
 
     Attributes:
-        mean: None: there is none.
+        mean: None: no value.
         spread: sample standard deviation over the seeds; None below two.
         runs: how many; 0 for a published figure.
         digits: after the point.

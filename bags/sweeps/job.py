@@ -26,7 +26,7 @@ class Job:
     Attributes:
         config: Hydra's whole composition of the job.
         name: of the run, a folder below ``output_root``.
-        settings: checked; None where they cannot be.
+        settings: checked; None if they are invalid.
         command: runs it; empty where there is nothing to run, as it is finished or impossible.
         failure: why it failed; None where it did not.
     """
@@ -42,7 +42,7 @@ class Job:
 
         Args:
             context: of the sweep.
-            status: of the command; text says why there is none.
+            status: of the command; a text says why there is none.
         """
         if self.failure is None and status != 0:
             self.failure = f"exit status {status}" if isinstance(status, int) else status

@@ -55,7 +55,7 @@ def _told(override: Override) -> str:
 
 
 def as_job_of_sweep(config: DictConfig, hydra_cfg: Any) -> DictConfig:
-    """``config`` with the job's name and group; a training takes up what an earlier start of the sweep has left."""
+    """``config`` with the job's name and group; a training resumes what an earlier start of the sweep has left."""
     config.name = job_name(config.name, config.seed, hydra_cfg)
     if config.group is None:
         config.group = group_of(hydra_cfg.runtime.choices["experiment"], list(hydra_cfg.overrides.task))

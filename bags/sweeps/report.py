@@ -1,4 +1,4 @@
-"""What a sweep does around its jobs: says what is swept, gathers what became of each, and tells in the end."""
+"""What a sweep does around its jobs: prints what is swept, collects each job's outcome, and reports at the end."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ class Sweep(Callback):
         """
         print(f"sweep: {self.jobs - len(self.failed)} of {self.jobs} jobs done", file=sys.stderr)
         if self.failed:
-            print(f"failed: {', '.join(self.failed)}; the same command again repeats only these", file=sys.stderr)
+            print(f"failed: {', '.join(self.failed)}; run the same command again to repeat only these", file=sys.stderr)
             sys.exit(1)

@@ -1,4 +1,4 @@
-"""``task=evaluate``: judge a finished run again, from any of its checkpoints, in either protocol."""
+"""``task=evaluate``: evaluate a finished run again, from any of its checkpoints, in either protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST = 1e12  # of seconds or megabytes
 
 
 def run(settings: Settings) -> None:
-    """Judge ``ckpt_path`` (default: the last).
+    """Evaluate ``ckpt_path`` (default: the last).
 
     The last one's figures replace ``metrics.json``; those of a checkpoint of step N go to ``metrics_N.json``.
     """
@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
 
 
 def _number(tree: Any, *way: str) -> float | None:
-    """The finite number to which a way of keys leads; None where there is none."""
+    """The finite number at a path of keys; None if there is none."""
     for key in way:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree if isinstance(tree, (int, float)) and abs(tree) < LARGEST else None

@@ -45,10 +45,11 @@ def run(settings: Settings) -> None:
         cameras = {view.name: view.camera for view in scene.train}
         files = write_colmap(folder / "sparse" / "0", cameras, scene.points)
         console.print(f"{files[0].parent}/  {len(cameras)} cameras", soft_wrap=True)
+    report_again(settings)  # which leads to the files
 
 
 def write_page(settings: Settings, exported: Trained) -> Path:
-    """``scene.html`` in the run's folder, beside the report, which then leads to it."""
+    """``scene.html`` in the run's folder, beside the report."""
     datamodule, module = exported.datamodule, exported.module
     splats = module.gaussians.splats().to("cpu")
     photos = []
@@ -65,10 +66,9 @@ def write_page(settings: Settings, exported: Trained) -> Path:
     page = scene_page(settings.name, splats, photos, seen.tolist(), spread, settings.dataset.white_background)
     file = settings.folder / SCENE
     write_text(file, page)
-    report_again(settings)
     return file
 
 
 def size(file: Path) -> str:
-    """A file's size for people: ``12.3 MB``."""
+    """A file's size as text: ``12.3 MB``."""
     return f"{file.stat().st_size / 1e6:.1f} MB"

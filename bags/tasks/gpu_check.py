@@ -34,7 +34,7 @@ def run(settings: Settings) -> None:
     device = choose_device(settings.trainer, settings.rasterizer).type
     if device == "cpu" and settings.trainer.accelerator != "cpu":
         why = idle_cuda(settings.trainer, settings.rasterizer) or "no CUDA device is used here"
-        raise BagsError(f"task=gpu_check: {why}; trainer.accelerator=cpu tries the checks, small")
+        raise BagsError(f"task=gpu_check: {why}; trainer.accelerator=cpu runs small versions of the checks")
     small, console, checks = device == "cpu", terminal(), []
     for name, part in parts(settings, device, small).items():
         begin = time.perf_counter()
@@ -92,7 +92,7 @@ def short_training(settings: Settings, small: bool) -> Check:
 
 
 def line(check: Check) -> str:
-    """One check for people."""
+    """One line of text about a check."""
     word = {True: "passed", False: "FAILED", None: "measured"}[check.passed]
     told = {key: value for key, value in check.figures.items() if key not in ("trace", "name")}
     figures = ", ".join(f"{key} {value}" for key, value in told.items())

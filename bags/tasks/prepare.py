@@ -38,7 +38,7 @@ def prepared(settings: Settings) -> Prepared:
     """
     source = photos_or_video(settings.source)
     if not settings.dataset.root:
-        raise SettingError("dataset.root", settings.dataset.root, "say where the scene goes")
+        raise SettingError("dataset.root", settings.dataset.root, "give the folder to write the scene to")
     quiet_logs()
     with heard_by(stop), Bars(hidden=not settings.trainer.progress) as bars:
         scene = prepare(source, Path(settings.dataset.root), settings.prepare, settings.seed, bars.show)
@@ -89,7 +89,7 @@ def report(scene: Prepared) -> None:
     for row in record["photos"]:
         said = "test view" if row["name"] in record["test_views"] else row.get("reason", "")
         if row["placed"] and row["points"] < UNCERTAIN:
-            said = "few points: its place is uncertain"
+            said = "few points: its position is uncertain"
         table.add_row(
             one_line(row["source"], 200), f"{row['sharpness']:.2f}", str(row["points"]) if row["placed"] else "-", said
         )

@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Prepare ``source``, choose settings, train, draw every photo sharp, film, export, and list the files.
+    """Prepare ``source``, choose settings, train, draw every photo sharp, two films, export, and list the files.
 
-    How long it will take is told first. What the command line says is kept; with ``experiment=`` nothing is chosen.
-    With ``ckpt_path`` a stopped training goes on, on the scene that was prepared for it and with what was chosen then.
+    The expected duration is printed first. Settings on the command line are kept; with ``experiment=`` nothing is
+    chosen. With ``ckpt_path`` a stopped training resumes, with the scene and the settings it had.
     """
-    device = choose_device(settings.trainer, settings.rasterizer).type  # what cannot be is told before the long work
+    device = choose_device(settings.trainer, settings.rasterizer).type  # invalid requests fail before the long work
     stated = said()
     formats = exported(settings, stated)
     times = Timetable({})
@@ -57,9 +57,9 @@ def run(settings: Settings) -> None:
         return  # stopped by hand; train has said how to go on
     with times.part(DRAWING):
         finished = replace(settings, ckpt_path=None)
-        path = settings.render.path or "train"
-        for drawn in (replace(settings.render, split="both", path=None), replace(settings.render, path=path)):
-            render.run(replace(finished, render=drawn))
+        render.run(replace(finished, render=replace(settings.render, split="both", path=None)))
+        for path in dict.fromkeys((settings.render.path or "train", "before_after")):
+            render.run(replace(finished, render=replace(settings.render, path=path)))
         export.run(with_values(finished, {"export.formats": formats}))
     list_files(settings.folder)
 
@@ -117,7 +117,7 @@ def chosen(settings: Settings, record: dict[str, Any], device: str, stated: set[
 
 
 def stored(settings: Settings) -> Settings | None:
-    """What ``config.yaml`` in the run's folder says; None where there is none, or none that can be read."""
+    """Contents of ``config.yaml`` in the run's folder; None if it is missing or unreadable."""
     try:
         return to_settings(on_top_of_saved(OmegaConf.create(), settings.folder / "config.yaml", ()))
     except BagsError:
@@ -134,10 +134,10 @@ def prepared_before(settings: Settings) -> dict[str, Any]:
     try:
         record = read_json(path)
     except DataError as error:
-        raise DataError(f"no scene was prepared there ({error}); leave ckpt_path out to begin anew") from error
+        raise DataError(f"no scene was prepared there ({error}); leave out ckpt_path to start again") from error
     photos = record.get("photos")
     if not isinstance(photos, list) or not all(map(_is_row, photos)) or not any(row["placed"] for row in photos):
-        raise DataError(f"{path}: lists no photo that was placed, or not well; leave ckpt_path out to begin anew")
+        raise DataError(f"{path}: lists no placed photo, or is malformed; leave out ckpt_path to start again")
     return record
 
 

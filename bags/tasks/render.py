@@ -8,14 +8,18 @@ from pathlib import Path
 
 import torch
 from rich.progress import track
+from torch import Tensor
+from torch.nn.functional import pad
 
+from bags.datamodules.pyramid import as_float, opaque, resized
 from bags.datamodules.resolution import training_size
 from bags.evaluation.views import stem
-from bags.io.images import depth_ends, depth_picture, write_png
+from bags.io.images import LABEL_HEIGHT, depth_ends, depth_picture, tile, write_png
 from bags.io.video import writing_video
 from bags.modules.bags_module import BagsModule
-from bags.ops.trajectories import ellipse, spiral, training_path
+from bags.ops.trajectories import ellipse, resting_path, spiral, training_path
 from bags.run.build import trained
+from bags.run.results import report_again
 from bags.settings import Settings
 from bags.system.terminal import terminal
 from bags.types import Camera, View
@@ -32,7 +36,11 @@ def run(settings: Settings) -> None:
     module, scene = drawn.module, drawn.datamodule.scene
     folder = settings.folder / "renders" / f"step_{drawn.step}"
     if settings.render.path is not None:
-        film(settings, module, [camera_of(view, settings) for view in scene.train], folder)
+        if settings.render.path == "before_after":
+            compare(settings, module, scene.train, folder)
+        else:
+            film(settings, module, [camera_of(view, settings) for view in scene.train], folder)
+        report_again(settings)  # which leads to it
         return
     for split, views in (("test", scene.test), ("train", scene.train)):
         if settings.render.split in (split, "both"):
@@ -75,7 +83,43 @@ def film(settings: Settings, module: BagsModule, cameras: Sequence[Camera], fold
             if chosen.depth:
                 writers[1](depth_picture(render.depth, render.alpha, ends))
     for file in files:
-        tell(f"{file}  {len(flight)} frames, {len(flight) / chosen.fps:.1f} s, {file.stat().st_size / 1e6:.1f} MB")
+        tell_film(file, len(flight), chosen.fps)
+
+
+def compare(settings: Settings, module: BagsModule, views: Sequence[View], folder: Path) -> None:
+    """Draw ``before_after.mp4``: the photo on the left, on the right the sharp render, which moves on to the next one.
+
+    Each photo has about a second; where there are more of them than seconds, some are shown, spread over the way.
+    """
+    chosen = settings.render
+    cameras = [even(camera_of(view, settings)) for view in views]
+    path = resting_path(cameras, chosen.frames, stops=max(2, round(chosen.frames / chosen.fps)))
+    width, height = (max(getattr(camera, side) for _, camera in path) for side in ("width", "height"))
+    file, shown, drawn = folder / "before_after.mp4", -1, None
+    with writing_video(file, 2 * width, height + LABEL_HEIGHT, chosen.fps) as write:
+        for index, camera in track(path, "before_after video", console=CONSOLE, transient=True):
+            if index != shown:
+                photo, shown = photo_of(views[index], camera, settings), index
+            if camera is not drawn:  # else it rests
+                render, drawn = module.render(camera.to(module.device)).rgb.cpu(), camera
+            pair = [centred(picture, width, height) for picture in (photo, render)]
+            write(tile(pair, columns=2, labels=["photo", "sharp render"]))
+    tell_film(file, len(path), chosen.fps)
+
+
+def photo_of(view: View, camera: Camera, settings: Settings) -> Tensor:
+    """(3, H, W) in [0, 1] the view's photo as large as it is drawn with ``camera`` (``even`` of ``camera_of``)."""
+    whole = camera_of(view, settings)
+    background = (255, 255, 255) if settings.dataset.white_background else (0, 0, 0)
+    return as_float(resized(opaque(view.load(), background), whole.width, whole.height))[
+        :, : camera.height, : camera.width
+    ]
+
+
+def centred(picture: Tensor, width: int, height: int) -> Tensor:
+    """``picture`` (3, h, w) in the middle of a black one of the given size, no smaller."""
+    across, down = width - picture.shape[2], height - picture.shape[1]
+    return pad(picture, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
 def route(path: str, module: BagsModule, cameras: Sequence[Camera], frames: int) -> list[Camera]:
@@ -97,6 +141,11 @@ def shared_ends(module: BagsModule, cameras: Sequence[Camera]) -> tuple[float, f
     renders = [module.render(camera) for camera in cameras]
     ends = [depth_ends(render.depth, render.alpha) for render in renders]
     return min(near for near, _ in ends), max(far for _, far in ends)
+
+
+def tell_film(file: Path, frames: int, fps: float) -> None:
+    """A film's length and size."""
+    tell(f"{file}  {frames} frames, {frames / fps:.1f} s, {file.stat().st_size / 1e6:.1f} MB")
 
 
 def tell(what: str) -> None:

@@ -31,7 +31,7 @@ def run(settings: Settings) -> None:
     known = flat(asdict(Settings()))
     for key in settings.summarize.columns:
         if key not in known:
-            raise SettingError("summarize.columns", key, "is no setting; name keys such as model.name or group")
+            raise SettingError("summarize.columns", key, "is not a setting; name keys such as model.name or group")
     root = Path(settings.output_root)
     runs, problems = find_runs(root, settings.summarize.runs, settings.summarize.columns)
     made, more = tables(runs) if runs else ([], [])

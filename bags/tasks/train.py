@@ -1,4 +1,4 @@
-"""``task=train``: learn a scene, then judge it and show it."""
+"""``task=train``: train on a scene, then evaluate it and write the results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(settings: Settings) -> None:
     """
     with heard_by(stop):
         seen = written(settings.folder)
-        made = ready(settings)  # before the lock, so that what cannot be is told before anything is touched
+        made = ready(settings)  # before the lock, so that errors are reported before anything is changed
         if made is None:
             return
         if not is_first_process():
@@ -53,25 +53,25 @@ def run(settings: Settings) -> None:
 
 
 def ready(settings: Settings) -> tuple[Start, SceneDataModule, BagsModule] | None:
-    """What is decided, the scene, and what learns it; None where the run is finished. Writes nothing."""
+    """The decisions, the scene and the module; None if the run is finished. Writes nothing."""
     if settings.ckpt_path == "auto" and finished(settings):
         print(f"{settings.name} is finished", file=sys.stderr)
         return None
-    with telling("nothing was written; the same command begins again"):
+    with telling("nothing was written; run the same command again"):
         start = decide(settings)
         return start, *build(start)
 
 
 def lead(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
     """Train as the first or only process, which owns the run's folder."""
-    with telling("go on with the same command and ckpt_path=auto"), explained(start.folder):
+    with telling("resume with the same command and ckpt_path=auto"), explained(start.folder):
         if aside := begin(start.settings):
-            log.info("the earlier run of this name is now %s", aside)
+            log.info("the earlier run of this name was moved to %s", aside)
         if start.saved and start.settings.ckpt_path in ("auto", "last"):
             start.saved.path = take_place(start.saved.path)
         check(start, datamodule, module)
         if start.saved:
-            log.info("going on from %s", start.saved.path)
+            log.info("resuming from %s", start.saved.path)
         learn(start, datamodule, module)
 
 
@@ -87,7 +87,7 @@ def telling(what_to_do: str) -> Iterator[None]:
 
 
 def learn(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
-    """Fit and judge, from the first step or from the checkpoint ``start.saved``."""
+    """Train and evaluate, from the first step or from the checkpoint ``start.saved``."""
     trainer = make_trainer(start)
     path = str(start.saved.path) if start.saved else None
     status = "failed"
@@ -95,14 +95,14 @@ def learn(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None
     try:
         log_settings(trainer.loggers, start.settings)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+            warnings.filterwarnings("ignore", module="lightning")
             trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
         why = next((c.halted for c in trainer.callbacks if isinstance(c, StepCallback) and c.halted), None)  # type: ignore[attr-defined]
         stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]
         if stopper is not None and stopper.stopped:
             log.info("stopped at step %d", trainer.global_step)
         elif why:
-            raise BagsError(f"stopped at step {trainer.global_step}: {why}; ckpt_path=auto goes on from there")
+            raise BagsError(f"stopped at step {trainer.global_step}: {why}; ckpt_path=auto resumes from there")
         elif trainer.is_global_zero:
             finish(start, datamodule, module, trainer)
         status = "success"

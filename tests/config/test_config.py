@@ -162,7 +162,7 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("metrics.protocol=best", "metrics.protocol"),
         ("trainer.devices=0", "trainer.devices"),
         ("dataset.images_on=disk", "dataset.images_on"),
-        ("render.path=circle", "must be one of train, ellipse, spiral"),
+        ("render.path=circle", "must be one of train, ellipse, spiral, before_after"),
         ("render.frames=1", "render.frames"),
         ("render.fps=0", "render.fps"),
         ("render.factor=0", "render.factor"),
@@ -264,7 +264,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_a_class_that_is_not_there_is_named() -> None:
-    with pytest.raises(SettingError, match=r"^callbacks\.foo\._target_ = 'bags\.nonsense': cannot be made: .* module"):
+    with pytest.raises(
+        SettingError, match=r"^callbacks\.foo\._target_ = 'bags\.nonsense': cannot be created: .* module"
+    ):
         instantiate("callbacks", {"off": None, "foo": {"_target_": "bags.nonsense"}})
     with pytest.raises(InstantiationException):  # its own mistakes keep their traceback
         instantiate("callbacks", {"foo": {"_target_": "bags.callbacks.Densify", "nothing": 3}})

@@ -64,7 +64,7 @@ SWEEPS = {
 
 def test_every_scene_has_its_file() -> None:
     files = {path.stem for path in (Path(config_folder()) / "scene").glob("*.yaml")}
-    assert len(SCENES) == 29 and files == {*SCENES, "demo", "own", "photos", "mip360_mixed"}
+    assert len(SCENES) == 29 and files == {*SCENES, "demo", "tiny", "own", "photos", "mip360_mixed"}
 
 
 @pytest.mark.parametrize("paper", [True, False])

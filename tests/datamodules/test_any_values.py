@@ -55,7 +55,7 @@ def parsed_or_refused(path: Path, tree: dict[str, Any], parser: Any, name: str) 
     try:
         sound(parser(DatasetSettings(parser=name, root=str(path.parent))))
     except DataError as error:
-        assert str(path.parent) in str(error) or "training camera(s) all stand in one place" in str(error)
+        assert str(path.parent) in str(error) or "training camera(s) are all in one place" in str(error)
     finally:
         path.write_text(before)
 

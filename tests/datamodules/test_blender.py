@@ -69,7 +69,7 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "no angle": (("camera_angle_x",), None, r"camera_angle_x is missing"),
     "zero focal": (("camera_angle_x",), math.pi, r"camera_angle_x is 3\.14.*below pi"),
     "angle tiny": (("camera_angle_x",), 5e-324, r"camera_angle_x is 5e-324: needs .* above 2e-05"),
-    "no angle at all": (("camera_angle_x",), 0, r"camera_angle_x is 0: needs a finite number above 0"),
+    "no angle at all": (("camera_angle_x",), 0, r"camera_angle_x is 0: must be a finite number above 0"),
     "angle true": (("camera_angle_x",), True, r"camera_angle_x is True"),
     "angle text": (("camera_angle_x",), "0.8", r"camera_angle_x is '0\.8'"),
     "angle nan": (("camera_angle_x",), math.nan, r"camera_angle_x is nan"),
@@ -79,14 +79,14 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "frames not a list": (("frames",), {"a": 1}, r"frames is .*needs a list"),
     "frame not an object": (("frames", 1), 7, r"frames\[1\] is 7"),
     "no name": (("frames", 1, "file_path"), None, r"frames\[1\]\.file_path is missing"),
-    "name a number": (("frames", 1, "file_path"), 3, r"frames\[1\]\.file_path is 3: needs a text"),
+    "name a number": (("frames", 1, "file_path"), 3, r"frames\[1\]\.file_path is 3: must be text"),
     "name absolute": (("frames", 1, "file_path"), "/etc/passwd", r"frames\[1\]\.file_path.*refused"),
     "name leads outside": (("frames", 1, "file_path"), "train/../../r_1", r"refused"),
     "name of backslashes": (("frames", 1, "file_path"), "train\\r_9", r"train/r_9\.png: no such photo.*restore"),
     "name with a zero": (("frames", 1, "file_path"), "train/r\0", r"refused"),
     "name too long": (("frames", 1, "file_path"), "r" * 5000, r"frames\[1\]\.file_path.*rename"),
     "no such photo": (("frames", 1, "file_path"), "./train/r_9", r"train/r_9\.png: no such photo.*restore"),
-    "twice": (("frames", 1, "file_path"), "./train/r_0", r"train/r_0\.png: named as the photo of 2 views"),
+    "twice": (("frames", 1, "file_path"), "./train/r_0", r"train/r_0\.png: is the photo of 2 views"),
     "no pose": (("frames", 1, "transform_matrix"), None, r"frames\[1\]\.transform_matrix is missing"),
     "pose ragged": (("frames", 1, "transform_matrix", 2), [1, 2, 3], r"frames\[1\]\.transform_matrix.*4 x 4"),
     "pose of texts": (("frames", 1, "transform_matrix", 2, 1), "x", r"frames\[1\]\.transform_matrix.*4 x 4"),
@@ -101,9 +101,13 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "last row": (("frames", 1, "transform_matrix", 3, 3), 2.0, r"frames\[1\]\.transform_matrix.*last row"),
     "other camera": (("frames", 1, "fl_x"), 50.0, r"frames\[1\]\.fl_x is 50\.0.*camera_angle_x of .* says 37\.8"),
     "radial beyond": (("k4",), 0.1, r"k4 is 0\.1: no lens .* undistort"),
-    "distortion a text": (("k1",), "0.1", r"k1 is '0\.1': needs a finite number"),
+    "distortion a text": (("k1",), "0.1", r"k1 is '0\.1': must be a finite number"),
     "other model": (("camera_model",), "EQUIRECTANGULAR", r"camera_model is 'EQUIRECTANGULAR': needs one of"),
-    "size of another shape": (("h",), 50, r"r_0\.png: 32 x 24 pixels do not have the shape of its camera, 32 x 50"),
+    "size of another shape": (
+        ("h",),
+        50,
+        r"r_0\.png: 32 x 24 pixels do not have the aspect ratio of its camera, 32 x 50",
+    ),
 }
 
 
@@ -215,7 +219,7 @@ METADATA = {
     "pose nan": (("test", "cam2world", 1, 0, 0), math.nan, r"test\[1\]\.cam2world"),
     "missing photo": (("test", "file_path", 0), "images_test/7.png", r"images_test/7\.png: no such photo"),
     "outside": (("test", "file_path", 0), "../7.png", r"test\[0\]\.file_path.*refused"),
-    "twice": (("train", "file_path", 2), "images_train/000_d0.png", r"named as the photo of 2 views"),
+    "twice": (("train", "file_path", 2), "images_train/000_d0.png", r"is the photo of 2 views"),
 }
 
 

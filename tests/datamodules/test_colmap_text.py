@@ -80,7 +80,7 @@ def test_one_line_a_photo(model):
         ("images", r"(d\.png\n).*", r"\g<1>1.5 2.5 x\n", r"line \d+: '1\.5 2\.5 x' is no record"),
         ("images", r"(d\.png\n).*", r"\g<1>1.5 2.5 0.5\n", r"line \d+: '1\.5 2\.5 0\.5' is no record"),
         ("images", r"3 (\S+)\.(\S+ [^\n]*d\.png)", r"3 \1,\2", r"line \d+: '3 \S+,.*is no record"),
-        ("images", r"\n3 ([^\n]*d\.png)", r"\n1 \1", r"line \d+: number 1 stands there twice"),
+        ("images", r"\n3 ([^\n]*d\.png)", r"\n1 \1", r"line \d+: number 1 is used twice"),
         ("cameras", r"48 32", r"48 3_2", r"line \d+: '1 PINHOLE 48 3_2.* is no record"),
         ("points3D", r"\n2 (\S+ \S+ \S+) \S+", r"\n2 \1 300", r"line \d+: .* is no record"),
         ("points3D", r"\n2 (\S+ \S+ \S+) \S+", r"\n2 \1 0.5", r"line \d+: .* is no record"),
@@ -91,7 +91,7 @@ def test_what_pycolmap_would_read_as_something_else(model, name, old, new, messa
     text, count = re.subn(old, new, path.read_text(), count=1, flags=re.DOTALL)
     assert count == 1
     path.write_text(text)
-    with pytest.raises(DataError, match=rf"{name}\.txt: not a whole COLMAP file \(.*{message}"):
+    with pytest.raises(DataError, match=rf"{name}\.txt: not a complete COLMAP file \(.*{message}"):
         read_model(model)
 
 
@@ -109,5 +109,5 @@ def test_binary_names_in_a_western_code_page(colmap_scene):
 def test_names_that_are_none_in_any_code_page_are_refused(colmap_scene):
     root = colmap_scene(text=True, names=("b.png", "d.png"))
     changed(root / "sparse/0", lambda data: data.replace(b"d.png", b"d\x81\xad.png"), ["images"])
-    with pytest.raises(DataError, match="no file should be called so; refused"):
+    with pytest.raises(DataError, match="not a safe file name; refused"):
         parse_colmap(DatasetSettings(parser="colmap", root=str(root)))

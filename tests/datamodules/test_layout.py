@@ -164,7 +164,7 @@ def test_a_photo_in_a_folder_is_not_the_one_above_it(colmap_scene):
     with pytest.raises(DataError, match=r"images/cam1/a\.png: no such photo"):
         parsed(root)
     shutil.rmtree(root / "images/cam1")
-    with pytest.raises(DataError, match=r"images/a\.png: named as the photo of 2 views"):
+    with pytest.raises(DataError, match=r"images/a\.png: is the photo of 2 views"):
         parsed(root, missing_photos="skip")
 
 

@@ -65,7 +65,7 @@ def test_a_coarse_pixel_counts_where_all_of_it_does(colmap_scene):
     ("pixels", "message"),
     [
         (np.full((16, 24), 255), r"masks/a\.png\.png: the mask is 24 x 16 pixels and its photo a\.png 48 x 32"),
-        (np.zeros(SIZE[::-1]), r"masks/a\.png\.png: the mask hides all of a\.png: white is what counts"),
+        (np.zeros(SIZE[::-1]), r"masks/a\.png\.png: the mask hides all of a\.png: make the parts to use white"),
         (np.full(SIZE[::-1], 127), r"the mask hides all"),
     ],
 )
@@ -80,14 +80,14 @@ def test_an_empty_file(colmap_scene):
     root = colmap_scene()
     write_mask(root, half())
     (root / "masks/a.png.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"masks/a\.png\.png: cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"masks/a\.png\.png: cannot be read as an image"):
         ImagePyramid(parsed(root).train, DatasetSettings(), (1,))
 
 
 def test_masks_that_belong_to_no_photo(colmap_scene):
     root = colmap_scene()
     write_mask(root, half(), "a_mask.png")
-    with pytest.raises(DataError, match=r"masks: none of its 1 pictures is named after a photo: .* a\.png\.png"):
+    with pytest.raises(DataError, match=r"masks: none of its 1 images is named after a photo: .* a\.png\.png"):
         parsed(root)
 
 

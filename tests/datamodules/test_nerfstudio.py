@@ -133,7 +133,10 @@ def test_the_file_says_the_split(scene):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"test_filenames": ["images/x.png"]}, r"test_filenames is .*'images/x\.png' is the file_path of no frame"),
+        (
+            {"test_filenames": ["images/x.png"]},
+            r"test_filenames is .*'images/x\.png' is not the file_path of any frame",
+        ),
         ({"test_filenames": 3}, r"test_filenames is 3"),
         ({"ply_file_path": "a/../../x.ply"}, r"ply_file_path .*outside"),
         ({"applied_transform": [[1, 2]]}, r"applied_transform .*3 x 4"),

@@ -1,18 +1,25 @@
-"""Training views described: which ones, and the overview of the most blurred of them."""
+"""Training views described: which ones, and the sheets that sum them up."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from bags.evaluation import views as evaluation
-from bags.evaluation.views import PIXEL, agreement, describe_training_views, spread_out
-from bags.io.images import image_size
+from bags.datamodules.synthetic import make_synthetic_scene
+from bags.evaluation import sheets
+from bags.evaluation.sheets import before_after, of_each_kind, write_sheets
+from bags.evaluation.views import PIXEL, agreement, describe_training_views, spread_out, stem
+from bags.io.images import LABEL_HEIGHT, image_size, read_image, write_png
 from bags.run.build import build
 from bags.run.start import decide
+from bags.settings import SyntheticSettings
 from tests.integration.test_training import settings_of
+from tests.standins import built_in
 
 
 def test_some_of_a_list_are_spread_over_it() -> None:
@@ -20,10 +27,9 @@ def test_some_of_a_list_are_spread_over_it() -> None:
     assert spread_out(23, 4) == [0, 7, 15, 22] and spread_out(5, 1) == [0] and spread_out(5, 0) == []
 
 
-def test_no_more_views_are_looked_at_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_views_are_looked_at_than_asked_for(tmp_path: Path) -> None:
     datamodule, module = build(decide(settings_of(tmp_path)))
     module.gaussians.update_filter(datamodule.cameras(2))
-    monkeypatch.setattr(evaluation, "OVERVIEW_WIDTH", 24)  # of the 48 x 32 photos
     names = [view.name for view in datamodule.scene.train]
     everything = describe_training_views(module, datamodule)["train_views"]
     assert [view["name"] for view in everything] == names
@@ -35,11 +41,46 @@ def test_no_more_views_are_looked_at_than_asked_for(tmp_path: Path, monkeypatch:
     ]
     for kind in ("photo", "prediction", "sharp", "mask", "kernels"):
         assert sorted(path.stem for path in (folder / kind).iterdir()) == [Path(n).stem for n in (names[0], names[-1])]
-    width, height = image_size(tmp_path / "two" / "overview.png")
-    assert width == 5 * 24 and 2 * 16 <= height < 2 * 32 + 16
     none = tmp_path / "none" / "train_views"
     assert describe_training_views(module, datamodule, none, limit=0) == {"train_views": []}
     assert not none.parent.exists()
+
+
+def blurred(name: str, kind: str, spread: float) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "spread": spread}
+
+
+def write_pictures(folder: Path, name: str) -> None:
+    for number, kind in enumerate(("photo", "sharp", "prediction", "mask", "kernels")):
+        write_png(folder / "train_views" / kind / f"{stem(name)}.png", torch.full((3, 32, 48), number / 4))
+
+
+def test_sheets_show_the_most_blurred_and_all_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "OVERVIEW_WIDTH", 24)
+    scene = built_in(48, 32).train
+    kinds = ("motion", "sharp", "motion", "defocus", "sharp")
+    found = [blurred(scene[i].name, kind, float(i)) for i, kind in enumerate(kinds)]
+    for entry in found:
+        write_pictures(tmp_path, entry["name"])
+    write_sheets(tmp_path, found, scene)
+    assert image_size(tmp_path / "overview.png") == (5 * 24, 4 * (16 + LABEL_HEIGHT))
+    assert image_size(tmp_path / "kernels.png") == (3 * 24, 2 * (16 + LABEL_HEIGHT))
+    assert image_size(tmp_path / "before_after.png") == (3 * 48, 2 * (32 + LABEL_HEIGHT))  # of two kinds, with truth
+    chosen = of_each_kind(sorted(found, key=lambda entry: -entry["spread"]))
+    assert [entry["name"] for entry in chosen] == [scene[3].name, scene[2].name]
+    truth = np.asarray(read_image(tmp_path / "before_after.png"))[LABEL_HEIGHT : LABEL_HEIGHT + 32, 96:]
+    assert scene[3].sharp is not None and (truth == np.asarray(scene[3].sharp())).all()
+    unknown = [replace(view, sharp=None) for view in scene]
+    assert before_after(tmp_path / "train_views", chosen, unknown).shape[2] == 2 * 48
+    assert [entry["name"] for entry in of_each_kind(found[1:2])] == [scene[1].name]  # all sharp: one of them
+    write_sheets(tmp_path / "none", [{"name": "a.png"}], scene)
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_truth_of_a_photo_without_blur_is_the_photo() -> None:
+    scene = make_synthetic_scene(SyntheticSettings(width=48, height=32, train_views=2, strength=0, drift=1, samples=4))
+    for view in scene.train:
+        assert view.sharp is not None and (np.asarray(view.sharp()) == np.asarray(view.load())).all()
 
 
 def described(kind: str, true_kind: str, amount: float, direction: float = 0.0) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def test_only_formats_of_photos_are_opened_whatever_the_file_is_called(tmp_path,
     path = tmp_path / "a.jpg"
     Image.new("RGB", (16, 16)).save(path, kind)
     for read in (image_size, read_image):
-        with pytest.raises(DataError, match=r"a\.jpg: cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image"):
             read(path)
 
 
@@ -122,7 +122,7 @@ def test_a_picture_that_claims_too_many_pixels_is_refused_unread(tmp_path):
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     path.write_bytes(data)
     for read in (image_size, read_image):
-        with pytest.raises(DataError, match=r"a\.png: cannot be read as a picture .*pixels"):
+        with pytest.raises(DataError, match=r"a\.png: cannot be read as an image .*pixels"):
             read(path)
 
 

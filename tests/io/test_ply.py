@@ -186,7 +186,7 @@ def test_columns_that_are_lists(tmp_path):
     path = tmp_path / "g.ply"
     write_ply(path, gaussians(3))
     path.write_bytes(path.read_bytes().replace(b"property float opacity", b"property list uchar float opacity"))
-    with pytest.raises(DataError, match=r"g\.ply: (cannot be read|opacity are no numbers)"):
+    with pytest.raises(DataError, match=r"g\.ply: (cannot be read|opacity are not numbers)"):
         read_ply(path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bags.ops.trajectories import ellipse, focus, spiral, tour, training_path
+from bags.ops.trajectories import ellipse, focus, resting_path, spiral, tour, training_path
 from bags.types import Camera
 
 TARGET = np.array([0.5, -0.3, 4.0])
@@ -185,6 +185,28 @@ def test_tour_keeps_an_order_that_is_good():
     assert tour(np.abs(line[:, None] - line)) == list(range(9))
     for count in (1, 2, 3):
         assert tour(np.abs(line[:count, None] - line[:count])) == list(range(count))
+
+
+@pytest.mark.parametrize("scene", ["before", "around"])
+def test_a_resting_path_rests_at_photos_and_moves_smoothly_between(scene):
+    cameras = SCENES[scene]()
+    path = resting_path(cameras, 121, stops=5)
+    assert len(path) == 121
+    at_rest = [index for index, each in path if each is cameras[index]]
+    visited = list(dict.fromkeys(index for index, _ in path))
+    assert len(visited) == 5 and list(dict.fromkeys(at_rest)) == visited and 50 <= len(at_rest) <= 70
+    moves = np.linalg.norm(np.diff(centers([each for _, each in path]), axis=0), axis=1)
+    assert moves.max() < 0.1 * moves.sum() and (moves == 0).sum() >= 50
+    everywhere = resting_path(cameras, 400, stops=100)
+    assert {index for index, _ in everywhere} == set(range(len(cameras)))
+    assert resting_path(cameras[:1], 3, stops=2) == [(0, cameras[0])] * 3
+
+
+def test_a_resting_path_has_each_photos_own_lens():
+    cameras = before()
+    cameras[3] = replace(cameras[3], width=80, height=60, fx=99.0)
+    for index, each in resting_path(cameras, 90, stops=20):
+        assert (each.width, each.height, each.fx) == (cameras[index].width, cameras[index].height, cameras[index].fx)
 
 
 def test_one_camera_and_cameras_in_one_place():

@@ -39,7 +39,7 @@ def test_what_was_removed_is_not_copied(tmp_path: Path) -> None:
     other(1).convert("RGBA").save(tmp_path / "photos/whole.png")
     Image.new("RGBA", (96, 64), (9, 9, 9, 0)).save(tmp_path / "photos/nothing.png")
     photos, dropped = take_in(tmp_path / "photos", tmp_path / "into", silent)
-    assert [item.reason for item in dropped] == ["wholly transparent: nothing of it is left to see"]
+    assert [item.reason for item in dropped] == ["fully transparent: nothing of it can be seen"]
     assert [photo.cut_out for photo in photos] == [True, True, True, False]
     for photo in photos[:3]:
         pixels = np.asarray(read_image(tmp_path / "into" / photo.name))

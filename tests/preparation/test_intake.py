@@ -174,7 +174,7 @@ def test_jpegs_by_other_names(source, tmp_path) -> None:
     (source / "d.gif").write_bytes(b"GIF89a")
     photos, dropped, _ = taken(source, tmp_path)
     assert list(photos) == ["a.jfif", "b.JPE", "c.mpo"]
-    assert dropped == {"d.gif": "pictures of this format are not read: save it as JPEG or PNG"}
+    assert dropped == {"d.gif": "this format is not supported: save it as JPEG or PNG"}
 
 
 def test_what_cannot_be_used_is_told_why(source, tmp_path, monkeypatch) -> None:
@@ -196,7 +196,7 @@ def test_what_cannot_be_used_is_told_why(source, tmp_path, monkeypatch) -> None:
     assert "source=" in dropped.pop("clip.mov")
     assert "8 bits" in dropped.pop("deep.png")
     assert set(dropped) == {"cut.jpg", "empty.jpg", "text.jpg"}
-    assert all(reason.startswith("cannot be read as a picture") for reason in dropped.values())
+    assert all(reason.startswith("cannot be read as an image") for reason in dropped.values())
 
 
 def test_heic(source, tmp_path) -> None:

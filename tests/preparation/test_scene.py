@@ -47,7 +47,7 @@ def test_the_record_tells_what_became_of_every_file(scene: Prepared) -> None:
     assert record == scene.record
     reasons = {row["file"]: row["reason"] for row in record["not_used"]}
     assert set(reasons) == {"cut.jpg", "notes.txt"}
-    assert "cannot be read as a picture" in reasons["cut.jpg"] and reasons["notes.txt"] == "not a photo"
+    assert "cannot be read as an image" in reasons["cut.jpg"] and reasons["notes.txt"] == "not a photo"
     assert [(camera["width"], camera["focal_from_exif"]) for camera in record["cameras"]] == [(288, True)]
     assert 0 < record["reprojection_error_px"] < 1
     assert all(row["placed"] and 0.4 < row["sharpness"] < 1 for row in record["photos"])
@@ -113,7 +113,7 @@ def test_text_files_only(tmp_path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts/a.txt").write_text("a")
     (tmp_path / "texts/b.jpg").write_text("no picture")
-    with pytest.raises(DataError, match=r"0 usable.*a\.txt: not a photo; b\.jpg: cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"0 usable.*a\.txt: not a photo; b\.jpg: cannot be read as an image"):
         prepare(tmp_path / "texts", tmp_path / "scene", PrepareSettings(), 0, silent)
 
 
@@ -130,7 +130,7 @@ def test_what_was_there_is_not_lost(photos, tmp_path) -> None:
             prepare(photos, root, SMALL, 0, silent)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("all of it")
-    with pytest.raises(DataError, match="mine: holds something else already"):
+    with pytest.raises(DataError, match="mine: already contains something else"):
         prepare(photos, tmp_path / "mine", SMALL, 0, silent)
     (tmp_path / "mine/prepare.json").write_text("{}")  # made by an earlier run: replaced only once a new one stands
     with pytest.raises(DataError, match="none of the 3 photos"):

@@ -67,7 +67,13 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, tmp_path_factory, m
     assert (tmp_path / "outputs/trip/renders/step_3/train.mp4").stat().st_size > 0
     assert {path.suffix for path in (tmp_path / "outputs/trip/export/step_3").iterdir()} == {".ply", ".spz", ""}
     assert (tmp_path / "outputs/trip/scene.html").is_file()
-    assert '<a href="scene.html">' in (tmp_path / "outputs/trip/report.html").read_text()
+    report = (tmp_path / "outputs/trip/report.html").read_text()
+    step = "step_3"
+    for file in (
+        "scene.html", f"renders/{step}/train.mp4", f"renders/{step}/before_after.mp4", "time_lapse.mp4",
+        "before_after.png", "kernels.png", f"export/{step}/point_cloud.ply", f"export/{step}/point_cloud.spz",
+    ):  # fmt: skip
+        assert f'<a href="{file}">' in report and (tmp_path / "outputs/trip" / file).stat().st_size > 0, file
 
 
 def test_without_the_pages_client_the_rest_is_written(tmp_path: Path, monkeypatch, caplog) -> None:

@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+from bags.evaluation.sheets import marked
 from bags.io.images import write_png
 from bags.report import page as page_module
 from bags.report.curves import HEIGHT, WIDTH, curves, read_history
-from bags.report.jpegs import LARGEST, jpeg, marked
+from bags.report.jpegs import LARGEST, jpeg
 from bags.report.page import flat, page, write_report
 from bags.report.words import along, in_short, in_words
 from tests.report.folder import HOSTILE, made_up
@@ -96,7 +97,20 @@ def test_everything_is_shown_and_has_a_name(tmp_path: Path) -> None:
     ids = [attributes["id"] for _, attributes in tags.seen if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = {str(link["href"]) for link in tags.all("a")}
-    assert {target[1:] for target in targets} <= set(ids) and "#view-2" in targets
+    assert {target[1:] for target in targets} <= set(ids) and "#view-2" in targets and "#beside" not in targets
+
+
+def test_what_lies_beside_the_report_is_led_to(tmp_path: Path) -> None:
+    metrics, settings = made_up(tmp_path, ["a.png"])
+    for name in ("renders/step_900/train.mp4", "renders/step_2000/train.mp4", "time_lapse.mp4", "scene.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "renders/step_x").mkdir()
+    (tmp_path / "renders/step_x/train.mp4").touch()  # somebody's own
+    targets = [
+        link["href"] for link in Tags(page(tmp_path, metrics, settings)).all("a") if "#" not in str(link["href"])
+    ]
+    assert targets == ["scene.html", "renders/step_2000/train.mp4", "time_lapse.mp4"]
 
 
 def test_views_without_pictures_blur_or_history_are_still_told(tmp_path: Path) -> None:

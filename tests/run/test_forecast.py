@@ -56,7 +56,7 @@ def test_memory_grows_with_what_takes_it(run: Any) -> None:
 def test_what_cannot_fit_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     start, datamodule, module = run
     need = forecast.memory_needed(module.model.bpn, datamodule, module, 20_000, CPU).total
-    for free, words in ((need * 2, "memory: about"), (need // 2, "memory may not suffice: lower model")):
+    for free, words in ((need * 2, "memory: about"), (need // 2, "there may not be enough memory: lower model")):
         caplog.clear()
         monkeypatch.setattr(forecast, "free_memory", lambda _, free=free: free)
         with caplog.at_level("INFO", "bags"):
@@ -74,7 +74,7 @@ def test_a_disk_too_small_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, cap
         forecast.check(start, datamodule, module)
     assert re.search(r"30 MB are free; checkpoints may come to need 4\d MB more", caplog.text)
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 500_000}))
-    with pytest.raises(BagsError, match=r"0 MB are free and checkpoints need \d MB more: make room"):
+    with pytest.raises(BagsError, match=r"0 MB are free, but checkpoints need \d MB more: make room"):
         forecast.check(start, datamodule, module)
 
 

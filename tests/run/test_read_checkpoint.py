@@ -52,7 +52,7 @@ def test_code_in_it_does_not_run(old_format: bool, tmp_path: Path) -> None:
         {"state_dict": {"x": Code(mark)}, "global_step": 0}, tmp_path / "a.ckpt",
         _use_new_zipfile_serialization=not old_format,
     )  # fmt: skip
-    with pytest.raises(DataError, match=r"a\.ckpt: (not a checkpoint|no checkpoint: it holds posix system)"):
+    with pytest.raises(DataError, match=r"a\.ckpt: not a checkpoint"):
         read_checkpoint(tmp_path / "a.ckpt")
     assert not mark.exists()
     torch.load(tmp_path / "a.ckpt", weights_only=False)
@@ -61,7 +61,7 @@ def test_code_in_it_does_not_run(old_format: bool, tmp_path: Path) -> None:
 
 def test_another_pickle_protocol_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "global_step": 0, "x": torch.zeros(2)}, tmp_path / "a.ckpt", pickle_protocol=4)
-    with pytest.raises(DataError, match=r"a\.ckpt: no checkpoint: it holds STACK_GLOBAL"):
+    with pytest.raises(DataError, match=r"a\.ckpt: not a checkpoint: it contains STACK_GLOBAL"):
         read_checkpoint(tmp_path / "a.ckpt")
 
 
@@ -112,7 +112,7 @@ def test_a_small_file_cannot_ask_for_memory(tmp_path: Path) -> None:
             assert plain in data or not name.endswith("data.pkl")
             archive.writestr(name, data.replace(plain, bomb))
     assert path.stat().st_size < 10_000
-    with pytest.raises(DataError, match="it holds builtins bytearray"):
+    with pytest.raises(DataError, match="it contains builtins bytearray"):
         read_checkpoint(path)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import runpy
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+import bags
 from bags.run.build import start_points
 from bags.settings import GaussianSettings
 from bags.types import Camera, PointCloud, Scene, View
@@ -33,3 +37,14 @@ def test_random_points_lie_where_the_scene_is() -> None:
     assert begun(0, unit=True, random_points=300).xyz.abs().max() <= 1.3
     far = begun(0, random_points=300).xyz
     assert abs(float(far[:, 0].mean()) - 50) < 1 and 2 < float((far[:, 0] - 50).abs().max()) <= 3.31
+
+
+def test_torch_imported_first_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its idle threads spin then: training from Python once took ten times as long on a busy machine."""
+    package = str(bags.__file__)
+    assert not runpy.run_path(package)["TORCH_SPINS"], "the tests set OMP_WAIT_POLICY"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert runpy.run_path(package)["TORCH_SPINS"] and "OMP_WAIT_POLICY" in os.environ
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.delitem(sys.modules, "torch")
+    assert not runpy.run_path(package)["TORCH_SPINS"] and os.environ["OMP_WAIT_POLICY"] == "passive"

@@ -133,6 +133,6 @@ def test_kinds_of_blur_told(climb: Climb, tmp_path: Path) -> None:
     for seed, share in ((0, 0.75), (1, 0.85)):
         file = climb("w", "bags", seed, 24.0) / "metrics.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"blur_kind_share": share}))
-    table = made(tmp_path)[0]["Blur of the training photos, told against the truth"]
+    table = made(tmp_path)[0]["Estimated blur of the training photos against the truth"]
     assert str(cells(table, "right kind", "w")["bags"]) == "80 ± 7"
     assert len(table.sections) == 1, "no directions, no amounts"

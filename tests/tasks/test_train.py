@@ -86,7 +86,7 @@ def test_signals_before_in_and_after_training(
         with pytest.raises(Stopped) as stopped:
             train.run(settings)
     assert stopped.value.code == 128 + number
-    assert f"stopped by {number.name}: go on with the same command and ckpt_path=auto" in capsys.readouterr().err
+    assert f"stopped by {number.name}: resume with the same command and ckpt_path=auto" in capsys.readouterr().err
     if step == 0:
         assert names(settings) == set()
     else:

@@ -37,7 +37,7 @@ def parse_blender(settings: DatasetSettings) -> Scene:
     missing = [item for item in (*train, *test) if isinstance(item, MissingPhoto)]
     if both := sum(isinstance(item, PhotoView) for item in test) - len(held_out):
         log.warning(
-            "%s: %d photos are also in %s: they are trained on, and are no test views", root / TEST, both, TRAIN
+            "%s: %d photos are also in %s: they are used for training, not as test views", root / TEST, both, TRAIN
         )
     there = [item for item in train if isinstance(item, PhotoView)]
     return assembled(root, there, held_out, missing, folder, NO_POINTS, "transforms_*.json", unit=True)

@@ -1,4 +1,4 @@
-"""Cameras that something can be drawn with."""
+"""Checks of cameras."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ FAR = 1e9  # scene units from the origin; beyond, float32 cannot tell places apa
 FIELD = 1e-5, 1e3  # tangents of half the field of view, across and down
 ASIDE = 10  # times the picture's width that its principal point may be off the centre, and as much for its height
 SQUARE = 1e-3  # by which rotation @ rotation.T may differ from the identity
-REMEDY = "mend the file, or make it again"
+REMEDY = "correct the file, or make it again"
 
 
 def check_camera(camera: Camera, where: str) -> Camera:
-    """``camera``, if it is one.
+    """``camera``, if it is valid.
 
     Args:
         camera: of a photo, as a file describes it.
         where: the file, and the place in it.
 
     Raises:
-        DataError: not finite, too far away, no rotation, or a lens that cannot be.
+        DataError: not finite, too far away, no rotation matrix, or an impossible lens.
     """
     turn = camera.rotation.double()
     off = abs(camera.offset[0]) / camera.width, abs(camera.offset[1]) / camera.height
     if not bool((camera.translation.abs() < FAR).all() and (camera.center.abs() < FAR).all()):
-        raise DataError(f"{where}: the camera stands more than {FAR:g} units from the origin, or nowhere; {REMEDY}")
+        raise DataError(
+            f"{where}: the camera is more than {FAR:g} units from the origin, or not at a finite position; {REMEDY}"
+        )
     if not bool(((turn @ turn.T - torch.eye(3)).abs() < SQUARE).all() and turn.det() > 0):
-        raise DataError(f"{where}: the camera's rotation is none; {REMEDY}")
+        raise DataError(f"{where}: the camera's rotation is not a rotation matrix; {REMEDY}")
     if (
         not min(camera.fx, camera.fy) > 0
         or not all(FIELD[0] < half < FIELD[1] for half in camera.half_field)
         or not max(off) < ASIDE
     ):
         lens = f"focal lengths {camera.fx:g}, {camera.fy:g}, principal point {camera.cx:g}, {camera.cy:g}"
-        raise DataError(f"{where}: {lens} pixels cannot be, of {camera.width} x {camera.height}; {REMEDY}")
+        raise DataError(f"{where}: impossible lens: {lens} pixels, of {camera.width} x {camera.height}; {REMEDY}")
     return camera

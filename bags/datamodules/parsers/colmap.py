@@ -48,12 +48,12 @@ def parse_colmap(settings: DatasetSettings) -> Scene:
     folder = photo_folder(root, place, [image.name for image in images], settings)
     points = point_cloud(model.xyz, model.rgb)
     if not len(points.xyz):
-        log.warning("%s has no points to start from: random ones are taken (model.gaussians.random_points)", place)
+        log.warning("%s has no initial points: random ones are used (model.gaussians.random_points)", place)
     return divided(root, images, lambda image: _view(image, model, folder), folder, points, settings)
 
 
 def point_cloud(xyz: NDArray[np.float64], rgb: NDArray[np.float64]) -> PointCloud:
-    """Points with colours from 0 to 255, without those that are nowhere."""
+    """Points with colours from 0 to 255, without those at non-finite positions."""
     good = (np.abs(xyz) < FAR).all(axis=1)
     places, colours = (torch.from_numpy(array[good]).float() for array in (xyz, rgb))
     return PointCloud(places, colours / 255)
@@ -61,7 +61,9 @@ def point_cloud(xyz: NDArray[np.float64], rgb: NDArray[np.float64]) -> PointClou
 
 def _view(image: ColmapImage, model: ColmapModel, folder: PhotoFolder) -> PhotoView:
     if image.camera_id not in model.cameras:
-        raise DataError(f"{folder.path.parent}: photo {image.name} has camera {image.camera_id}, which cameras.* lacks")
+        raise DataError(
+            f"{folder.path.parent}: photo {image.name} has camera {image.camera_id}, which is missing in cameras.*"
+        )
     photo = folder.find(image.name, "COLMAP", "set dataset.images or restore it")
     lens = model.cameras[image.camera_id]
     if not (

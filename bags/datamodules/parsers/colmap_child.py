@@ -1,7 +1,7 @@
 """Reads a COLMAP model with pycolmap in a process of its own: ``python colmap_child.py NAME=FILE... OUT``.
 
-Given a file cut short, pycolmap takes it for a whole one, fills the memory or takes its process down; in here, that
-costs nothing. Files are read one more at a time, and the rows of each go to ``OUT/NAME.json``, so the first one missing
+Given a truncated file, pycolmap takes it for a complete one, fills the memory or crashes; in this process, that does
+no harm. Files are read one more at a time, and the rows of each go to ``OUT/NAME.json``, so the first one missing
 tells which file was at fault. Sizes: colmap.github.io/format.html.
 """
 
@@ -23,7 +23,7 @@ MEMORY = 256 << 20, 32  # bytes that reading may take, and more per byte of the 
 
 
 def main(files: dict[str, Path], out: Path) -> None:
-    """Write the rows of a model's ``files`` to ``out``; an exception where one is not whole."""
+    """Write the rows of a model's ``files`` to ``out``; an exception if one is not complete."""
     _limit_memory(sum(path.stat().st_size for path in files.values()))
     stage = Path(tempfile.mkdtemp(dir=out))
     for suffix, name in itertools.product(READERS, SMALLEST_RECORD):
@@ -37,14 +37,14 @@ def main(files: dict[str, Path], out: Path) -> None:
         READERS[suffix](model, str(stage))
         rows, size = ROWS[name](model, _names(path, count) if name == "images" else {})
         if count not in (None, len(rows)):
-            raise ValueError(f"{count} records announced, {len(rows)} of different numbers found")
+            raise ValueError(f"{count} records stated, {len(rows)} with different numbers found")
         if count is not None and size != path.stat().st_size:
             raise ValueError(f"{path.stat().st_size} bytes, but what pycolmap found in it takes {size}")
         (out / f"{name}.json").write_text(json.dumps(rows))
 
 
 def _limit_memory(size: int) -> None:
-    """Let a runaway read of files of ``size`` bytes fail early; elsewhere than on Linux, only the time is limited."""
+    """Limit the memory for reading files of ``size`` bytes; only on Linux, elsewhere only the time is limited."""
     if sys.platform == "linux":
         import resource
 
@@ -57,7 +57,7 @@ def _count(path: Path, record: int) -> int:
     with path.open("rb") as file:
         count = int.from_bytes(file.read(8), "little")
     if 8 + count * record > path.stat().st_size:
-        raise ValueError(f"{path.stat().st_size} bytes cannot hold the {count} records announced")
+        raise ValueError(f"{path.stat().st_size} bytes cannot hold the {count} records stated")
     return count
 
 

@@ -1,4 +1,4 @@
-"""COLMAP's model files (``cameras``, ``images``, ``points3D``; binary or text), read by pycolmap at arm's length.
+"""COLMAP's model files (``cameras``, ``images``, ``points3D``; binary or text), read by pycolmap in a child process.
 
 Points may also be a PLY file, ``points3D.ply``, as other tools write it.
 """
@@ -64,10 +64,10 @@ class ColmapModel:
 def read_model(folder: Path) -> ColmapModel:
     """Read the model in ``folder``; binary files are preferred to text files, and both to a PLY file of points.
 
-    pycolmap runs in a process of its own, as a damaged file can crash it or keep it busy for ever.
+    pycolmap runs in a process of its own, because a damaged file can crash it or make it hang.
 
     Raises:
-        DataError: a file is missing, cut short or not what it should be.
+        DataError: a file is missing, truncated or malformed.
     """
     files = model_files(folder)
     cloud = files["points3D"] if files["points3D"].suffix.lower() == ".ply" else _beside(folder).get("points3d.ply")
@@ -77,7 +77,7 @@ def read_model(folder: Path) -> ColmapModel:
         failure = _run_child(read, out)
         if failure:
             name = next((name for name in told if not Path(out, f"{name}.json").exists()), list(told)[-1])
-            raise DataError(f"{told[name]}: not a whole COLMAP file ({failure}); copy it again or rerun the mapper")
+            raise DataError(f"{told[name]}: not a complete COLMAP file ({failure}); copy it again or rerun the mapper")
         rows = {name: json.loads(Path(out, f"{name}.json").read_text()) for name in told}
     table = np.array(rows.get("points3D", []), dtype=np.float64).reshape(-1, 6)
     if len(table) == 0 and cloud is not None:
@@ -100,7 +100,7 @@ def is_model(folder: Path) -> bool:
 
 
 def count_photos(folder: Path) -> int:
-    """How many photos the model in ``folder`` has, read off its head or its lines; 0 where that cannot be."""
+    """How many photos the model in ``folder`` has, from its header or its lines; 0 if unknown."""
     names = _beside(folder)
     if path := names.get("images.bin"):
         with path.open("rb") as file:
@@ -146,7 +146,7 @@ def _as_pycolmap_reads(name: str, path: Path, out: Path) -> Path:
 
 
 def _need_text(path: Path) -> None:
-    """Refuse what a broken copy leaves: room for the file, zeros at its end; to read gigabytes of them takes long.
+    """Refuse a broken copy: allocated space with zeros at its end, of which gigabytes would take long to read.
 
     Raises:
         DataError: names the file.
@@ -154,11 +154,11 @@ def _need_text(path: Path) -> None:
     with open(path, "rb") as file:
         file.seek(-min(4, path.stat().st_size), os.SEEK_END)
         if (end := file.read()) and not any(end):
-            raise DataError(f"{path}: ends in zero bytes, so it is no whole text file; copy it again")
+            raise DataError(f"{path}: ends in zero bytes, so it is not a complete text file; copy it again")
 
 
 def _run_child(files: Mapping[str, Path], out: str) -> str:
-    """Why the child failed; empty when it did not."""
+    """Why the child failed; empty if it did not."""
     timeout = TIMEOUT[0] + TIMEOUT[1] * sum(path.stat().st_size for path in files.values())
     command = [sys.executable, str(CHILD), *(f"{name}={path.resolve()}" for name, path in files.items()), out]
     try:

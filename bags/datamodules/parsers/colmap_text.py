@@ -1,4 +1,4 @@
-"""COLMAP's text files, checked line by line and brought into one form, of which pycolmap misreads nothing.
+"""COLMAP's text files, checked line by line and normalised to a form that pycolmap reads correctly.
 
 It takes every second line of ``images.txt`` for observations, whatever it holds, a number for what it begins with
 (``0,5`` is 0), and the end of the file for the end of the list. Scripts and other tools write one line a photo, put a
@@ -34,7 +34,7 @@ def normalised(name: str, path: Path, to: Path) -> None:
         to: another one, written in UTF-8.
 
     Raises:
-        DataError: a line is no record, a number stands twice, or there are not as many as the file's head announces;
+        DataError: a line is no record, a number is used twice, or there are not as many as the header states;
             names the line.
     """
     numbers: set[int] = set()
@@ -43,19 +43,19 @@ def normalised(name: str, path: Path, to: Path) -> None:
         for record in {"cameras": _cameras, "images": _images, "points3D": _points}[name](file):
             number = int(record[0])
             if number in numbers:
-                raise file.wrong(f"number {number} stands there twice")
+                raise file.wrong(f"number {number} is used twice")
             numbers.add(number)
             # After a photo's line an empty one, for its observations.
             out.write(" ".join(record) + ("\n\n" if name == "images" else "\n"))
     if file.announced not in (None, len(numbers)):
         raise DataError(
-            f"{path}: not a whole COLMAP file (its head announces {file.announced:,} {name}, there are"
-            f" {len(numbers):,}); copy it again, or mend the head"
+            f"{path}: not a complete COLMAP file (its header states {file.announced:,} {name}, there are"
+            f" {len(numbers):,}); copy it again, or correct the header"
         )
 
 
 def count_photos(path: Path) -> int:
-    """How many lines of an ``images.txt`` are photos'; 0 where it is no text."""
+    """How many lines of an ``images.txt`` are photos; 0 if it is not text."""
     try:
         return sum(map(_is_photo, _File("images", path)))
     except DataError:
@@ -63,7 +63,7 @@ def count_photos(path: Path) -> int:
 
 
 class _File:
-    """The lines of a text file that hold something, and what its head announces."""
+    """The lines of a text file that hold something, and what its header states."""
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
@@ -88,7 +88,7 @@ class _File:
             raise DataError(f"{self.path}: cannot be read as text ({error}); copy it again") from error
 
     def wrong(self, problem: str) -> DataError:
-        where = f"{self.path}: not a whole COLMAP file (line {self.line}: {problem}"
+        where = f"{self.path}: not a complete COLMAP file (line {self.line}: {problem}"
         return DataError(f"{where}); wanted: {FORMS[self.name]}; copy it again or rerun the mapper")
 
     def no_record(self, text: str) -> DataError:

@@ -33,45 +33,45 @@ class JsonObject:
         """What to raise where ``key`` is not as ``expected``."""
         place = f"{self.where}.{key}" if self.where else key
         got = "missing" if key not in self.values else shown(self.values[key])
-        return DataError(f"{self.path}: {place} is {got}: {expected}; mend the file or export it again")
+        return DataError(f"{self.path}: {place} is {got}: {expected}; correct the file or export it again")
 
     def unknown(self, known: Sequence[str]) -> list[str]:
-        """Keys that are none of ``known``."""
+        """Keys that are not in ``known``."""
         return sorted(set(self.values) - set(known))
 
     def text(self, key: str) -> str:
         """A text that is not empty."""
         value = self.values.get(key)
         if not isinstance(value, str) or not value:
-            raise self.fail(key, "needs a text")
+            raise self.fail(key, "must be text")
         return value
 
     def positive(self, key: str) -> float:
         """A finite number above 0."""
         value: Any = self.values.get(key)
         if not _is_number(value) or not math.isfinite(value) or value <= 0:
-            raise self.fail(key, "needs a finite number above 0")
+            raise self.fail(key, "must be a finite number above 0")
         return float(value)
 
     def number(self, key: str) -> float:
         """A finite number."""
         value: Any = self.values.get(key)
         if not _is_number(value) or not math.isfinite(value):
-            raise self.fail(key, "needs a finite number")
+            raise self.fail(key, "must be a finite number")
         return float(value)
 
     def items(self, key: str) -> list[Any]:
         """A list that is not empty."""
         value = self.values.get(key)
         if not isinstance(value, list) or not value:
-            raise self.fail(key, "needs a list that is not empty")
+            raise self.fail(key, "must be a list that is not empty")
         return value
 
     def part(self, key: str) -> JsonObject:
         """The object below ``key``."""
         value = self.values.get(key)
         if not isinstance(value, dict):
-            raise self.fail(key, "needs an object in braces")
+            raise self.fail(key, "must be an object in braces")
         return JsonObject(self.path, f"{self.where}.{key}" if self.where else key, value)
 
     def parts(self, key: str) -> list[JsonObject]:
@@ -79,7 +79,7 @@ class JsonObject:
         values = self.items(key)
         for index, value in enumerate(values):
             if not isinstance(value, dict):
-                raise DataError(f"{self.path}: {key}[{index}] is {shown(value)}: needs an object in braces")
+                raise DataError(f"{self.path}: {key}[{index}] is {shown(value)}: must be an object in braces")
         return [JsonObject(self.path, f"{key}[{index}]", value) for index, value in enumerate(values)]
 
     def matrix(self, key: str) -> NDArray[np.float64]:
@@ -91,7 +91,7 @@ class JsonObject:
             matrix = np.array(rows, dtype=np.float64)
             if np.isfinite(matrix).all():
                 return matrix
-        raise self.fail(key, "needs a 4 x 4 or 3 x 4 matrix of finite numbers")
+        raise self.fail(key, "must be a 4 x 4 or 3 x 4 matrix of finite numbers")
 
 
 def read_json(path: Path, remedy: str) -> JsonObject:

@@ -42,7 +42,7 @@ def model_folder(root: Path, settings: DatasetSettings) -> Path:
     photos is taken.
 
     Raises:
-        DataError: there is none; names what there is instead.
+        DataError: there is none; says what there is instead.
     """
     if settings.sparse is not None:
         folder = root / settings.sparse
@@ -90,7 +90,7 @@ def _count_found(folder: PhotoFolder, names: Sequence[str]) -> int:
             found += 1
         except MissingPhoto:
             continue
-        except DataError:  # what is wrong with the name is told when it is read
+        except DataError:  # a wrong name is reported when it is read
             return 0
     return found
 
@@ -112,7 +112,7 @@ def _order(place: Path) -> tuple[object, ...]:
 
 
 def _below(folder: Path, name: str) -> Path | None:
-    """The folder ``name`` below another, in its letter case or, where there is none so, in another."""
+    """The folder ``name`` below another, with the same letter case or, failing that, any other."""
     if (folder / name).is_dir():
         return folder / name
     alike = [path for path in folder.iterdir() if path.name.casefold() == name.casefold() and path.is_dir()]
@@ -125,7 +125,7 @@ def _tell(root: Path, models: Sequence[tuple[int, Path]]) -> None:
     if others:
         there = ", ".join(f"{path.relative_to(root).as_posix()} ({count:,} photos)" for count, path in others[:5])
         log.warning(
-            "the model in %s is used (%s photos); there is also %s: dataset.sparse=... takes it", place, most, there
+            "the model in %s is used (%s photos); there is also %s: dataset.sparse=... selects it", place, most, there
         )
     elif place != "sparse/0":
         log.info("the COLMAP model is %s", place if place != "." else "in dataset.root itself")

@@ -46,7 +46,7 @@ class PhotoView:
 
 
 def photo_view(photo: Photo, lens: ColmapCamera, rotation: Tensor, translation: Tensor, source: str) -> PhotoView:
-    """The view that a lens has of a photo, whatever size the lens is told for.
+    """The view that a lens has of a photo, whatever size the lens was given for.
 
     Args:
         photo: its header is read.
@@ -56,7 +56,7 @@ def photo_view(photo: Photo, lens: ColmapCamera, rotation: Tensor, translation: 
         source: of the camera, for messages.
 
     Raises:
-        DataError: no picture, one of another shape than the lens's, or a camera that cannot be.
+        DataError: not an image, another aspect ratio than the lens's, or an impossible camera.
     """
     where = f"{photo.path}: {source}"
     width, height = image_size(photo.path)
@@ -84,7 +84,7 @@ def read_undistorted(path: Path, lens: ColmapCamera) -> Image.Image:
     """A photo as a pinhole would have taken it.
 
     Raises:
-        DataError: it cannot be read, or not undistorted.
+        DataError: it cannot be read or undistorted.
     """
     return flattened(read_image(path), lens, path)
 
@@ -119,14 +119,12 @@ def _pycolmap_camera(lens: ColmapCamera, size: tuple[int, int], where: str) -> A
     try:
         made = pycolmap.Camera(model=lens.model, width=lens.width, height=lens.height, params=list(lens.params))
         if not made.is_perspective():
-            raise DataError(
-                f"{where}: {lens.model} is no lens's picture but a panorama; cut it into perspective photos"
-            )
+            raise DataError(f"{where}: {lens.model} is a panorama; cut it into perspective photos")
         made.rescale(*size)
     except (ValueError, TypeError, RuntimeError) as error:
         params = ", ".join(f"{number:g}" for number in lens.params)
         problem = f"no camera model {shown(lens.model)} with parameters ({params})"
-        raise DataError(f"{where}: {problem}; mend the file, or undistort the photos first") from error
+        raise DataError(f"{where}: {problem}; correct the file, or undistort the photos first") from error
     return made
 
 
@@ -167,6 +165,6 @@ def _check_shape(lens: ColmapCamera, path: Path, width: int, height: int) -> Non
     stretch = abs(width * lens.height / (height * lens.width) - 1)
     if stretch * min(width, height, lens.width, lens.height) > ROUNDING:
         raise DataError(
-            f"{path}: {width} x {height} pixels do not have the shape of its camera, {lens.width} x"
-            f" {lens.height}; use the photos it was found with (uncropped, not rotated) or resized copies of them"
+            f"{path}: {width} x {height} pixels do not have the aspect ratio of its camera, {lens.width} x"
+            f" {lens.height}; use the photos that COLMAP used (not cropped, not rotated), or resized copies"
         )

@@ -1,4 +1,4 @@
-"""Masks: which pixels of a photo count (docs/datasets.md)."""
+"""Masks: which pixels of a photo are used (docs/datasets.md)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def with_masks(items: Sequence[PhotoView], images: Path) -> list[PhotoView]:
     there = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*"))
     if items and there and not any(item.view.mask for item in found):
         wanted = mask_name(items[0].photo.place)
-        raise DataError(f"{folder}: none of its {there} pictures is named after a photo: call them as {wanted}")
+        raise DataError(f"{folder}: none of its {there} images is named after a photo: name them like {wanted}")
     return found
 
 

@@ -49,7 +49,7 @@ def parse_nerfstudio(settings: DatasetSettings) -> Scene:
     folder = PhotoFolder(root)
     points = _points(root, file)
     if not len(points.xyz):
-        log.warning("%s: no points to start from: random ones are taken (model.gaussians.random_points)", file.path)
+        log.warning("%s: no initial points: random ones are used (model.gaussians.random_points)", file.path)
     return divided(
         root, frames, lambda frame: frame_view(file, frame, folder), folder, points, settings, "transforms.json",
         _held_out(file, frames),
@@ -65,7 +65,7 @@ def _held_out(file: JsonObject, frames: list[JsonObject]) -> frozenset[str] | No
     for key in HELD_OUT:
         for name in file.items(key) if file.values.get(key) else ():
             if not isinstance(name, str) or parts_of(name) not in views:
-                raise file.fail(key, f"{name!r} is the file_path of no frame")
+                raise file.fail(key, f"{name!r} is not the file_path of any frame")
             held.add("_".join(parts_of(name)))
     return frozenset(held)
 
@@ -90,5 +90,5 @@ def _cloud(path: Path) -> PointCloud:
     try:
         table = read_points(path)
     except DataError as error:
-        raise DataError(f"{error}, or take ply_file_path out of transforms.json") from error
+        raise DataError(f"{error}, or remove ply_file_path from transforms.json") from error
     return point_cloud(table[:, :3], table[:, 3:])

@@ -27,7 +27,7 @@ ROUNDING = 1  # pixels by which a reduced photo's sides may differ from the trai
 
 
 class MissingPhoto(DataError):
-    """A photo that a data set names and its folder lacks; ``name`` is what its view would be called."""
+    """A photo that a data set names but its folder lacks; ``name`` is the name its view would have."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -82,7 +82,7 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 
 class PhotoFolder:
-    """A folder of photos, in which names are found as they are meant.
+    """A folder of photos, in which names are looked up tolerantly.
 
     Paths may have either slash. What leads out of the folder, and folders that it does not have, are left off from the
     front (``images/a.jpg`` within ``images/``, ``/home/me/trip/a.jpg``). Another extension will do, as ``images_4/``
@@ -113,7 +113,7 @@ class PhotoFolder:
         if ".." in parts or not parts:
             raise DataError(f"{self.path}: {source} names a photo {shown(name)}, outside the folder of photos; refused")
         if FORBIDDEN.search(name):
-            raise DataError(f"{self.path}: {source} names a photo {shown(name)}: no file should be called so; refused")
+            raise DataError(f"{self.path}: {source} names a photo {shown(name)}: not a safe file name; refused")
         try:
             for first in range(len(parts)):
                 place = parts[first:]
@@ -159,7 +159,7 @@ class PhotoFolder:
         return [name for name in self._listed(folder) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
 
     def unused(self, photos: Sequence[Photo]) -> list[str]:
-        """Pictures beside ``photos``, in the same folders, that are none of them."""
+        """Images in the same folders as ``photos`` that are not among them."""
         used = {photo.path for photo in photos}
         folders = sorted({path.parent for path in used})
         beside = (folder / name for folder in folders for name in self.pictures(folder))
@@ -176,7 +176,7 @@ def _key(name: str) -> str:
 
 
 def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> None:
-    """See that a view's pictures can be called as its photo: all names differ not only in extension, and are not long.
+    """Check that views can be named after their photos: no two names differ only in extension, none is too long.
 
     Args:
         views: of the scene.
@@ -188,7 +188,7 @@ def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> N
     """
     if several := [path for path, count in Counter(photos).items() if count > 1]:
         count = photos.count(several[0])
-        raise DataError(f"{several[0]}: named as the photo of {count} views; take one out, or restore another's")
+        raise DataError(f"{several[0]}: is the photo of {count} views; remove one of them, or restore its own photo")
     if long := [view.name for view in views if len(view.name.encode()) > LONGEST]:
         raise DataError(f"{where}: photo {shown(long[0])} has a name of more than {LONGEST} bytes; rename it")
     stems = Counter(PurePosixPath(view.name).stem for view in views)
@@ -210,7 +210,7 @@ def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor
         factor: ``dataset.factor``.
 
     Raises:
-        DataError: a photo of the reduced folder is none.
+        DataError: a photo of the reduced folder cannot be read.
     """
     other = folder.with_name(f"{folder.name}_{factor}")
     if factor == 1 or factor not in DIVISORS or not other.is_dir():
@@ -228,5 +228,5 @@ def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor
             log.warning("%s is not used: %s is %s, factor %d needs %s", other, path.name, there, factor, needed)
             return list(views)
         found.append(replace(view, load=partial(read_image, path)))
-    log.info("photos are taken from %s, which holds them at training resolution", other)
+    log.info("photos are read from %s, which holds them at training resolution", other)
     return found

@@ -1,4 +1,4 @@
-"""From views to a scene: what is missing, what is held out, and one line that tells of both."""
+"""From views to a scene: missing photos, held-out views, and one line that reports both."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Item = TypeVar("Item")
 def present(
     items: Iterable[Item], make: Callable[[Item], PhotoView], settings: DatasetSettings
 ) -> list[PhotoView | MissingPhoto]:
-    """A view of each of ``items``, or what is missing of it, where that may be (``dataset.missing_photos``).
+    """A view of each of ``items``, or the missing photo if that is allowed (``dataset.missing_photos``).
 
     Raises:
-        MissingPhoto: a photo is missing and must not be, or most are.
+        MissingPhoto: a photo is missing and must not be, or most of them are.
     """
     made: list[PhotoView | MissingPhoto] = []
     for each in items:

@@ -1,4 +1,4 @@
-"""Which views are held out to test on."""
+"""Which views are held out for testing."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def split(names: Sequence[str], root: Path, hold: int | str | None, listed: Coll
     if list_file.is_file() and hold == "auto":
         return _listed(list_file, names)
     if list_file.is_file():
-        log.warning("%s lists test views, but dataset.hold=%s is what counts", list_file, hold)
+        log.warning("%s lists test views, but dataset.hold=%s overrides it", list_file, hold)
     if stated is not None and hold not in ("auto", stated):
-        log.warning("%s says hold=%d, but dataset.hold=%s is what counts", root, stated, hold)
+        log.warning("%s says hold=%d, but dataset.hold=%s overrides it", root, stated, hold)
     if hold == "auto" and stated is None and listed is not None:
         return set(listed)
     if hold == "auto":
@@ -60,7 +60,7 @@ def _listed(path: Path, names: Sequence[str]) -> set[str]:
             if name is None:
                 close = difflib.get_close_matches("_".join(parts), names, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(names)[:3])}, ..."
-                raise DataError(f"{path}: no photo {line!r} in the scene; {hint} Or take the line out")
+                raise DataError(f"{path}: no photo {line!r} in the scene; {hint} Or remove the line")
             found.add(name)
     return found
 
@@ -70,8 +70,8 @@ def _stated(root: Path) -> int | None:
     if not files:
         return None
     if len(files) > 1:
-        raise DataError(f"{root}: {' and '.join(files)}: keep one of these files, or say dataset.hold=N")
+        raise DataError(f"{root}: {' and '.join(files)}: keep one of these files, or set dataset.hold=N")
     number = files[0].removeprefix("hold=")
     if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) >= 2):
-        raise DataError(f"{root / files[0]}: hold=N needs a whole number, at least 2; rename it, or say dataset.hold=N")
+        raise DataError(f"{root / files[0]}: hold=N needs a whole number, at least 2; rename it, or set dataset.hold=N")
     return int(number)

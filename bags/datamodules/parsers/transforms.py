@@ -35,7 +35,7 @@ AGREE = 0.01  # by which a focal length and an angle of view that stand side by 
 
 
 def told_unknown(parts: Sequence[JsonObject]) -> None:
-    """Tell once of the keys that are not used."""
+    """Warn once about keys that are not used."""
     if odd := sorted({key for part in parts for key in part.unknown((*USED, *HARMLESS))}):
         log.warning("%s: unknown keys are ignored: %s", parts[0].path, ", ".join(odd))
 
@@ -69,7 +69,7 @@ def opengl_pose(part: JsonObject, key: str) -> tuple[Tensor, Tensor]:
         key: of its matrix, 4 x 4 or without its last row; its rotation may be off by 1 % and is made orthogonal.
 
     Raises:
-        DataError: no rigid motion.
+        DataError: not a rigid motion.
     """
     matrix = part.matrix(key)
     rotation = nearest_rotation(matrix[:3, :3]) if np.abs(matrix).max() < FAR else None
@@ -105,11 +105,11 @@ def _lens(file: JsonObject, frame: JsonObject, width: int, height: int) -> Colma
     model = _model(holder("camera_model"), holder("is_fisheye"), bent)
     if "distortion_params" in holder("distortion_params").values:
         raise holder("distortion_params").fail(
-            "distortion_params", "say k1, k2, p1, p2 instead, or undistort the photos"
+            "distortion_params", "give k1, k2, p1, p2 instead, or undistort the photos"
         )
     for key in ("k5", "k6", *(("k4",) if model != "OPENCV_FISHEYE" else ("p1", "p2"))):
         if bent[key]:
-            raise holder(key).fail(key, "no lens that is known here has it; undistort the photos first")
+            raise holder(key).fail(key, "no supported lens model has it; undistort the photos first")
     order = {
         "OPENCV": ("k1", "k2", "p1", "p2"),
         "OPENCV_FISHEYE": RADIAL[:4],
@@ -137,7 +137,7 @@ def _focal(length: JsonObject, angle: JsonObject, axis: str, side: float) -> flo
         if key not in length.values:
             return said
         if abs(length.positive(key) / said - 1) > AGREE:
-            raise length.fail(key, f"{angle_key} of {angle.path.name} says {said:g}; take the wrong one out")
+            raise length.fail(key, f"{angle_key} of {angle.path.name} says {said:g}; remove the wrong one")
     return length.positive(key)
 
 

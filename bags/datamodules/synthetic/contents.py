@@ -1,4 +1,4 @@
-"""What stands in the layouts beside the demo's room: a hall to walk around in, a facade, a court seen through posts."""
+"""The contents of the layouts other than the demo's room: a hall, a facade, a court seen through posts."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -30,8 +31,9 @@ def make_synthetic_scene(settings: SyntheticSettings) -> Scene:
 
     Training views are named ``train_000.png`` and so on, test views ``test_000.png``; every view knows its
     ``BlurTruth`` and its gain, and its camera is the nominal one (for a moving camera the mean pose of the exposure, or
-    its last one). What is photographed, and from where, does not depend on ``blurs``, ``strength``, ``least`` and
-    ``drift``: ``strength`` 0 and ``drift`` 0 give the same photos sharp.
+    its last one), from where a training view can be taken again sharp. What is photographed, and from where, does not
+    depend on ``blurs``, ``strength``, ``least`` and ``drift``: ``strength`` 0 and ``drift`` 0 give the same photos
+    sharp.
     """
     world, train, test = _place(settings)
     rng = np.random.default_rng([settings.seed, 1])
@@ -51,9 +53,10 @@ def make_synthetic_scene(settings: SyntheticSettings) -> Scene:
         np.random.default_rng([settings.seed, 2]),
     )
     sharp = [_encode(light) for light in _sharp(world, test, settings.samples)]
+    views = _views("train", train, photos, truths, gains)
     return Scene(
         "synthetic",
-        _views("train", train, photos, truths, gains),
+        tuple(replace(view, sharp=partial(_taken_sharp, world, view, settings.samples)) for view in views),
         _views("test", test, sharp, [_SHARP] * len(test), [1.0] * len(test)),
         points,
     )
@@ -133,6 +136,11 @@ def _motion(settings: SyntheticSettings, kind: str, rng: np.random.Generator) ->
 
 def _sharp(world: World, cameras: list[Camera], samples: int) -> list[Array]:
     return [photograph(world, camera, instant(camera, samples)) for camera in cameras]
+
+
+def _taken_sharp(world: World, view: View, samples: int) -> Image.Image:
+    (light,) = _sharp(world, [view.camera], samples)
+    return _encode((view.gain or 1.0) * light)
 
 
 def _encode(light: Array) -> Image.Image:

@@ -1,0 +1,58 @@
+"""The training as a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from lightning import Trainer
+
+from bags.callbacks.base import StepCallback
+from bags.io.images import from_picture, image_size, read_image, tile, write_png
+from bags.io.video import writing_video
+from bags.modules.bags_module import BagsModule, TrainingOutput
+from bags.settings import Settings
+from bags.types import Camera
+
+LARGEST = 800  # pixels along the longer side of a frame
+FPS = 8.0  # of the film, in which the last frame stands still for a second
+
+
+class TimeLapse(StepCallback):
+    """Draws the first training view sharp, ``output.time_lapse`` times evenly over the training.
+
+    The pictures are ``progress/time_lapse/step_N.png``, so that a run that goes on has the earlier ones; the film that
+    the last step makes of them is ``time_lapse.mp4``.
+    """
+
+    first_rank_only = True
+
+    def configure(self, settings: Settings) -> None:
+        """How many pictures there are, and where they go."""
+        self._count, self._folder = settings.output.time_lapse, settings.folder
+
+    @torch.no_grad()
+    def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
+        """Draw a picture where one is due."""
+        step, total = output.phase.step, pl_module.schedule.total
+        if not self._count or (step % max(1, total // self._count) and step != total):
+            return
+        camera = trainer.datamodule.train.camera(0, pl_module.schedule.finest)  # type: ignore[attr-defined]
+        render = pl_module.render(framed(camera).to(pl_module.device))
+        pictures = self._folder / "progress" / "time_lapse"
+        write_png(pictures / f"step_{step:06d}.png", tile([render.rgb], columns=1, labels=[f"step {step:,}"]))
+        if step == total:
+            write_film(self._folder / "time_lapse.mp4", sorted(pictures.glob("step_*.png")))
+
+
+def framed(camera: Camera) -> Camera:
+    """The camera for a picture of even sides, as videos want them, and at most ``LARGEST`` pixels."""
+    scale = min(1.0, LARGEST / max(camera.width, camera.height))
+    return camera.resized(*(max(2, round(scale * side / 2) * 2) for side in (camera.width, camera.height)))
+
+
+def write_film(path: Path, pictures: list[Path]) -> None:
+    """A film of ``pictures``, all of one size."""
+    with writing_video(path, *image_size(pictures[-1]), FPS) as write:
+        for picture in [*pictures, *pictures[-1:] * round(FPS)]:
+            write(from_picture(read_image(picture)))

@@ -1,0 +1,44 @@
+"""The YAML files in ``conf/``: where they are, and settings composed of them in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+
+from bags.config.nodes import check_keys, register, to_settings
+from bags.config.words import for_hydra
+from bags.settings import Settings
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def config_folder() -> str:
+    """``conf/`` of the checkout, or the copy inside an installed wheel."""
+    checkout = PACKAGE.parent / "conf"
+    return str(checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf")
+
+
+def config_groups() -> set[str]:
+    """Names of the groups of options, such as ``model``; ``local`` may be a user's own."""
+    return {path.name for path in Path(config_folder()).iterdir() if path.is_dir()} | {"local"}
+
+
+def compose(*words: str) -> Settings:
+    """The settings that a command line would give: ``compose("scene=demo", "schedule.steps=300")``.
+
+    Settings are frozen dataclasses; ``dataclasses.replace`` changes a copy. Hydra only merges the YAML files: the
+    working directory, ``sys.argv`` and the log stay as they are.
+
+    Args:
+        words: ``key=value``, as on the command line.
+
+    Raises:
+        SettingError: an unknown key or an invalid value; names it.
+    """
+    register()
+    check_keys(words, config_groups())
+    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
+        cfg = hydra_compose("config", overrides=for_hydra(words))
+    return to_settings(cfg)

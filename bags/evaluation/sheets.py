@@ -1,0 +1,104 @@
+"""Sheets of pictures that sum up a run's training views, made of what ``describe_training_views`` drew of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from bags.evaluation.pictures import PICTURES
+from bags.evaluation.views import stem
+from bags.io.images import from_picture, read_image, tile, write_png
+from bags.types import View
+
+OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
+COMPARED_ROWS, COMPARED_WIDTH = 3, 600  # likewise, of before and after
+KERNELS_WIDTH = 4000  # pixels of the whole sheet of kernels
+MARK = np.array([255.0, 120.0, 0.0])  # colour of masks and kernels, bright on a darkened photo
+COVER = 0.8  # the most that the colour covers of it
+
+
+def write_sheets(folder: Path, described: Sequence[Mapping[str, Any]], views: Sequence[View]) -> None:
+    """Write ``overview.png``, ``before_after.png`` and ``kernels.png``; nothing where no view's blur is known.
+
+    Args:
+        folder: of the run, with the pictures below ``train_views/``.
+        described: ``train_views`` of its metrics.
+        views: its training views.
+    """
+    if not any("spread" in entry for entry in described):
+        return
+    pictures, blurred = folder / "train_views", sorted(described, key=lambda entry: -entry["spread"])
+    write_png(folder / "overview.png", overview(pictures, blurred[:OVERVIEW_ROWS]))
+    write_png(folder / "before_after.png", before_after(pictures, of_each_kind(blurred), views))
+    write_png(folder / "kernels.png", kernel_contact_sheet(pictures, described))
+
+
+def overview(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> Tensor:
+    """(3, h, w) in [0, 1]: a view a row, in all pictures that there are of it; large ones are shrunk."""
+    images, labels = [], []
+    for entry in shown:
+        for kind in PICTURES:
+            images.append(_shrunk(read_image(pictures / kind / _file(entry)), OVERVIEW_WIDTH))
+            labels.append(f"{kind} {entry['name']}" if kind == PICTURES[0] else kind)
+    return tile(images, columns=len(PICTURES), labels=labels)
+
+
+def of_each_kind(blurred: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first view of every kind of blur, at most ``COMPARED_ROWS``; the first of all where none is blurred."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for entry in blurred:
+        first.setdefault(entry["kind"], entry)
+    found = [entry for kind, entry in first.items() if kind != "sharp"]
+    return found[:COMPARED_ROWS] or list(blurred[:1])
+
+
+def before_after(pictures: Path, shown: Sequence[Mapping[str, Any]], views: Sequence[View]) -> Tensor:
+    """(3, h, w) in [0, 1]: a view a row, photo beside sharp render and, where it is known for all, the truth."""
+    truths = {view.name: view.sharp for view in views}
+    known = all(truths[entry["name"]] for entry in shown)
+    images: list[Tensor] = []
+    labels: list[str] = []
+    for entry in shown:
+        photo, render = (read_image(pictures / kind / _file(entry)) for kind in ("photo", "sharp"))
+        row = {f"photo ({entry['kind'].replace('_', ' ')})": photo, "sharp render": render}
+        if known and (truth := truths[entry["name"]]):
+            row["truth"] = truth().resize(photo.size, Image.Resampling.BICUBIC)
+        images += [_shrunk(picture, COMPARED_WIDTH) for picture in row.values()]
+        labels += row
+    return tile(images, columns=3 if known else 2, labels=labels)
+
+
+def kernel_contact_sheet(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> Tensor:
+    """(3, h, w) in [0, 1]: every view's photo with its kernels drawn over it; the more there are, the smaller."""
+    columns = math.ceil(math.sqrt(len(shown)))
+    side = min(OVERVIEW_WIDTH, KERNELS_WIDTH // columns)
+    images = [_shrunk(marked(pictures / "kernels", _file(entry)), side) for entry in shown]
+    return tile(images, columns, labels=[entry["name"] for entry in shown])
+
+
+def marked(folder: Path, name: str) -> Image.Image:
+    """What ``folder / name`` says (black to white), drawn in colour over the view's photo, which is darkened.
+
+    The photo is ``../photo/<name>``; the picture is brought to its size.
+    """
+    photo = read_image(folder.parent / "photo" / name).convert("L")
+    strength = read_image(folder / name).convert("L").resize(photo.size, Image.Resampling.BILINEAR)
+    share = np.asarray(strength, dtype=np.float64)[..., None] / 255 * COVER
+    grey = 0.5 * np.asarray(photo, dtype=np.float64)[..., None]
+    return Image.fromarray(np.round((1 - share) * grey + share * MARK).astype(np.uint8))
+
+
+def _file(entry: Mapping[str, Any]) -> str:
+    return f"{stem(entry['name'])}.png"
+
+
+def _shrunk(picture: Image.Image, side: int) -> Tensor:
+    """A picture of at most ``side`` pixels along the longer side, as (3, h, w) in [0, 1]."""
+    picture.thumbnail((side, side))
+    return from_picture(picture)

@@ -1,0 +1,104 @@
+"""Every command that README and docs/ show: run, or marked with what it needs, and one of ours at least composes."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from bags.cli import check_data, checked
+from bags.config.files import config_folder, config_groups
+from bags.config.nodes import check_keys, register, to_settings
+from bags.config.words import in_order
+from bags.errors import BagsError
+from tests.docs.pages import PAGES, ROOT, Block, Page
+
+SHELL = [block for page in PAGES for block in page.blocks("sh")]
+OPTUNA = re.compile(r"hydra[/.]sweeper\b")  # a package of its own, with values of its own
+KEY = re.compile(r"[a-z][\w]*(?:\.\w+)+=\S*")
+
+
+def where(block: Block) -> str:
+    return f"{block.page}:{block.line}"
+
+
+def jobs(settings: Sequence[str], sweep: bool) -> list[list[str]]:
+    """What each job of a sweep is given: of many the first and the last; without a sweep all of it."""
+    parsed = OverridesParser.create().parse_overrides(list(settings))
+    if not sweep:
+        return [list(settings)]
+    plain = [override for override in parsed if not override.is_interval_sweep()]
+    (batch,) = BasicSweeper.split_arguments(plain, max_batch_size=None)
+    return [list(batch[0]), list(batch[-1])]
+
+
+def check(words: Sequence[str]) -> None:
+    """See that ``python run.py`` takes these words, up to where it would look for photos or a finished run."""
+    ours = [word for word in words if not OPTUNA.match(word)]
+    settings, flags = in_order(checked(ours))
+    if "--config-dir" in flags:  # the reader's own files; the block says which test has them
+        return
+    for overrides in jobs(settings, "-m" in flags):
+        composed = compose("config", overrides=overrides)
+        scene = [word.partition("=")[2] for word in overrides if word.startswith("scene=")]
+        check_data(composed, scene[-1] if scene else None)
+        to_settings(composed)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _hydra() -> Iterator[None]:
+    register()
+    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
+        yield
+
+
+def test_every_shell_block_says_what_becomes_of_it() -> None:
+    assert len(SHELL) > 15 and len({block.page for block in SHELL}) > 5
+    assert [where(block) for block in SHELL if not block.kind] == []
+
+
+@pytest.mark.parametrize("block", SHELL, ids=where)
+def test_commands(block: Block, tmp_path: Path) -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for words in block.commands():
+        if words[:2] == ["python", "run.py"] or words[0] == "bags":
+            check(words[1 if words[0] == "bags" else 2 :])
+        elif words[:2] == ["python", "-m"]:
+            assert importlib.util.find_spec(words[2]) is not None
+        elif words[0] == "python":
+            assert (ROOT / words[1]).is_file()
+        elif words[0] == "make":
+            assert set(words[1:]) <= set(targets)
+        if block.kind == "run":
+            script = [str(ROOT / word) if word.endswith(".py") else word for word in words[1:]]
+            subprocess.run([sys.executable, *script], cwd=tmp_path, check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("block", [block for block in SHELL if block.kind == "tested"], ids=where)
+def test_the_test_named_exists(block: Block) -> None:
+    for each in block.mark.split(", "):
+        path, _, name = each.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_inline_commands_and_keys(page: Page) -> None:
+    for code in page.inline():
+        code = re.sub(r"<\w+>|N\b", "1", code)
+        if code.startswith("python run.py ") and "..." not in code:
+            check(code.split()[2:])
+        check_keys(KEY.findall(code), config_groups())
+
+
+@pytest.mark.parametrize("words", [["dataset.rot=x"], ["scene=nowhere"], ["model.bpn.kernels=[4]"], ["source=x"]])
+def test_a_command_that_does_not_work_is_seen(words: list[str]) -> None:
+    with pytest.raises((BagsError, Exception), match=r"dataset\.rot|nowhere|kernels|source"):
+        check(words)

@@ -1,0 +1,65 @@
+"""The pictures of README.md and docs/, from the built-in scenes (``make pictures``).
+
+README's picture is the demo's own ``before_after.png``. A row of the gallery shows the most blurred training photo of a
+world, what our model made of it, and the truth: the same view without blur, ray-cast. Finished runs are not repeated.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from bags.config import compose
+from bags.datamodules.synthetic import make_synthetic_scene, render_sharp
+from bags.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "images"
+WORLDS = {  # a world: the model that suits its blur
+    "room_mixed": "bags",
+    "walk_around_strong": "trajectory",
+    "facade_roll": "trajectory",
+    "forward_facing_defocus": "bags",
+}
+SIZE = ["dataset.synthetic.width=240", "dataset.synthetic.height=160"]
+GAP = 6  # pixels between the pictures of a row
+
+
+def trained(*words: str) -> Settings:
+    """The settings that ``words`` lead to on the command line, after a run of them."""
+    subprocess.run([sys.executable, "run.py", *words, "ckpt_path=auto"], cwd=ROOT, check=True)
+    return compose(*words)
+
+
+def row(settings: Settings) -> Image.Image:
+    """Photo, sharp render and truth, side by side."""
+    world = settings.dataset.synthetic
+    views = make_synthetic_scene(world).train
+    worst = max(views, key=lambda view: view.blur.amount if view.blur else 0.0)
+    layers = ROOT / settings.folder / "train_views"
+    pictures = [Image.open(layers / layer / f"{Path(worst.name).stem}.png") for layer in ("photo", "sharp")]
+    pictures += render_sharp(replace(world, blurs=("sharp",)), [worst.camera])
+    width = world.width + GAP
+    sheet = Image.new("RGB", (len(pictures) * width - GAP, world.height), "white")
+    for column, picture in enumerate(pictures):
+        sheet.paste(picture.convert("RGB"), (column * width, 0))
+    return sheet
+
+
+def main() -> None:
+    """Train what is missing, then draw."""
+    PICTURES.mkdir(exist_ok=True)
+    demo = Image.open(ROOT / trained("name=pictures").folder / "before_after.png")
+    few = demo.quantize(256, Image.Quantize.MAXCOVERAGE)  # colours; a quarter of the file's size
+    few.save(PICTURES / "before_after.png", optimize=True)
+    for world, model in WORLDS.items():
+        settings = trained(f"scene=ladder/{world}", f"model={model}", f"name=gallery/{world}", *SIZE)
+        row(settings).save(PICTURES / f"gallery_{world}.jpg", quality=88, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
