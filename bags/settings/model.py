@@ -152,9 +152,10 @@ class ModelSettings(Section, key="model"):
     Attributes:
         name: for tables and logs.
         blur: model the blur (``model=bags``) or not (``model=mip_splatting``).
-        blur_model: ``kernels``, which a network proposes for every pixel (``bpn``); the camera's ``trajectory``;
-            its ``lens``; both of them (``hybrid``); ``auto``: both, but in a scene whose photos are nearly all sharp only
-            for the blurred ones (``bags.modules.auto_blur``); or a model of your own (``register_blur_model``, examples/02_own_blur_model.py).
+        blur_model: ``kernels``, which a network proposes for every pixel (``bpn``); the camera's ``trajectory``; its
+            ``lens``; both of them (``hybrid``); ``auto``, which is ``hybrid``, but in a scene whose photos are nearly
+            all sharp only for the blurred ones (``bags.modules.auto_blur``); or a model of your own
+            (``register_blur_model``, examples/02_own_blur_model.py).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
