@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bags.benchmark.blur_step import camera_blur_row
 from bags.benchmark.measure import Measured, peak_mb, row
 from bags.benchmark.rows import counted_mb, own_mb, unfolded_conv
 from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
@@ -68,3 +69,11 @@ def test_benchmark_writes_its_rows(tmp_path: Path) -> None:
         assert line["ratio"] == pytest.approx(line["plain_ms"] / line["ours_ms"], rel=0.05)
     parts = result["rows"][-1]["parts_ms"]
     assert {"projection and SH", "rasteriser", "BPN", "per-pixel convolution", "loss", "Adam"} <= set(parts)
+
+
+@pytest.mark.parametrize(
+    ("poses", "lens", "name"), [(1, True, "lens"), (3, False, "path of 3 poses"), (5, True, "path of 5 poses and lens")]
+)
+def test_steps_of_a_camera_that_moves(poses: int, lens: bool, name: str) -> None:
+    found = camera_blur_row(48, 32, 50, poses, lens, repeats=1)
+    assert found["name"] == f"step 48x32 0.05k {name}" and found["ours_ms"] > 0

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bags.benchmark.blur_step import camera_blur_row
 from bags.benchmark.rows import (
     convolution_memory_row,
     convolution_row,
@@ -60,6 +61,10 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
         lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n, compare=False, spacing=1),
         lambda: step_row(600, 400, 60_000, pixels=2.0, kernel=17, repeats=n, compare=False),
         lambda: step_row(600, 400, 2_000, pixels=12.0, kernel=None, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, poses=1, lens=True, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, poses=3, lens=True, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, poses=5, lens=False, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, poses=7, lens=True, repeats=n),
     ]
     return small + large if settings.full else small
 

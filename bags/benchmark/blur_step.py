@@ -1,0 +1,65 @@
+"""A whole training step with the blur models that follow the camera."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bags.benchmark.inputs import front_camera, random_splats
+from bags.benchmark.measure import measure, row
+from bags.modules.camera_blur import CameraBlur
+from bags.modules.gaussians import Gaussians
+from bags.modules.lens import Lenses
+from bags.modules.trajectory import Paths
+from bags.ops.ssim import l1_ssim
+from bags.rendering import make_rasterizer
+from bags.schedule import Phase
+from bags.settings import GaussianSettings, LensSettings, TrajectorySettings
+from bags.types import Camera, PointCloud, RenderOutput, Splats, ViewBatch
+
+PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
+
+
+def camera_blur_row(
+    width: int, height: int, count: int, poses: int, lens: bool, repeats: int, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
+    """Render from every pose, average, spread, compare, backward and Adam, as one training step does them.
+
+    Args:
+        width: of the photo, pixels.
+        height: of the photo, pixels.
+        count: Gaussians, two pixels wide on screen.
+        poses: along the camera's path; 1: the camera is at rest.
+        lens: the photo is out of focus, too.
+        repeats: of the measurement.
+        device: where the step runs, with the best rasteriser there.
+    """
+    raw = random_splats(count, 2.0, width, device=device)
+    points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
+    gaussians = Gaussians(points, GaussianSettings(), 1.0).to(device)
+    gaussians.log_scales.data = raw.scales.detach().log()
+    gaussians.opacity_logits.data = raw.opacities.detach().logit()
+    paths = Paths(1, TrajectorySettings(), 1.0, 0).to(device) if poses > 1 else None
+    if paths is not None:
+        paths.coefficients.data[0, 0, 0] = 1.5 * poses / width  # as long on the photo as that many poses are for
+    lenses = Lenses(1, LensSettings(start=5e-3), 0).to(device) if lens else None
+    blur = CameraBlur(gaussians, paths, lenses, poses, pixels=1.5, linear_light=True)
+    camera, rasterizer = front_camera(width, height, device), make_rasterizer("auto", device)
+    background = torch.zeros(3, device=device)
+    view = ViewBatch(camera, torch.rand(3, height, width, device=device), 0, "photo", step=1)
+    learned = [gaussians, *(part for part in (paths, lenses) if part is not None)]
+    parameters: list[Tensor] = [parameter for part in learned for parameter in part.parameters()]
+    adam = torch.optim.Adam(parameters, lr=0.0, fused=True)
+
+    def draw(camera: Camera, splats: Splats | None = None) -> RenderOutput:
+        return rasterizer(splats or gaussians.splats(), camera, sh_degree=3, background=background)
+
+    def step() -> None:
+        adam.zero_grad()
+        l1_ssim(blur.expose(view, camera, PHASE, draw).prediction, view.image, 0.2).backward()
+        adam.step()
+
+    kind = " and ".join([*([f"path of {poses} poses"] if paths else []), *(["lens"] if lens else [])])
+    return row(f"step {width}x{height} {count / 1000:g}k {kind}", measure(step, repeats, device), None)
