@@ -47,7 +47,7 @@ def test_what_hydra_has_its_own_words_for() -> None:
     assert settings_of("name='a, b'").name == settings_of('name="a, b"').name == settings_of(r"name=a\,\ b").name
     assert settings_of("paths.data=/d", "dataset.root=${paths.data}/Küche 1", "scene=own").dataset.root == "/d/Küche 1"
     for broken in ("${", "a${b c"):
-        with pytest.raises(SettingError, match=r"name = '.*may not hold \$\{"):
+        with pytest.raises(SettingError, match=r"name = '.*must not contain \$\{"):
             for_hydra([f"name={broken}"])
 
 

@@ -127,7 +127,7 @@ def test_missing_things_are_named(colmap_scene, tmp_path):
 @pytest.mark.parametrize("text", [False, True])
 def test_no_points(colmap_scene, caplog, text):
     assert len(parse_colmap(settings(colmap_scene(points=0, text=text))).points.xyz) == 0
-    assert "random ones are taken (model.gaussians.random_points)" in caplog.text
+    assert "random ones are used (model.gaussians.random_points)" in caplog.text
 
 
 def test_no_photos(colmap_scene):
@@ -276,7 +276,7 @@ def test_a_file_gives_the_split_where_the_settings_do_not(colmap_scene, caplog, 
     for name in files:
         (root / name).touch()
     assert [view.name for view in parse_colmap(settings(root, hold=hold)).test] == tested
-    assert ("is what counts" in caplog.text) == (bool(files) and hold != "auto")
+    assert ("overrides it" in caplog.text) == (bool(files) and hold != "auto")
 
 
 @pytest.mark.parametrize("files", [["hold=2", "hold=3"], ["hold=1"], ["hold=x"], ["hold="], ["hold=-8"], ["hold=²"]])
@@ -297,7 +297,7 @@ def test_a_list_names_the_test_views(colmap_scene, caplog):
     assert [view.name for view in scene.test] == ["c.png", "cam 1_a.png"]
     assert not caplog.text
     assert len(parse_colmap(settings(root, hold=None)).train) == 3
-    assert "dataset.hold=None is what counts" in caplog.text
+    assert "dataset.hold=None overrides it" in caplog.text
     (root / "test.txt").write_text("# none\n")
     assert len(parse_colmap(settings(root)).train) == 3
 
@@ -371,7 +371,7 @@ def test_a_reduced_photo_that_is_none_is_named(colmap_scene):
 
 @pytest.mark.parametrize("name", ["a\x1bb.png", "a\x7f.png", "a\x85b.png"])
 def test_names_with_control_characters_are_refused(colmap_scene, name):
-    with pytest.raises(DataError, match="no file should be called so"):
+    with pytest.raises(DataError, match="not a safe file name"):
         parse_colmap(settings(colmap_scene(names=("b.png", name))))
 
 
@@ -403,5 +403,5 @@ def test_a_camera_beyond_float32_and_points_there(colmap_scene):
     words = lines[place].split()
     lines[place] = " ".join([*words[:5], "1e39", *words[6:]])
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(DataError, match=r"a\.png: COLMAP's camera: the camera stands more than 1e\+09 units"):
+    with pytest.raises(DataError, match=r"a\.png: COLMAP's camera: the camera is more than 1e\+09 units"):
         parse_colmap(settings(root, hold=None))

@@ -105,7 +105,7 @@ def test_only_an_angle_of_view(scene):
 
 def test_points_of_a_file_and_none(scene):
     root, _ = scene(ply_file_path="sparse_pc.ply")
-    with pytest.raises(DataError, match=r"sparse_pc\.ply.*no such file.*take ply_file_path out"):
+    with pytest.raises(DataError, match=r"sparse_pc\.ply.*no such file.*remove ply_file_path"):
         parsed(root)
     write_points(root / "sparse_pc.ply")
     assert parsed(root).points.xyz.tolist() == [[1, 2, 3], [4, 5, 6]]
@@ -114,7 +114,7 @@ def test_points_of_a_file_and_none(scene):
 def test_colmaps_points_only_where_the_cameras_move_is_known(scene, caplog):
     root, _ = scene(applied_transform=None)
     assert len(parsed(root).points.xyz) == 0
-    assert "random ones are taken" in caplog.text
+    assert "random ones are used" in caplog.text
 
 
 def test_the_file_says_the_split(scene):

@@ -124,7 +124,7 @@ def survives(folder: Path, log: Path, case: Case, reference: Path) -> str | None
     goes_on = Run(folder, log=log)
     if status := goes_on.wait():
         return f"then, without the fault, it ended with {status}: {goes_on.said[-500:]}"
-    if case.least and "going on from" not in goes_on.said:
+    if case.least and "resuming from" not in goes_on.said:
         return "then, without the fault, it began anew"
     return difference(reference, goes_on.folder)
 

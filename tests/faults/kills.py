@@ -56,7 +56,7 @@ def chain(folder: Path, most: int, seconds: float, random: Random, reference: Pa
     last = Run(folder)
     if status := last.wait():
         problems.append(f"then it ended with {status}: {last.said[-500:]}")
-    if story and step and "is finished" not in last.said and "going on from" not in last.said:
+    if story and step and "is finished" not in last.said and "resuming from" not in last.said:
         problems.append(f"step {step} was saved, and it began anew")
     if wrong := difference(reference, last.folder):
         problems.append(f"not as unbroken: {wrong}")

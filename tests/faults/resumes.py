@@ -39,7 +39,7 @@ def resumed(folder: Path, step: int, reference: Path) -> str | None:
     goes_on = Run(folder)
     if status := goes_on.wait():
         return f"going on, it ended with {status}: {goes_on.said[-500:]}"
-    if "going on from" not in goes_on.said:
+    if "resuming from" not in goes_on.said:
         return "it began anew"
     return difference(reference, goes_on.folder)
 

@@ -48,7 +48,7 @@ def survives(folder: Path, number: signal.Signals, moment: int, reference: Path)
     goes_on = Run(folder)
     if status := goes_on.wait():
         return f"going on, it ended with {status}: {goes_on.said[-500:]}"
-    if moment and "going on from" not in goes_on.said:
+    if moment and "resuming from" not in goes_on.said:
         return "it began anew"
     return difference(reference, goes_on.folder)
 

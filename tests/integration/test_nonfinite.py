@@ -87,7 +87,7 @@ def test_a_spoiled_step_leaves_everything_as_it_was(
     assert_same(spoil.before, spoil.after)
     assert json.loads((settings.folder / "metrics.json").read_text())["steps_skipped"] == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "left out" in said and "step 14, with view train_" in said and "(1 so far)" in said
+    assert "skipped" in said and "step 14, view train_" in said and "(1 so far)" in said
     with open(settings.folder / "history.csv", newline="") as file:
         assert all(math.isfinite(float(row["loss"])) for row in csv.DictReader(file))
     assert state_of(settings)["callbacks"]["SkipNonFinite"] == {"skipped": 1, "since": None}
@@ -100,7 +100,7 @@ def test_one_bad_view_costs_its_own_steps(
     settings = spoiled(tmp_path, spoil, monkeypatch)
     assert json.loads((settings.folder / "metrics.json").read_text())["steps_skipped"] == spoil.times > 3
     said = " ".join(capsys.readouterr().err.split())
-    assert "with view train_001.png (" in said and "train_000.png" not in said
+    assert "view train_001.png (" in said and "train_000.png" not in said
 
 
 @pytest.mark.parametrize("what", ["picture", "gradient"])

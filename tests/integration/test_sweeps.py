@@ -66,7 +66,7 @@ def test_killed_midway_and_started_again(cluster: str, caught: str, scenes: str,
     done = f"sweep: {len(names)} of {len(names)} jobs done"
     assert again.returncode == 0 and done in again.stderr, again.stderr
     logs = again.stderr + "".join(path.read_text() for path in tmp_path.glob("outputs/sweep_logs/*.log"))
-    assert "going on from" in logs
+    assert "resuming from" in logs
     after = written(tmp_path)
     assert set(after) == names and before.items() <= after.items()
     assert again.stderr.count("is finished") == len(before)

@@ -93,7 +93,7 @@ LEFT_OUT: dict[str, tuple[Maker, dict[str, str]]] = {
     "a_3dgs_run": (results("cfg_args"), {"result/": ""}),
     "dense": (beside("dense/images/{name}", strange), {"dense/": ""}),
     "texts": (beside("notes/{stem}.txt"), {"notes/": "3 files: not a photo"}),
-    "raw": (beside("images/{stem}.CR2"), {f"images/{i}.CR2": "the raw file of a photo" for i in range(1, 4)}),
+    "raw": (beside("images/{stem}.CR2"), {f"images/{i}.CR2": "a raw file whose developed" for i in range(1, 4)}),
 }
 
 

@@ -125,7 +125,10 @@ def test_no_empty_folder_is_left(tmp_path) -> None:
 
 
 def test_what_was_there_is_not_lost(photos, tmp_path) -> None:
-    for root, message in ((photos.parent, "need folders of their own|holds something else"), (photos / "in", "own")):
+    for root, message in (
+        (photos.parent, "a folder apart|already contains something else"),
+        (photos / "in", "a folder apart"),
+    ):
         with pytest.raises(DataError, match=message):
             prepare(photos, root, SMALL, 0, silent)
     (tmp_path / "mine").mkdir()

@@ -94,7 +94,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
     for run in (prepare.run, reconstruct.run):
         with pytest.raises(DataError, match="photos: an empty folder"):
             run(settings)
-    with pytest.raises(DataError, match=r"no scene was prepared there .*no such file.*leave ckpt_path out"):
+    with pytest.raises(DataError, match=r"no scene was prepared there .*no such file.*leave out ckpt_path"):
         reconstruct.run(replace(settings, ckpt_path="last"))
     with pytest.raises(SettingError, match=r"dataset\.root"):
         prepare.run(settings_of(f"source={tmp_path}/photos"))
@@ -144,7 +144,7 @@ def test_a_record_that_tells_nothing_of_photos(photos: object, tmp_path: Path) -
     (tmp_path / "prepare.json").write_text(json.dumps({"photos": [row()]}))
     assert reconstruct.prepared_before(settings)["photos"] == [row()]
     (tmp_path / "prepare.json").write_text(json.dumps({"photos": photos}))
-    with pytest.raises(DataError, match=r"prepare\.json: lists no photo that was placed"):
+    with pytest.raises(DataError, match=r"prepare\.json: lists no placed photo"):
         reconstruct.prepared_before(settings)
 
 

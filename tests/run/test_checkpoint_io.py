@@ -73,7 +73,7 @@ def test_a_damaged_last_one_gives_way_to_the_previous(
     with caplog.at_level(logging.WARNING):
         path = found(settings)
     assert step_of(path) == 2
-    assert ("last.ckpt" in caplog.text and "previous.ckpt takes its place" in caplog.text) == (damage != "gone")
+    assert ("last.ckpt" in caplog.text and "previous.ckpt instead" in caplog.text) == (damage != "gone")
     assert path is not None and take_place(path) == last and step_of(last) == 2
     assert not path.exists() and take_place(last) == last
     AtomicCheckpointIO().save_checkpoint(state(4), last)
@@ -84,7 +84,7 @@ def test_a_named_file_that_is_damaged_is_told(settings: Settings, tmp_path: Path
     folder = settings.folder / "checkpoints"
     flip(folder / "step_1.ckpt")
     for name in ("1", str(folder / "step_1.ckpt")):
-        with pytest.raises(DataError, match=r"step_1\.ckpt: damaged, in its record"):
+        with pytest.raises(DataError, match=r"step_1\.ckpt: damaged in record"):
             checkpoint(Settings(output_root=str(tmp_path), ckpt_path=name))
     for name in ("last.ckpt", "previous.ckpt"):
         flip(folder / name)

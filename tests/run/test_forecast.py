@@ -63,7 +63,7 @@ def test_what_cannot_fit_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, capl
             forecast.check(start, datamodule, module)
         assert words in caplog.text
     monkeypatch.setattr(forecast, "free_memory", lambda _: 100_000)
-    with pytest.raises(BagsError, match=r"needs about \d+ MB of memory and 0 MB are free: lower model"):
+    with pytest.raises(BagsError, match=r"needs about \d+ MB of memory, but only 0 MB are free: lower model"):
         forecast.check(start, datamodule, module)
 
 
@@ -72,7 +72,7 @@ def test_a_disk_too_small_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 30_000_000}))
     with caplog.at_level("WARNING", "bags"):
         forecast.check(start, datamodule, module)
-    assert re.search(r"30 MB are free; checkpoints may come to need 4\d MB more", caplog.text)
+    assert re.search(r"30 MB are free; checkpoints may need up to 4\d MB more", caplog.text)
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 500_000}))
     with pytest.raises(BagsError, match=r"0 MB are free, but checkpoints need \d MB more: make room"):
         forecast.check(start, datamodule, module)
@@ -108,4 +108,4 @@ def test_without_a_limit_the_memory_is_one(
         caplog.clear()
         monkeypatch.setattr(densify, "free_memory", lambda _, places=places: 59 * 4 * 10 * 2 * places)
         assert Densify()._room(module) == places  # type: ignore[arg-type]
-        assert ("no room in memory for more than 7 further Gaussians" in caplog.text) == told
+        assert ("memory allows at most 7 more Gaussians" in caplog.text) == told

@@ -41,7 +41,7 @@ def test_every_flipped_byte_of_the_numbers_is_noticed(tmp_path: Path) -> None:
     begin = data.index(numbers)
     for place in range(begin, begin + len(numbers), 97):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        with pytest.raises(DataError, match=r"a\.ckpt: damaged, in its record .*data/0"):
+        with pytest.raises(DataError, match=r"a\.ckpt: damaged in record .*data/0"):
             read_checkpoint(path)
 
 
@@ -73,21 +73,21 @@ def test_packed_records_are_refused_before_they_are_unpacked(tmp_path: Path) -> 
         for name, data in records.items():
             archive.writestr(name, data)
     assert torch.load(path, weights_only=True)["global_step"] == 3  # torch would
-    with pytest.raises(DataError, match=r"a\.ckpt: no checkpoint: its records are packed"):
+    with pytest.raises(DataError, match=r"a\.ckpt: not a checkpoint: its records are compressed"):
         read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"state_dict": {"means": torch.tensor([1.0, float("nan")])}}, "means holds numbers that are not finite"),
-        ({"state_dict": {"means": torch.tensor([1.0, float("inf")])}}, "means holds numbers that are not finite"),
-        ({"state_dict": {"means": torch.zeros(1).expand(2**38)}}, "means .*fewer than it says"),
-        ({"state_dict": {"means": torch.ones(3).to_sparse()}}, "it holds .*_rebuild_sparse_tensor"),
-        ({"state_dict": {"means": torch.ones(3).to("meta")}}, "it holds .*meta"),
-        ({"state_dict": {"means": torch.ones(3).to(torch.float8_e5m2)}}, "it holds .*[fF]loat8"),
-        ({"callbacks": {"x": bytearray(10)}}, "it holds .*bytearray"),
-        ({"state_dict": {"means": torch.ones(3, dtype=torch.complex64)}}, "it holds torch ComplexFloatStorage"),
+        ({"state_dict": {"means": torch.tensor([1.0, float("nan")])}}, "means contains non-finite values"),
+        ({"state_dict": {"means": torch.tensor([1.0, float("inf")])}}, "means contains non-finite values"),
+        ({"state_dict": {"means": torch.zeros(1).expand(2**38)}}, "means .*fewer than stated"),
+        ({"state_dict": {"means": torch.ones(3).to_sparse()}}, "it contains .*_rebuild_sparse_tensor"),
+        ({"state_dict": {"means": torch.ones(3).to("meta")}}, "it contains .*meta"),
+        ({"state_dict": {"means": torch.ones(3).to(torch.float8_e5m2)}}, "it contains .*[fF]loat8"),
+        ({"callbacks": {"x": bytearray(10)}}, "it contains .*bytearray"),
+        ({"state_dict": {"means": torch.ones(3, dtype=torch.complex64)}}, "it contains torch ComplexFloatStorage"),
         ({"state_dict": [1]}, "its step is 3, its state a list"),
         ({"global_step": -1}, "its step is -1"),
         ({"global_step": "../../x"}, "its step is '../../x'"),
@@ -96,7 +96,7 @@ def test_packed_records_are_refused_before_they_are_unpacked(tmp_path: Path) -> 
     ],
 )
 def test_what_no_training_wrote(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"a\.ckpt: (not a checkpoint: |no checkpoint: )?{message}"):
+    with pytest.raises(DataError, match=rf"a\.ckpt: (not a checkpoint: )?{message}"):
         read_checkpoint(saved(tmp_path / "a.ckpt", **changes))
 
 

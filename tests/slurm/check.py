@@ -80,7 +80,7 @@ def report(root: Path, runs: list[Path], status: int, again: subprocess.Complete
         print("\n".join(line for line in text.splitlines() if re.search(r"submitit|stopped|steps in|going on", line)))
         if not (run / "metrics.json").exists() or json.loads((run / "metrics.json").read_text())["steps"] != STEPS:
             wrong.append(f"{run.name} is not finished")
-        if i < 2 and (not stopped[i] or "going on from" not in text):
+        if i < 2 and (not stopped[i] or "resuming from" not in text):
             wrong.append(f"{run.name} was not stopped in the middle and resumed")
     folders = sorted(path.name for path in (root / "outputs").glob("demo*"))
     print(f"stopped at steps {stopped}; folders {folders}; the sweep's exit status {status}\nagain: {again.stderr}")
