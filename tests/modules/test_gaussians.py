@@ -61,10 +61,11 @@ def test_filter_formula() -> None:
 
 
 def test_filter_sees_fifteen_percent_beyond_the_image() -> None:
-    inside, outside = 50 + 14, 50 + 16  # pixels from the centre of a 100 pixel wide image
-    means = torch.tensor([[inside / 100, 0, 1], [outside / 100, 0, 1], [0, 0, 7]], dtype=torch.float32)
-    factor = 0.2**0.5 / 100
-    torch.testing.assert_close(filter_sigma(means, [camera()], 0.2), torch.tensor([1.0, 7.0, 7.0]) * factor)
+    # Pixels from the centre of an image of 100 x 80.
+    across, down = (50 + 14, -50 - 16), (-40 - 11, 40 + 13)
+    means = [[x / 100, 0, 1] for x in across] + [[0, y / 100, 1] for y in down] + [[0, 0, 7]]
+    expected = torch.tensor([1.0, 7.0, 1.0, 7.0, 7.0]) * 0.2**0.5 / 100
+    torch.testing.assert_close(filter_sigma(torch.tensor(means), [camera()], 0.2), expected)
 
 
 def test_filter_of_nothing_seen_is_zero() -> None:
