@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ OPTIONS = sorted(f"{path.parent.relative_to(CONF)}={path.stem}" for path in CONF
 OPTIONS = [option.replace("scene/ladder=", "scene=ladder/") for option in OPTIONS]  # options, not a group of their own
 
 
+@functools.cache
 def settings_of(*overrides: str) -> Settings:
     register()
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
@@ -52,7 +54,7 @@ def test_the_glob_finds_the_groups() -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes(option: str) -> None:
     own = [] if option.startswith("scene=") else ["scene=own"]
-    built_in = option in ("dataset=synthetic", "scene=demo") or option.startswith("scene=ladder/")
+    built_in = option in ("dataset=synthetic", "scene=demo", "scene=tiny") or option.startswith("scene=ladder/")
     extra = [] if built_in else [*own, "dataset.root=/some/where"]
     assert isinstance(settings_of(option, *extra), Settings)
 

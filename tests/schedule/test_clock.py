@@ -29,12 +29,12 @@ def test_published_schedule_step_by_step() -> None:
 
 
 def test_densification_window_restarts_with_the_clock() -> None:
-    clock = ScaleSchedule(PAPER)
-    due = [step for step in range(1, 49_001) if clock.densifies(step)]
+    clock, hundreds = ScaleSchedule(PAPER), range(100, 49_001, 100)  # test_laws_of_every_schedule: at no other steps
+    due = [step for step in hundreds if clock.densifies(step)]
     assert due[0] == 600 and 500 not in due
     assert [step for step in due if 9000 < step < 9700] == [9600]
     assert due[-1] == 9000 + 34_900
-    resets = [step for step in range(1, 49_001) if clock.resets_opacity(step)]
+    resets = [step for step in hundreds if clock.resets_opacity(step)]
     assert resets[:4] == [3000, 6000, 9000, 12_000]
     assert resets[-1] == 9000 + 33_000
 
@@ -106,14 +106,14 @@ def test_without_coarse_to_fine_every_step_is_at_full_resolution() -> None:
 
 def test_without_restart_the_clock_goes_on() -> None:
     clock, usual = (ScaleSchedule(replace(PAPER, restart=on)) for on in (False, True))
-    assert not any(clock.restarts(step) for step in range(1, 49_001))
+    assert not any(clock.restarts(step) for step in (1, 9000, 9001, 49_000))
     for step in (1, 9000):
         assert clock.at(step) == usual.at(step)
     for step in (9001, 49_000):
         assert clock.at(step) == replace(usual.at(step), clock=step, blur=True)
     assert clock.position_rate(9001, 1.6e-4, 1.6e-6) < clock.position_rate(9000, 1.6e-4, 1.6e-6)
     assert [clock.sh_degree(step, 9) for step in (8999, 9000, 9999, 10_000)] == [8, 9, 9, 9]
-    assert [step for step in range(8000, 49_001) if clock.densifies(step)][-1] == 34_900
+    assert [step for step in range(8000, 49_001, 100) if clock.densifies(step)][-1] == 34_900
 
 
 schedules = st.builds(
