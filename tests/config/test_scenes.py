@@ -145,7 +145,7 @@ def test_the_ladder_is_every_world_with_three_seeds() -> None:
 
 
 @pytest.mark.parametrize(("layout", "kind"), [(layout, kind) for layout, kinds in LADDER.items() for kind in kinds])
-def test_the_top_of_a_world_differs_in_its_blur_alone(layout: str, kind: str) -> None:
+def test_sharp_reference_world_differs_in_blur_only(layout: str, kind: str) -> None:
     top, world = (settings_of(f"scene=ladder/{layout}_{end}") for end in ("sharp", kind))
     assert (top.scene, world.scene) == (f"{layout}_sharp", f"{layout}_{kind}")
     photos = world.dataset.synthetic

@@ -16,7 +16,7 @@ KINDS = ["motion", "defocus", "motion", "sharp", "low_resolution", "motion"]
 
 
 @pytest.mark.parametrize("model, stop", [("trajectory", 21), ("auto", 9), ("auto", 27)])
-def test_a_resumed_run_is_the_unbroken_one(
+def test_resumed_run_equals_uninterrupted_run(
     model: str, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``auto`` is stopped before and after the choice, which runs this short would leave to chance."""
@@ -50,7 +50,7 @@ def test_only_photos_with_a_path_teach_it(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("sharp, expected", [(20, SHARP), (18, SHARP), (17, KERNELS)])
-def test_photos_are_sharp_where_nearly_all_are(sharp: int, expected: int) -> None:
+def test_photos_count_as_sharp_if_nearly_all_are(sharp: int, expected: int) -> None:
     choices = Choices(20)
     assert not choices.made
     choices.choose(["sharp"] * sharp + ["defocus"] * (20 - sharp))

@@ -112,7 +112,7 @@ def test_state_of_another_size_loads() -> None:
 
 @pytest.mark.parametrize("name", [*Gaussians.PARAMETERS, *Gaussians.BUFFERS])
 @pytest.mark.parametrize("change", ["shorter", "wider"])
-def test_a_checkpoint_whose_tensors_do_not_agree_is_refused(name: str, change: str) -> None:
+def test_checkpoint_with_inconsistent_tensors_is_refused(name: str, change: str) -> None:
     """Rasterisers read as many rows of each as there are means: nothing would stop them at a tensor's end."""
     state = Gaussians(cloud(7), GaussianSettings(), 1.0).state_dict()
     state[name] = state[name][:3] if change == "shorter" else state[name][..., None].expand(*state[name].shape, 2)
