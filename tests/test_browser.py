@@ -47,7 +47,7 @@ def test_a_stub_of_an_installer(name: str, script: str, installed: Path) -> None
     assert why_none() == f"{installed / name} --version fails"
 
 
-def test_a_file_that_is_no_program(installed: Path) -> None:
+def test_file_that_is_not_executable(installed: Path) -> None:
     install(installed, chromium="", chromedriver=SAYS.format("Driver"))
     (installed / "chromium").write_bytes(b"\x7fELF")
     assert why_none() == f"{installed / 'chromium'} --version fails"
@@ -58,7 +58,7 @@ def test_versions_that_differ(installed: Path) -> None:
     assert why_none() == f"{installed / 'chromium'} is of version 156, {installed / 'chromedriver'} of 155"
 
 
-def test_a_session_that_does_not_begin_fails(installed: Path) -> None:
+def test_session_that_cannot_start_fails(installed: Path) -> None:
     dies = '[ "$1" = --version ] || exit 3; ' + SAYS.format("Driver")
     install(installed, chromium=SAYS.format("Chromium"), chromedriver=dies)
     assert why_none() == ""

@@ -17,7 +17,7 @@ from bags.errors import LONGEST, BagsError, DataError, SettingError, to_install
         ("grün \U0001f600", "grün \U0001f600"),
     ],
 )
-def test_a_message_is_one_line_that_can_be_printed(said: str, shown: str) -> None:
+def test_messages_are_one_printable_line(said: str, shown: str) -> None:
     assert str(BagsError(said)) == shown
     assert shown in str(DataError(f"x{said}y"))
 
@@ -39,14 +39,14 @@ READ = [
 ]
 
 
-def test_nobody_is_told_to_install_the_other_package_of_this_name() -> None:
+def test_messages_never_suggest_the_unrelated_package() -> None:
     """PyPI has a ``bags`` that is not this one; only a checkout's folder names ours."""
     told = {path: path.read_text() for path in READ if path.suffix in (".md", ".py", ".yaml")}
     assert to_install("cuda").startswith("pip install -e '.[cuda]'")
     assert [str(path) for path, text in told.items() if re.search(r"""pip install ['"]?bags\[""", text)] == []
 
 
-def test_every_extra_that_is_told_of_is_there() -> None:
+def test_every_documented_extra_exists() -> None:
     extras = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
     told = [path.read_text() for path in READ if path.suffix in (".md", ".py", ".yaml")]
     named = set(re.findall(r"""(?:-e '\.\[|to_install\(['"])(\w+)['"\]]""", "\n".join(told)))

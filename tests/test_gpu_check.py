@@ -49,7 +49,7 @@ def test_a_wrong_kernel_and_a_broken_part_fail_and_the_others_go_on(
 
 
 @pytest.mark.parametrize(("ratio", "passed"), [(1.2, True), (0.9, False)])
-def test_the_convolution_has_to_be_faster_than_unfold_and_its_memory_is_told(
+def test_convolution_must_beat_unfold_and_reports_its_memory(
     monkeypatch: pytest.MonkeyPatch, ratio: float, passed: bool
 ) -> None:
     """On an H100 unfold is nearly as fast: its matrix products are the same, and the memory is what ours saves."""

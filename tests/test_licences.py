@@ -81,7 +81,7 @@ def test_all_are_permissive() -> None:
     assert [f"{name}: {text}" for name in sorted(names - LGPL) if not verdict(name, text := licence(name))] == []
 
 
-def test_gpl_libraries_within_wheels_are_those_told_in_the_readme() -> None:
+def test_gpl_libraries_in_wheels_are_listed_in_the_readme() -> None:
     found = {
         name for name in tree(declared()) if any(GPL_LIBRARIES.match(file.name) for file in metadata.files(name) or [])
     }

@@ -54,7 +54,8 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
 
     with torch.no_grad():
         on_image = touches_image(means2d, size, camera.width, camera.height)
-        finite = torch.cat([means2d, conics, colours, opacities[:, None], size[:, None]], dim=1).isfinite().all(dim=1)
+        numbers = [means2d, conics, colours, *(each[:, None] for each in (opacities, distances, size))]
+        finite = torch.cat(numbers, dim=1).isfinite().all(dim=1)
         radii = torch.where(on_image & finite, size, 0).to(torch.int32)
 
     def spread(values: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def test_slow_steps_have_a_time_left_too() -> None:
     assert shown.tasks[0].time_remaining == 3920
 
 
-def test_a_time_budget_tells_what_is_left_of_it() -> None:
+def test_time_budget_shows_the_time_left() -> None:
     """Coarse steps are quick: judged by them, the time left is a small part of what it will be."""
     now = [0.0]
     window = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)

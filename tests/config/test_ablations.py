@@ -34,7 +34,7 @@ def test_the_table_has_them_all() -> None:
 
 @pytest.mark.parametrize("base", [(), ("scene=defocustools", "experiment=paper"), ("scene=garden",)])
 @pytest.mark.parametrize("ablation", CHANGES)
-def test_it_changes_what_it_says(ablation: str, base: tuple[str, ...]) -> None:
+def test_ablation_changes_only_the_named_keys(ablation: str, base: tuple[str, ...]) -> None:
     with_it, without = (flat(asdict(settings_of(*base, f"ablation={name}"))) for name in (ablation, "none"))
     changed = {key: value for key, value in with_it.items() if value != without[key]}
     expected = {key: value for key, value in CHANGES[ablation].items() if without[key] != value}

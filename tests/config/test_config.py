@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ OPTIONS = sorted(f"{path.parent.relative_to(CONF)}={path.stem}" for path in CONF
 OPTIONS = [option.replace("scene/ladder=", "scene=ladder/") for option in OPTIONS]  # options, not a group of their own
 
 
+@functools.cache
 def settings_of(*overrides: str) -> Settings:
     register()
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
@@ -52,7 +54,7 @@ def test_the_glob_finds_the_groups() -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes(option: str) -> None:
     own = [] if option.startswith("scene=") else ["scene=own"]
-    built_in = option in ("dataset=synthetic", "scene=demo") or option.startswith("scene=ladder/")
+    built_in = option in ("dataset=synthetic", "scene=demo", "scene=tiny") or option.startswith("scene=ladder/")
     extra = [] if built_in else [*own, "dataset.root=/some/where"]
     assert isinstance(settings_of(option, *extra), Settings)
 
@@ -222,7 +224,7 @@ def test_command_line_tells_a_mistake_at_once(override: str, needle: str, tmp_pa
         ("qqq=1", "--cfg job prints all there are"),
     ],
 )
-def test_a_mistyped_key_is_told_with_what_may_be_meant(word: str, meant: str) -> None:
+def test_mistyped_key_gets_a_suggestion(word: str, meant: str) -> None:
     with pytest.raises(SettingError) as error:
         check_words([word])
     assert str(error.value).startswith(word.split("=")[0]) and meant in str(error.value)
@@ -254,7 +256,7 @@ def test_help_names_every_task() -> None:
     assert "Hydra" not in said.split("--hydra-help")[0] and len(said.splitlines()) < 60
 
 
-def test_help_is_what_hydra_would_print() -> None:
+def test_help_equals_that_of_hydra() -> None:
     """It is put together here, as Hydra takes seconds; a configuration of one's own sends it to Hydra."""
     assert run_and_list("--help")[0].stdout == run_and_list("--help", "--config-name", "config")[0].stdout
 

@@ -66,7 +66,7 @@ def test_training_has_room_for_its_own(points: int, limit: int | None, count: in
     assert count_beside(points, GaussianSettings(background_points=1000, max_count=limit)) == count
 
 
-def test_the_draw_is_the_seeds(photos: ImagePyramid) -> None:
+def test_draws_depend_on_the_seed_only(photos: ImagePyramid) -> None:
     points = PointCloud(torch.randn(9, 3), torch.rand(9, 3))
     first, again, other = (with_background(points, photos, 20, seed).xyz for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)

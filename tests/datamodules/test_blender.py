@@ -122,7 +122,7 @@ def spoil(values, place, value):
 
 
 @pytest.mark.parametrize("case", TRANSFORMS)
-def test_spoilt_transforms(tmp_path, case):
+def test_corrupted_transforms(tmp_path, case):
     place, value, message = TRANSFORMS[case]
     path = write_blender(tmp_path) / "transforms_train.json"
     values = json.loads(path.read_text())
@@ -224,7 +224,7 @@ METADATA = {
 
 
 @pytest.mark.parametrize("case", METADATA)
-def test_spoilt_metadata(tmp_path, case):
+def test_corrupted_metadata(tmp_path, case):
     place, value, message = METADATA[case]
     path = write_multiscale(tmp_path) / "metadata.json"
     values = json.loads(path.read_text())
@@ -246,7 +246,7 @@ def test_spoilt_metadata(tmp_path, case):
         ("\udcff", "cannot be read as text"),
     ],
 )
-def test_files_that_are_no_json(tmp_path, text, message):
+def test_invalid_json_files(tmp_path, text, message):
     path = write_blender(tmp_path) / "transforms_test.json"
     path.write_text(text, errors="surrogateescape")
     with pytest.raises(DataError, match=rf"transforms_test\.json.*({message})"):
@@ -269,7 +269,7 @@ def test_missing_files_are_named(tmp_path):
         multiscale(tmp_path)
 
 
-def test_unknown_keys_are_told(tmp_path, caplog):
+def test_unknown_keys_are_reported(tmp_path, caplog):
     path = write_blender(tmp_path) / "transforms_train.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "weather": 4}))
     blender(tmp_path)

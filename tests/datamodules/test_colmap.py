@@ -281,7 +281,7 @@ def test_a_file_gives_the_split_where_the_settings_do_not(colmap_scene, caplog, 
 
 @pytest.mark.parametrize("files", [["hold=2", "hold=3"], ["hold=1"], ["hold=x"], ["hold="], ["hold=-8"], ["hold=²"]])
 @pytest.mark.parametrize("hold", ["auto", 4])
-def test_split_files_that_say_nothing_clear(colmap_scene, files, hold):
+def test_ambiguous_split_files_are_refused(colmap_scene, files, hold):
     root = colmap_scene()
     for name in files:
         (root / name).touch()
@@ -317,7 +317,7 @@ def test_lists_of_test_views_that_do_not_fit(colmap_scene, content, message):
         parse_colmap(settings(root))
 
 
-def test_a_list_beside_a_number_is_not_clear(colmap_scene):
+def test_contradicting_split_files_are_refused(colmap_scene):
     root = colmap_scene()
     (root / "test.txt").touch()
     (root / "hold=2").touch()
@@ -361,7 +361,7 @@ def test_reduced_photos_may_be_a_pixel_off(colmap_scene, caplog):
     assert ImagePyramid(views, data, [1]).image(0, 0).shape == (3, 32, 48)
 
 
-def test_a_reduced_photo_that_is_none_is_named(colmap_scene):
+def test_invalid_reduced_photo_is_named(colmap_scene):
     root = colmap_scene(photo_size=(96, 64))
     reduced_copies(root, 4, (24, 16))
     (root / "images_4/c.jpg").write_bytes(b"no picture")
@@ -375,7 +375,7 @@ def test_names_with_control_characters_are_refused(colmap_scene, name):
         parse_colmap(settings(colmap_scene(names=("b.png", name))))
 
 
-def test_a_name_too_long_for_the_pictures_called_after_it(colmap_scene):
+def test_photo_name_too_long_for_output_files(colmap_scene):
     with pytest.raises(DataError, match="has a name of more than 200 bytes; rename"):
         parse_colmap(settings(colmap_scene(names=("b.png", f"{'d' * 120}/{'e' * 120}.png"))))
 
@@ -385,7 +385,7 @@ def test_a_name_too_long_for_the_pictures_called_after_it(colmap_scene):
     [((1e-9, 1e-9, 24, 16), (48, 32)), ((1e30, 50, 24, 16), (48, 32)), ((50, 52, 1e20, 16), (48, 32)),
      ((50, 52, 24, -1e4), (48, 32)), ((5e17, 5e17, -1e19, 16), (48 * 10**16, 32 * 10**16))],
 )  # fmt: skip
-def test_lenses_that_cannot_be(colmap_scene, params, size):
+def test_invalid_lenses_are_refused(colmap_scene, params, size):
     with pytest.raises(DataError, match=r"a\.png: COLMAP's camera: impossible lens: focal lengths|impossible camera"):
         parse_colmap(settings(colmap_scene(names=("a.png",), params=params, size=size, photo_size=(48, 32))))
 

@@ -106,7 +106,7 @@ def test_binary_names_in_a_western_code_page(colmap_scene):
     assert sorted(image.name for image in read_model(path.parent).images) == ["Küxxche.png", "b.png"]
 
 
-def test_names_that_are_none_in_any_code_page_are_refused(colmap_scene):
+def test_undecodable_names_are_refused(colmap_scene):
     root = colmap_scene(text=True, names=("b.png", "d.png"))
     changed(root / "sparse/0", lambda data: data.replace(b"d.png", b"d\x81\xad.png"), ["images"])
     with pytest.raises(DataError, match="not a safe file name; refused"):

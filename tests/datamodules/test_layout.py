@@ -116,7 +116,7 @@ def test_a_damaged_model_beside_is_not_the_largest(colmap_scene):
         ("bundle_001.out", r"Bundler's format"),
     ],
 )
-def test_what_there_is_instead_is_named(tmp_path, file, message):
+def test_alternatives_are_named(tmp_path, file, message):
     (tmp_path / file).touch()
     with pytest.raises(DataError, match=f"no COLMAP model .*{message}"):
         parsed(tmp_path)
@@ -176,7 +176,7 @@ def test_files_in_another_letter_case_or_form(colmap_scene, form):
     assert [view.name for view in parsed(root, hold=None).train] == ["Küche 1.PNG", "Küche 2.PNG"]
 
 
-def test_files_whose_names_are_no_utf_8(colmap_scene):
+def test_file_names_that_are_not_utf_8(colmap_scene):
     root = colmap_scene(names=("Küche.png", "b.png"))
     folder = os.fsencode(root / "images")
     os.rename(os.path.join(folder, "Küche.png".encode()), os.path.join(folder, b"K\xfcche.png"))
@@ -211,7 +211,7 @@ def test_points_of_a_ply_file(colmap_scene, colours, kind, level, expected, empt
     assert points.rgb[0].tolist() == pytest.approx([expected] * 3)
 
 
-def test_a_ply_file_of_something_else(colmap_scene):
+def test_ply_file_without_gaussians(colmap_scene):
     root = colmap_scene(points=0)
     (root / "sparse/0/points3D.ply").write_bytes(b"ply\nformat ascii 1.0\nelement face 0\nend_header\n")
     with pytest.raises(DataError, match=r"points3D\.ply: cannot be read as a PLY file of points"):

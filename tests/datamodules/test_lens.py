@@ -98,6 +98,6 @@ def test_reduced_photos_of_a_distorted_lens_are_left(colmap_scene):
         ("EQUIRECTANGULAR", (48.0, 32.0), r"is a panorama"),
     ],
 )
-def test_lenses_that_cannot_be_undone(colmap_scene, model, params, message):
+def test_lenses_that_cannot_be_undistorted(colmap_scene, model, params, message):
     with pytest.raises(DataError, match=rf"images/a\.png.*{message}"):
         parsed(colmap_scene(model=model, params=params))

@@ -69,7 +69,7 @@ def test_a_coarse_pixel_counts_where_all_of_it_does(colmap_scene):
         (np.full(SIZE[::-1], 127), r"the mask hides all"),
     ],
 )
-def test_masks_that_cannot_be(colmap_scene, pixels, message):
+def test_invalid_masks_are_refused(colmap_scene, pixels, message):
     root = colmap_scene()
     write_mask(root, pixels)
     with pytest.raises(DataError, match=message):
@@ -105,7 +105,7 @@ def loss_and_gradient(view, prediction):
     return terms["photo"].detach(), prediction.grad
 
 
-def test_what_is_hidden_changes_neither_loss_nor_gradient():
+def test_masked_pixels_change_neither_loss_nor_gradient():
     view, prediction = batch(), torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(5))
     loss, gradient = loss_and_gradient(view, prediction)
     other = replace(view, image=torch.where(view.counts, view.image, 1 - view.image))
@@ -117,7 +117,7 @@ def test_what_is_hidden_changes_neither_loss_nor_gradient():
 
 
 @pytest.mark.parametrize("protocol", ["deblur_nerf", "mip_splatting"])
-def test_metrics_are_of_what_counts(protocol):
+def test_metrics_cover_unmasked_pixels_only(protocol):
     judge = ImageMetrics(MetricsSettings(protocol=protocol, lpips=False))
     view = batch()
     render = (view.image + 0.1).where(view.counts, torch.zeros(()))

@@ -103,7 +103,7 @@ def test_only_an_angle_of_view(scene):
     assert (camera.fx, camera.fy, camera.offset) == (pytest.approx(50.0), pytest.approx(50.0), (0.0, 0.0))
 
 
-def test_points_of_a_file_and_none(scene):
+def test_points_from_a_file_or_random(scene):
     root, _ = scene(ply_file_path="sparse_pc.ply")
     with pytest.raises(DataError, match=r"sparse_pc\.ply.*no such file.*remove ply_file_path"):
         parsed(root)
@@ -145,7 +145,7 @@ def test_the_file_says_the_split(scene):
         ({"camera_model": "FISHEYE624"}, r"camera_model is 'FISHEYE624'"),
     ],
 )
-def test_what_cannot_be(scene, changes, message):
+def test_invalid_transforms_are_refused(scene, changes, message):
     root, _ = scene(**changes)
     with pytest.raises(DataError, match=rf"transforms\.json: {message}"):
         parsed(root)

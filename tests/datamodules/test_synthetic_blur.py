@@ -62,7 +62,7 @@ def added_variance(photo: np.ndarray, sharp: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("seed", "length"), [(0, 3.0), (1, 6.0), (2, 9.0), (3, 12.0)])
-def test_motion_blur_is_what_its_truth_says(seed: int, length: float) -> None:
+def test_motion_blur_matches_its_ground_truth(seed: int, length: float) -> None:
     world, camera = dot_world(), front_camera()
     exposure = blur.shaken(camera, blur.any_motion(np.random.default_rng(seed)), length, DEPTH, 512)
     truth = blur.exposure_truth("motion", world, camera, exposure)

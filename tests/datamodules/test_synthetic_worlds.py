@@ -38,7 +38,7 @@ def streaks(motion: blur.Motion, length: float, places: np.ndarray) -> np.ndarra
     return exposure.project(camera, hit_points(dot_world(), camera, nominal)) - nominal
 
 
-def test_the_demo_stays_what_it_is() -> None:
+def test_demo_scene_does_not_change() -> None:
     """Its draws in their order: figures of before the other layouts were there."""
     kinds = ("motion", "defocus", "low_resolution", "sharp")
     settings = SyntheticSettings(width=48, height=32, train_views=4, test_views=1, points=40, samples=8, blurs=kinds)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from bags.densification.strategy import choose_growth, choose_pruned, gather, grown, observe
@@ -13,6 +15,10 @@ from bags.types import PointCloud
 
 @pytest.fixture
 def gaussians() -> Gaussians:
+    return some_gaussians()
+
+
+def some_gaussians() -> Gaussians:
     generator = torch.Generator().manual_seed(0)
     points = PointCloud(torch.randn(40, 3, generator=generator), torch.rand(40, 3, generator=generator))
     made = Gaussians(points, GaussianSettings(), extent=10.0)
@@ -36,25 +42,43 @@ def moments(gaussians: Gaussians, optimizer: torch.optim.Adam, name: str) -> Ten
     return optimizer.state[getattr(gaussians, name)]["exp_avg"]
 
 
-def test_rebuild_keeps_moments_of_the_kept_and_zeroes_those_of_the_new(gaussians: Gaussians) -> None:
-    optimizer = stepped(gaussians)
-    gaussians.gradient_sum = torch.arange(40.0)
-    before = {name: getattr(gaussians, name).data.clone() for name in gaussians.PARAMETERS}
-    old = {name: moments(gaussians, optimizer, name).clone() for name in gaussians.PARAMETERS}
-    keep = torch.arange(40) % 3 != 0
-    added = {name: values[:5] + 1 for name, values in before.items()}
-    rebuild(gaussians, optimizer, keep, added)
-    kept = int(keep.sum())
-    for name in gaussians.PARAMETERS:
-        parameter = getattr(gaussians, name)
-        assert torch.equal(parameter.data, torch.cat([before[name][keep], added[name]]))
-        now = moments(gaussians, optimizer, name)
-        assert torch.equal(now[:kept], old[name][keep])
-        assert now[kept:].shape[0] == 5 and not now[kept:].any()
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 6)), min_size=1, max_size=4))
+def test_surgery_keeps_every_row_together(edits: list[tuple[int, int]]) -> None:
+    """Parameters, both of Adam's moments and the statistics of a Gaussian stay one row, whatever is cut and added."""
+    made = some_gaussians()
+    optimizer, count = stepped(made), len(made)
+    tags = torch.arange(1.0, count + 1)  # a number for each Gaussian in all that belongs to it; 0: none yet
+
+    def marked(shape: torch.Size, rows: Tensor) -> Tensor:
+        return rows.view(-1, *[1] * (len(shape) - 1)).expand(shape).clone()
+
+    for name in made.PARAMETERS:
+        parameter = getattr(made, name)
+        parameter.data.copy_(marked(parameter.shape, tags))
+        state = optimizer.state[parameter]
+        state["exp_avg"].copy_(marked(parameter.shape, tags + 0.25))
+        state["exp_avg_sq"].copy_(marked(parameter.shape, tags + 0.5))
+    for name in made.BUFFERS:
+        setattr(made, name, tags.clone())
+    seen, learned = tags, tags
+    for seed, more in edits:
+        keep = torch.rand(len(made), generator=torch.Generator().manual_seed(seed)) < 0.7
+        new = torch.arange(more) + 1000.0 + seed
+        added = {name: marked((more, *getattr(made, name).shape[1:]), new) for name in made.PARAMETERS}  # type: ignore[arg-type]
+        rebuild(made, optimizer, keep, added if more else None)
+        seen, learned = torch.cat([seen[keep], new]), torch.cat([learned[keep], torch.zeros(more)])
+    for name in made.PARAMETERS:
+        parameter = getattr(made, name)
+        assert torch.equal(parameter.data, marked(parameter.shape, seen)), name
         assert parameter.requires_grad and parameter.grad is None
-    assert torch.equal(gaussians.gradient_sum, torch.cat([torch.arange(40.0)[keep], torch.zeros(5)]))
-    assert len(optimizer.state) == len(gaussians.PARAMETERS)
-    assert {id(group["params"][0]) for group in optimizer.param_groups} == {id(p) for p in gaussians.parameters()}
+        for key, offset in (("exp_avg", 0.25), ("exp_avg_sq", 0.5)):
+            expected = torch.where(learned > 0, learned + offset, 0.0)
+            assert torch.equal(optimizer.state[parameter][key], marked(parameter.shape, expected)), (name, key)
+    for name in made.BUFFERS:
+        assert torch.equal(getattr(made, name), learned), name
+    assert len(optimizer.state) == len(made.PARAMETERS)
+    assert {id(group["params"][0]) for group in optimizer.param_groups} == {id(p) for p in made.parameters()}
 
 
 def test_optimiser_goes_on_after_surgery_like_one_that_never_held_the_others(gaussians: Gaussians) -> None:
@@ -108,12 +132,11 @@ def test_several_views_are_gathered_as_one_after_the_other(gaussians: Gaussians)
 
 
 def test_growth_clones_small_splits_large(gaussians: Gaussians) -> None:
-    settings = DensifySettings()
     gaussians.log_scales.data[:] = torch.tensor(0.05).log()  # small: at most 0.01 * 10
     gaussians.log_scales.data[1, 2] = torch.tensor(0.5).log()
     gaussians.gradient_sum[:3] = 1e-2
     gaussians.gradient_count[:3] = torch.tensor([10.0, 10.0, 100.0])
-    growth = choose_growth(gaussians, settings, threshold=5e-4, room=1000)
+    growth = choose_growth(gaussians, DensifySettings(), threshold=5e-4, room=1000)
     assert growth.clone.nonzero().flatten().tolist() == [0]
     assert growth.split.nonzero().flatten().tolist() == [1]
 
@@ -133,12 +156,12 @@ def test_children_are_drawn_from_their_parent(gaussians: Gaussians) -> None:
     gaussians.rotations.data[7] = torch.tensor([0.9, 0.1, -0.3, 0.2])
     split = torch.zeros(40, dtype=torch.bool)
     split[7] = True
-    settings = DensifySettings(split_into=40_000)
+    chosen = DensifySettings(split_into=40_000)
     from bags.densification.strategy import Growth
     from bags.ops.geometry import covariance_root
 
     noise = torch.randn(40_000, 3, generator=torch.Generator().manual_seed(5))
-    children = grown(gaussians, Growth(torch.zeros_like(split), split), settings, noise)
+    children = grown(gaussians, Growth(torch.zeros_like(split), split), chosen, noise)
     offsets = children["means"] - gaussians.means[7]
     root = covariance_root(gaussians.scales[7], gaussians.rotations[7]).detach()
     assert (offsets.T @ offsets / 40_000 - root @ root.T).abs().max() < 0.1
@@ -163,8 +186,8 @@ def test_prune_rules(gaussians: Gaussians) -> None:
     gaussians.log_scales.data[2, 0] = torch.tensor(1.5).log()  # above 0.1 * extent 10
     gaussians.max_radius[3] = 21
 
-    def pruned(settings: DensifySettings, multi_scale: bool = False, big: bool = False) -> list[int]:
-        return choose_pruned(gaussians, settings, multi_scale, big).nonzero().flatten().tolist()
+    def pruned(chosen: DensifySettings, multi_scale: bool = False, big: bool = False) -> list[int]:
+        return choose_pruned(gaussians, chosen, multi_scale, big).nonzero().flatten().tolist()
 
     assert pruned(DensifySettings()) == [0, 1]
     assert pruned(DensifySettings(), big=True) == [0, 1]  # the size rule belongs to min_opacity = 0.005

@@ -64,7 +64,7 @@ def test_a_difference_is_seen(spoil: Callable[[Path], object], copy: Path, refer
     assert difference(reference, copy)
 
 
-def test_what_a_kill_must_not_leave(copy: Path) -> None:
+def test_leftovers_of_kills_are_detected(copy: Path) -> None:
     last = copy / "checkpoints/last.ckpt"
     (copy / "checkpoints/previous.ckpt").unlink()
     change_checkpoint(copy, lambda checkpoint: checkpoint.update(global_step=100))
@@ -80,7 +80,7 @@ def ended(run: Path, said: str) -> Any:
     return SimpleNamespace(folder=run, said=said)
 
 
-def test_how_a_signalled_run_must_not_end(copy: Path) -> None:
+def test_bad_ends_of_signalled_runs_are_detected(copy: Path) -> None:
     how = "go on with ckpt_path=auto"
     judge, term = signals.tidy, signal.SIGTERM
     assert judge(ended(copy, how), 143, term, STEPS) is None
@@ -90,7 +90,7 @@ def test_how_a_signalled_run_must_not_end(copy: Path) -> None:
     assert f"kept step {STEPS}, not 20" in str(judge(ended(copy, how), 143, term, 20))
 
 
-def test_how_a_run_without_room_must_not_end(copy: Path) -> None:
+def test_bad_ends_of_runs_on_a_full_disk_are_detected(copy: Path) -> None:
     line = f"error: cannot write {copy}: No space left on device\n"
     assert disk.clean_end(ended(copy, line), 1, STEPS) is None
     for said, status in (
@@ -113,7 +113,7 @@ def test_half_a_picture_is_seen(copy: Path) -> None:
     assert "not whole" in str(disk.half_a_file(copy))
 
 
-def test_numbers_that_are_none_are_seen(copy: Path) -> None:
+def test_non_finite_values_are_detected(copy: Path) -> None:
     assert numbers.not_finite(ended(copy, "")) is None
     change_checkpoint(
         copy, lambda checkpoint: checkpoint["state_dict"]["gaussians.sh_dc"].view(-1)[:1].fill_(torch.inf)

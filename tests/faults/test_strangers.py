@@ -64,13 +64,13 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     return judge
 
 
-def test_what_is_survived(judged: Callable[..., str]) -> None:
+def test_acceptable_reactions_count_as_survived(judged: Callable[..., str]) -> None:
     assert judged(lambda *_: None) == ""
     assert judged(raises(BagsError("/x/a.bmp: cannot be read"))) == ""
     assert judged(raises(BagsError("trainer.threads = 3: give less"))) == ""
 
 
-def test_what_is_lost(judged: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unacceptable_reactions_count_as_lost(judged: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ZeroDivisionError" in judged(lambda *_: 1 / 0)
     assert "MemoryError" in judged(raises(MemoryError()))
     assert "names neither file nor key" in judged(raises(BagsError("something went wrong")))

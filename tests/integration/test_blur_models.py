@@ -13,7 +13,7 @@ from tests.integration.test_training import assert_same, run, settings_of, state
 
 
 @pytest.mark.parametrize("model, stop", [("trajectory", 21), ("lens", 9), ("hybrid", 27), ("auto", 9)])
-def test_a_resumed_run_is_the_unbroken_one(
+def test_resumed_run_equals_uninterrupted_run(
     model: str, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, broken = (settings_of(tmp_path, f"model={model}", f"name={name}") for name in ("whole", "broken"))

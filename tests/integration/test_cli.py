@@ -86,7 +86,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "outputs/demo/metrics.json").exists()
 
 
-def test_mistakes_in_data_are_told_without_a_traceback(tmp_path: Path) -> None:
+def test_data_errors_print_no_traceback(tmp_path: Path) -> None:
     result = bags(tmp_path, "scene=own", f"dataset.root={tmp_path}/nowhere")
     assert result.returncode == 1 and "nowhere" in result.stderr and "Traceback" not in result.stderr
     assert not (tmp_path / "outputs").exists()

@@ -79,7 +79,7 @@ def spoiled(root: Path, spoil: Spoil, patch: pytest.MonkeyPatch, *overrides: str
 
 @pytest.mark.parametrize("what", ["picture", "gradient"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_spoiled_step_leaves_everything_as_it_was(
+def test_non_finite_step_changes_nothing(
     what: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil = Spoil(what, range(14, 15), value)
@@ -104,7 +104,7 @@ def test_one_bad_view_costs_its_own_steps(
 
 
 @pytest.mark.parametrize("what", ["picture", "gradient"])
-def test_a_run_of_nothing_else_stops_with_a_diagnosis_and_a_good_checkpoint(
+def test_run_of_only_non_finite_steps_stops_with_diagnosis_and_valid_checkpoint(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil = Spoil(what, range(14, 99))
@@ -120,7 +120,7 @@ def test_a_run_of_nothing_else_stops_with_a_diagnosis_and_a_good_checkpoint(
         assert torch.equal(spoil.before[0][name], saved["state_dict"][name])
 
 
-def test_a_state_that_is_spoiled_itself_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_non_finite_state_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Break(Spoil):
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
             if batch.step == 14:

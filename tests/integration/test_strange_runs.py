@@ -39,7 +39,7 @@ def test_the_folder_is_the_one_that_was_named(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["config.yaml"]
 
 
-def test_a_run_keeps_the_photos_it_began_with(tmp_path: Path) -> None:
+def test_resumed_run_keeps_its_photos(tmp_path: Path) -> None:
     """``task=reconstruct`` leaves ``source`` in ``config.yaml``; on the command line of such a task it is a mistake."""
     folder_of(tmp_path, source="/gone/photos", dataset=plain(asdict(DatasetSettings("colmap", root="/gone/scene"))))
     for task in ("evaluate", "export"):
@@ -63,14 +63,14 @@ def test_a_run_keeps_the_photos_it_began_with(tmp_path: Path) -> None:
         "x: \ud800",
     ],
 )
-def test_configurations_that_are_none(text: str, tmp_path: Path) -> None:
+def test_invalid_configurations_are_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(DataError, match=r"config\.yaml: "):
         on_top_of_saved(OmegaConf.create({}), path, [])
 
 
-def test_a_folder_beside_the_built_in_scene_is_no_mistake_of_a_finished_run(tmp_path: Path) -> None:
+def test_finished_run_may_have_a_root_beside_the_built_in_scene(tmp_path: Path) -> None:
     folder_of(tmp_path, dataset=plain(asdict(DatasetSettings(root="/never/read"))))
     done = in_process(tmp_path, "task=evaluate", "name=mine")
     assert done.returncode == 1 and "no checkpoint at outputs/mine" in done.stderr, done.stderr

@@ -60,7 +60,7 @@ def slower(step: int) -> float:
 
 
 @pytest.mark.parametrize("views", [1, 2])
-def test_a_run_ends_in_time_and_says_what_was_decided(views: int, clock: Any, tmp_path: Path) -> None:
+def test_run_ends_in_time_and_reports_its_decisions(views: int, clock: Any, tmp_path: Path) -> None:
     clock.load = slower
     steps = (f"trainer.views_per_step={views}", f"schedule.minutes={0.5 * views}")
     settings = short(tmp_path, "output.checkpoint_steps=[20]", *steps)
@@ -87,7 +87,7 @@ def test_a_run_ends_in_time_and_says_what_was_decided(views: int, clock: Any, tm
     assert list((settings.folder / "renders/step_20/test").glob("*.png"))
 
 
-def test_resumed_across_decisions_it_is_the_unbroken_run(
+def test_run_resumed_across_decisions_equals_uninterrupted_run(
     clock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock.load = slower

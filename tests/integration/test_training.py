@@ -110,7 +110,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def test_a_finished_run_goes_on_where_the_schedule_has_grown_longer(tmp_path: Path) -> None:
+def test_finished_run_can_be_extended(tmp_path: Path) -> None:
     """As if it had been meant to be that long from the start, where nothing counts from the end."""
     schedule = (
         "schedule.steps=null", "schedule.cooldown=0", "schedule.restart=false", "schedule.densify_from=5",
@@ -195,7 +195,7 @@ def test_history_holds_the_whole_run(finished: Settings) -> None:
     assert row_every(2500) == 10 and row_every(60_000) == 200 and row_every(3001) == 20
 
 
-def test_checkpoint_knows_what_the_run_was(finished: Settings) -> None:
+def test_checkpoint_holds_step_and_time(finished: Settings) -> None:
     saved = state_of(finished)
     assert saved["global_step"] == 40
     assert saved["callbacks"]["Stopwatch"]["seconds"] > 0
@@ -210,16 +210,17 @@ def test_a_run_learns(tmp_path: Path) -> None:
     assert json.loads((settings.folder / "metrics.json").read_text())["psnr"] > early + 1
 
 
-@pytest.mark.parametrize("stop", [1, 3, 9, 12, 19, 20, 27, 39])
-def test_resumed_run_equals_the_unbroken_one(
-    stop: int, finished: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_resumed_run_equals_uninterrupted_run(
+    finished: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stops before and after changes of scale, the restart, densification and opacity reset."""
+    """Stopped again and again: before and after changes of scale, the restart, densification and opacity reset."""
     settings = settings_of(tmp_path)
-    run(settings, stop, monkeypatch)
-    assert state_of(settings)["global_step"] == stop
-    assert not (settings.folder / "metrics.json").exists()
-    run(settings_of(tmp_path, "ckpt_path=last"))
+    for stop in (1, 3, 9, 12, 19, 20, 27, 39):
+        run(settings, stop, monkeypatch)
+        assert state_of(settings)["global_step"] == stop
+        assert not (settings.folder / "metrics.json").exists()
+        settings = settings_of(tmp_path, "ckpt_path=last")
+    run(settings)
     one, other = state_of(finished), state_of(settings)
     for key in ("state_dict", "optimizer_states", "global_step"):
         assert_same(one[key], other[key], key)
@@ -412,7 +413,7 @@ def test_missing_checkpoint_names_those_that_are_there(finished: Settings) -> No
         checkpoint(settings)
 
 
-def test_a_checkpoint_that_is_none_is_refused(finished: Settings, tmp_path: Path) -> None:
+def test_invalid_checkpoint_is_refused(finished: Settings, tmp_path: Path) -> None:
     bad = tmp_path / "bad.ckpt"
     bad.write_bytes(b"not a checkpoint")
     with pytest.raises(BagsError, match=r"bad\.ckpt"):

@@ -89,7 +89,7 @@ def test_on_cells_a_part_sees_the_whole_view_s_nodes_where_the_taps_lie_apart(tm
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
-def test_a_window_proposes_what_the_whole_view_does_where_the_taps_lie_apart(bfloat16: bool, tmp_path: Path) -> None:
+def test_strided_window_proposes_the_same_as_the_whole_view(bfloat16: bool, tmp_path: Path) -> None:
     """The network looks at the whole view then; at its resolution the head before proposes the very same."""
     scales = ("model.bpn.kernels=[3,5,5]", "model.bpn.strides=[1,1,2]", "model.bpn.fit_to_width=null")
     module, batch = made(tmp_path, *scales, *DENSE, f"model.bpn.bfloat16={bfloat16}")
@@ -113,7 +113,7 @@ def test_a_window_proposes_what_the_whole_view_does_where_the_taps_lie_apart(bfl
     torch.testing.assert_close(part.proposal.mask, whole.proposal.mask[rows_columns], **near)
 
 
-def test_a_windows_statistics_are_in_the_whole_photos_units(tmp_path: Path) -> None:
+def test_window_statistics_are_in_units_of_the_whole_photo(tmp_path: Path) -> None:
     """A Gaussian well inside a window gets from it, within a photo of zero loss elsewhere, what the whole gives."""
     module, batch = made(tmp_path, "model.blur=false", "loss.ssim=0.0")
     module.gaussians.log_scales.data -= 2  # small enough to lie within a window

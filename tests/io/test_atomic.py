@@ -53,7 +53,7 @@ def test_one_whole_file_is_there_between_any_two_renames(
     assert left == [["two", "one"], [None, "two"], ["three", "two"]][calls]
 
 
-def test_what_a_killed_writer_left_is_swept_and_a_living_ones_stays(tmp_path: Path) -> None:
+def test_leftovers_of_killed_writers_are_removed_and_those_of_living_ones_kept(tmp_path: Path) -> None:
     (tmp_path / ".hidden.txt").write_text("a user's own")
     code = (
         "import os, sys, pathlib; from bags.io.atomic import replacing\n"
@@ -79,9 +79,7 @@ def test_only_files_are_swept(tmp_path: Path) -> None:
     assert sweep(tmp_path) == [] and names(tmp_path) == before
 
 
-def test_where_there_are_no_locks_files_are_written_and_none_is_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_locks_files_are_written_and_none_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -114,7 +112,7 @@ def small_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_full_disk_is_reported_in_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     write(path, "short")
     refused = pytest.raises(WriteError, match=r"cannot write .*notes\.txt: File too large; make room")
@@ -123,13 +121,13 @@ def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_old_file_stays(tm
     assert names(tmp_path) == {"notes.txt"} and path.read_text() == "short"
 
 
-def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+def test_file_where_a_folder_is_expected(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(WriteError, match="run/notes"):
         write(tmp_path / "run" / "notes.txt", "")
 
 
-def test_a_library_that_hides_the_disks_refusal(tmp_path: Path) -> None:
+def test_disk_errors_hidden_by_a_library_are_reported(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="No space left"), explained(tmp_path):
         try:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -144,7 +142,7 @@ def refused(path: Path | str) -> PermissionError:
 
 
 @pytest.mark.parametrize("name", ["run", "run/checkpoints/last.ckpt", "run/../.run.lock", "."])
-def test_a_refusal_within_above_or_beside_is_told_with_its_place(name: str, tmp_path: Path) -> None:
+def test_permission_errors_name_the_place(name: str, tmp_path: Path) -> None:
     place = f" \\({re.escape(str(tmp_path / name))}\\)" if name != "run" else ""
     with (
         pytest.raises(WriteError, match=f"cannot write .*run: Permission denied{place}; make room"),
@@ -153,7 +151,7 @@ def test_a_refusal_within_above_or_beside_is_told_with_its_place(name: str, tmp_
         raise refused(tmp_path / name)
 
 
-def test_a_refusal_elsewhere_is_not_blamed_on_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_errors_elsewhere_are_not_attributed_to_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """gsplat compiles at its first call, within the training, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     for elsewhere in (tmp_path / ".cache/torch_extensions", b"/root/cache/lock", ".cache/numba"):
@@ -167,7 +165,7 @@ def test_a_refusal_elsewhere_is_not_blamed_on_the_run(tmp_path: Path, monkeypatc
         raise refused(tmp_path / "outputs/demo/a.png")
 
 
-def test_a_refusal_that_was_dealt_with_is_forgotten(tmp_path: Path) -> None:
+def test_handled_write_errors_are_forgotten(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="another matter"), explained(tmp_path):
         try:
             raise refused(tmp_path)

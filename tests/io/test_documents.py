@@ -9,7 +9,7 @@ from bags.errors import DataError
 from bags.io.documents import LARGEST, LARGEST_YAML, read_json, read_text, read_yaml
 
 
-def test_what_is_in_them(tmp_path: Path) -> None:
+def test_contents_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('\ufeff{"a": [1, {"b": null}]}')  # as some programs begin their files
     (tmp_path / "a.yaml").write_text("a: [1, {b: null}]\n")
     assert read_json(tmp_path / "a.json") == read_yaml(tmp_path / "a.yaml") == {"a": [1, {"b": None}]}
@@ -22,7 +22,7 @@ def test_encodings_that_are_marked(encoding: str, tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"a": "ü"}
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_input_that_is_not_a_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "endless").symlink_to("/dev/zero")

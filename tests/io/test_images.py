@@ -126,7 +126,7 @@ def test_a_picture_that_claims_too_many_pixels_is_refused_unread(tmp_path):
             read(path)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path):
+def test_named_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match=r"pipe: cannot be read .*no such file"):
         image_size(tmp_path / "pipe")

@@ -89,7 +89,7 @@ def by_another_reader(path):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_viewers_read_is_drawn_as_here(tmp_path, seed):
+def test_exported_ply_renders_the_same_in_other_readers(tmp_path, seed):
     camera = random_camera(40, 32, seed)
     splats = random_splats(60, camera, seed)
     write_ply(tmp_path / "g.ply", from_splats(splats))
@@ -100,7 +100,7 @@ def test_what_viewers_read_is_drawn_as_here(tmp_path, seed):
     assert expected.std() > 0.05
 
 
-def test_a_filter_beside_is_the_same_as_one_baked_in(tmp_path):
+def test_separate_and_baked_in_filter_are_equivalent(tmp_path):
     camera = random_camera(40, 32)
     splats = random_splats(60, camera)
     plain = from_splats(splats)
@@ -190,7 +190,7 @@ def test_columns_that_are_lists(tmp_path):
         read_ply(path)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path):
+def test_named_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match=r"pipe: cannot be read .*no such file"):
         read_ply(tmp_path / "pipe")
@@ -221,7 +221,7 @@ def test_other_programs_files(tmp_path, form):
         (b"format binary_little_endian 1.0", b"format ascii 1.0", ""),
     ],
 )
-def test_headers_that_do_not_say_what_follows(tmp_path, old, new, message):
+def test_headers_that_contradict_the_data(tmp_path, old, new, message):
     path = tmp_path / "g.ply"
     write_ply(path, gaussians(3))
     path.write_bytes(path.read_bytes().replace(old, new))

@@ -102,7 +102,7 @@ def test_discs_that_grow_with_depth_are_defocus() -> None:
     assert estimate_blur(proposal_of(everywhere(disc(4))), sharp(), depth()).kind == "low_resolution"  # as told
 
 
-def test_only_what_edges_show_counts() -> None:
+def test_only_blur_across_edges_counts() -> None:
     """Upright edges tell nothing of how tall a kernel is; where there are none at all, every pixel counts alike."""
     torch.manual_seed(0)
     wide = torch.zeros(3, *SHAPE, dtype=torch.float64)

@@ -144,7 +144,7 @@ def test_second_network_must_exist() -> None:
         network()(0, "single", *render())
 
 
-def test_a_window_gets_the_whole_photos_positional_code() -> None:
+def test_window_gets_the_positional_code_of_the_whole_photo() -> None:
     bpn = network(use_rgbd=False)
     whole = bpn(0, 1, *render())
     camera = Camera(torch.eye(3), torch.zeros(3), 20.0, 20.0, WIDTH, HEIGHT).cropped(7, 4, 10, 9)

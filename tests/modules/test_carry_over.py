@@ -53,7 +53,7 @@ def test_where_taps_are_the_same_the_proposal_is_the_same_bit_for_bit(before: in
     assert torch.equal(found.head, expected.head) and not torch.equal(random_head, expected.head)
 
 
-def test_moments_go_with_what_is_copied_and_begin_anew_elsewhere() -> None:
+def test_moments_are_copied_with_weights_and_reset_elsewhere() -> None:
     bpn = network((5, 5, 7))
     optimizer = trained(bpn, 0)
     carry_over(bpn, 0, 1, 1.0, optimizer)

@@ -61,10 +61,11 @@ def test_filter_formula() -> None:
 
 
 def test_filter_sees_fifteen_percent_beyond_the_image() -> None:
-    inside, outside = 50 + 14, 50 + 16  # pixels from the centre of a 100 pixel wide image
-    means = torch.tensor([[inside / 100, 0, 1], [outside / 100, 0, 1], [0, 0, 7]], dtype=torch.float32)
-    factor = 0.2**0.5 / 100
-    torch.testing.assert_close(filter_sigma(means, [camera()], 0.2), torch.tensor([1.0, 7.0, 7.0]) * factor)
+    # Pixels from the centre of an image of 100 x 80.
+    across, down = (50 + 14, -50 - 16), (-40 - 11, 40 + 13)
+    means = [[x / 100, 0, 1] for x in across] + [[0, y / 100, 1] for y in down] + [[0, 0, 7]]
+    expected = torch.tensor([1.0, 7.0, 1.0, 7.0, 7.0]) * 0.2**0.5 / 100
+    torch.testing.assert_close(filter_sigma(torch.tensor(means), [camera()], 0.2), expected)
 
 
 def test_filter_of_nothing_seen_is_zero() -> None:
@@ -111,7 +112,7 @@ def test_state_of_another_size_loads() -> None:
 
 @pytest.mark.parametrize("name", [*Gaussians.PARAMETERS, *Gaussians.BUFFERS])
 @pytest.mark.parametrize("change", ["shorter", "wider"])
-def test_a_checkpoint_whose_tensors_do_not_agree_is_refused(name: str, change: str) -> None:
+def test_checkpoint_with_inconsistent_tensors_is_refused(name: str, change: str) -> None:
     """Rasterisers read as many rows of each as there are means: nothing would stop them at a tensor's end."""
     state = Gaussians(cloud(7), GaussianSettings(), 1.0).state_dict()
     state[name] = state[name][:3] if change == "shorter" else state[name][..., None].expand(*state[name].shape, 2)

@@ -121,7 +121,7 @@ def test_without_weights_the_run_goes_on_and_says_so_once(pair, monkeypatch, cap
     assert "no network" in caplog.text
 
 
-def test_a_silent_server_is_not_waited_for(monkeypatch, tmp_path):
+def test_silent_server_does_not_block(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(metrics, "PATIENCE", 0.2)
     given_up, waited = threading.Event(), []

@@ -134,7 +134,7 @@ def test_a_sharp_image_of_any_strides() -> None:
 
 
 @pytest.mark.parametrize(("side", "channels", "dtype"), [(65, 8, "float32"), (3, 129, "float32"), (3, 8, "float64")])
-def test_what_the_kernels_do_not_take(side: int, channels: int, dtype: str) -> None:
+def test_inputs_beyond_the_kernels_limits_fall_back(side: int, channels: int, dtype: str) -> None:
     image, features, head, _ = (x.to(getattr(torch, dtype)) for x in inputs(side, 2, 3, channels))
     assert not per_pixel_conv_triton.takes(image, features, head)
     assert per_pixel_conv_triton.takes(*inputs(63, 2, 3, 128)[:3])

@@ -24,7 +24,7 @@ def reference(image: torch.Tensor, factor: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("part", [(0, 0, 7, 9), (0, 0, 28, 20), (5, 3, 2, 1), (4, 8, 16, 12), (3, 2, 25, 18)])
-def test_a_part_is_that_part_of_the_whole(factor: int, part: tuple[int, int, int, int]) -> None:
+def test_blur_of_a_part_equals_that_part_of_the_whole(factor: int, part: tuple[int, int, int, int]) -> None:
     window = Window(*part)
     image = torch.rand(2, -(-20 // factor), -(-28 // factor), dtype=torch.float64, requires_grad=True)
     ours, whole = enlarged(image, factor, window), reference(image, factor)

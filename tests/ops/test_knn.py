@@ -31,7 +31,7 @@ def fake(**attributes: object) -> ModuleType:
     return module
 
 
-def test_the_right_package_is_told_from_its_namesake(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+def test_unrelated_package_of_the_same_name_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
     right = fake(distCUDA2=lambda points: points[:, 0])
     monkeypatch.setitem(sys.modules, "simple_knn._C", right)
     assert simple_knn() is right.distCUDA2

@@ -124,7 +124,7 @@ def test_without_a_home_the_temporary_folder_is_used(tmp_path: Path, monkeypatch
     assert numba_cache.place() == tmp_path / f"bags-{os.getuid()}"
 
 
-def test_what_others_can_write_to_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_world_writable_cache_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
     monkeypatch.setenv("HOME", "/proc/none")
@@ -160,7 +160,7 @@ def test_old_code_is_removed(kept: Path, tmp_path: Path) -> None:
     assert (root / "young").is_dir() and not (root / "old").exists()
 
 
-def test_the_wait_is_told_once(kept: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_compilation_is_announced_once(kept: Path, caplog: pytest.LogCaptureFixture) -> None:
     teller = numba_cache._Teller()
     with caplog.at_level(logging.INFO):
         for _ in range(3):

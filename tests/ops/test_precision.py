@@ -53,7 +53,7 @@ def test_bfloat16_is_fast_where_there_are_instructions_for_it(
 @pytest.mark.parametrize(
     ("asked", "fast", "taken"), [("auto", True, True), ("auto", False, False), ("false", True, False)]
 )
-def test_auto_is_what_the_machine_is_fast_in(
+def test_auto_chooses_the_fast_precision_of_the_machine(
     asked: str, fast: bool, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     pretend(monkeypatch, {"avx512bf16"} if fast else {"avx2"})
@@ -61,7 +61,7 @@ def test_auto_is_what_the_machine_is_fast_in(
     assert module.bpn is not None and module.bpn.rounds is taken
 
 
-def test_what_is_slow_here_is_done_when_asked_for_with_a_warning(
+def test_slow_precision_is_used_on_request_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pretend(monkeypatch, {"avx2"})
@@ -70,7 +70,7 @@ def test_what_is_slow_here_is_done_when_asked_for_with_a_warning(
     assert "no instructions for bfloat16" in " ".join(capfd.readouterr().err.split())
 
 
-def test_a_run_goes_on_in_the_precision_it_began_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_run_keeps_its_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, {"avx512bf16"})
     settings = settings_of(tmp_path, *TINY, "schedule.steps=2", "output.images_every=null")
     run(settings)

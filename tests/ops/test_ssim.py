@@ -58,7 +58,7 @@ def test_fast_against_reference(shape, flat, seed):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_goes_through(value):
+def test_non_finite_values_propagate(value):
     """As in any sum; whoever guards a training looks at the loss."""
     image, photo = pair((3, 40, 57), 0, dtype=torch.float32)
     image[1, 20, 30] = value

@@ -25,7 +25,7 @@ def test_the_draw_is_a_function_of_seed_and_step() -> None:
     assert first == again and first != other and len(set(first)) > 10
 
 
-def test_no_pixel_is_starved() -> None:
+def test_every_pixel_is_sampled_about_equally() -> None:
     seen = torch.zeros(48, 480)
     for step in range(4000):
         draw_window(480, 48, 48, 0, step).of(seen).add_(1)

@@ -31,7 +31,7 @@ def cut(photo: Image.Image, margin: int) -> Image.Image:
     return photo
 
 
-def test_what_was_removed_is_not_copied(tmp_path: Path) -> None:
+def test_removed_background_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "into").mkdir()
     for name in ("a.png", "b.webp", "c.tif"):

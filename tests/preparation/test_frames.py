@@ -56,7 +56,7 @@ def test_the_sharpest_frames_are_taken(frames, tmp_path) -> None:
     assert np.abs(difference).mean() < 6  # two lossy codecs; another frame differs by 20 and more
 
 
-def test_all_frames_where_there_are_no_more(frames, tmp_path) -> None:
+def test_short_video_yields_all_frames(frames, tmp_path) -> None:
     (tmp_path / "into").mkdir()
     assert len(take_frames(write(tmp_path / "clip.mkv", frames[:4]), tmp_path / "into", 60, silent)) == 4
 
@@ -74,7 +74,7 @@ def test_a_camera_that_never_moves_still_gives_frames() -> None:
     assert len(pick([Candidate(i, i % 7, 0.0) for i in range(100)], 10)) == 10
 
 
-def test_a_phone_held_upright() -> None:
+def test_portrait_phone_photos() -> None:
     """Its stored frame lies on its side; the video says -90: turn it clockwise to see it."""
     stored = Image.new("RGB", (40, 20))
     stored.putpixel((0, 0), (255, 255, 255))  # top left; after a clockwise turn, top right
@@ -83,7 +83,7 @@ def test_a_phone_held_upright() -> None:
     assert upright(stored, 0) is stored
 
 
-def test_videos_that_are_none(frames, tmp_path) -> None:
+def test_invalid_videos_are_refused(frames, tmp_path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     whole = write(tmp_path / "clip.avi", frames[:6]).read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
@@ -105,7 +105,7 @@ def test_videos_that_are_none(frames, tmp_path) -> None:
     assert 1 <= len(take_frames(tmp_path / "cut.avi", tmp_path / "into", 60, silent)) <= 5
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path) -> None:
+def test_full_disk_is_reported_in_one_line(tmp_path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (6, 192, 288, 3))  # large files
     video = write(tmp_path / "clip.avi", list(noise))
     refused = pytest.raises(WriteError, match=r"cannot write .*File too large.*; make room .*dataset\.root=")
@@ -114,7 +114,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path) -> None:
     assert not (tmp_path / "scenes").exists()
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_named_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(DataError, match=r"pipe\.mp4: cannot be read as a video .*no such file"):
         take_frames(tmp_path / "pipe.mp4", tmp_path, 3, silent)

@@ -106,7 +106,7 @@ def test_other_formats_become_eight_bit_colour(source, tmp_path) -> None:
             assert copy.mode == "RGB" and copy.size == (96, 64)
 
 
-def test_cameras_are_told_apart(source, tmp_path) -> None:
+def test_cameras_are_distinguished(source, tmp_path) -> None:
     picture().save(source / "a1.jpg", exif=exif_of(make="A", model="One", film=28))
     other(1).save(source / "a2.jpg", exif=exif_of(make="A", model="One", film=28))
     picture().save(source / "zoomed.jpg", exif=exif_of(make="A", model="One", film=50))
@@ -177,7 +177,7 @@ def test_jpegs_by_other_names(source, tmp_path) -> None:
     assert dropped == {"d.gif": "this format is not supported: save it as JPEG or PNG"}
 
 
-def test_what_cannot_be_used_is_told_why(source, tmp_path, monkeypatch) -> None:
+def test_unusable_photos_are_reported_with_the_reason(source, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pi_heif", None)  # as if not installed
     monkeypatch.setattr(Image, "registered_extensions", lambda: {".jpg": "JPEG"})
     picture().save(source / "good.jpg")
@@ -221,7 +221,7 @@ def test_names_are_safe_and_unlike(source, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_photo_whose_exif_data_are_damaged_is_a_photo_without(source, tmp_path, seed) -> None:
+def test_damaged_exif_data_are_ignored(source, tmp_path, seed) -> None:
     data = bytearray(exif_of(orientation=1, make="Acme", film=28).tobytes())
     rng = np.random.default_rng(seed)
     data[6:] = bytes(rng.integers(0, 256, len(data) - 6, dtype=np.uint8)) if seed % 2 else b"\xff" * (len(data) - 6)
@@ -231,7 +231,7 @@ def test_a_photo_whose_exif_data_are_damaged_is_a_photo_without(source, tmp_path
     assert set(photos) == {"a.jpg", "b.png", "c.webp"} and not dropped
 
 
-def test_what_hangs_on_to_a_photo_is_not_copied(source, tmp_path) -> None:
+def test_trailing_data_of_a_photo_are_not_copied(source, tmp_path) -> None:
     picture().save(source / "a.jpg")
     with (source / "a.jpg").open("ab") as file:
         file.truncate(50_000_000)

@@ -112,7 +112,7 @@ def scene(tmp_path: Path, make: Maker) -> tuple[list[str], dict[str, str], Path]
 
 
 @pytest.mark.parametrize("case", LEFT_OUT)
-def test_it_is_left_out_and_told(case: str, tmp_path: Path) -> None:
+def test_files_that_are_not_photos_are_omitted_and_reported(case: str, tmp_path: Path) -> None:
     make, wanted = LEFT_OUT[case]
     taken, told, _ = scene(tmp_path, make)
     assert taken == [f"images/{number}.jpg" for number in range(1, N + 1)]
@@ -135,7 +135,7 @@ def test_photos_of_their_own_are_taken(make: Maker, tmp_path: Path) -> None:
     assert len(taken) == 2 * N and not told
 
 
-def test_a_series_numbered_in_brackets_is_no_series_of_copies(tmp_path: Path) -> None:
+def test_names_numbered_in_brackets_are_not_copies(tmp_path: Path) -> None:
     def make(source: Path, photos: list[Path]) -> None:
         for path in photos:
             for number in (1, 2):
@@ -146,7 +146,7 @@ def test_a_series_numbered_in_brackets_is_no_series_of_copies(tmp_path: Path) ->
     assert len(taken) == 3 * N and not told
 
 
-def test_a_folder_called_masks_is_taken_where_it_is_what_was_given(tmp_path: Path) -> None:
+def test_folder_called_masks_is_read_if_it_is_the_source(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     (tmp_path / "into").mkdir()
     other(1).save(tmp_path / "masks/venice.jpg")

@@ -51,7 +51,7 @@ def test_how_slow_a_core_is() -> None:
     assert 0.05 < slowness() < 500  # of any machine, whatever else it does
 
 
-def test_it_is_told_before_the_long_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_duration_is_announced_before_the_long_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = PrepareSettings(features=300)
     with caplog.at_level(logging.INFO), pytest.raises(DataError, match="none of the 3 photos"):
         prepare(noise(tmp_path / "noise", 3), tmp_path / "scene", settings, 0, silent)

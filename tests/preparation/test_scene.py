@@ -55,7 +55,7 @@ def test_the_record_tells_what_became_of_every_file(scene: Prepared) -> None:
     assert [path.name for path in scene.root.parent.iterdir()] == [scene.root.name]
 
 
-def test_what_is_left_out_is_told_from_the_record(scene: Prepared, tmp_path: Path) -> None:
+def test_omitted_photos_are_reported_from_the_record(scene: Prepared, tmp_path: Path) -> None:
     told = [{"file": row["file"], "reason": row["reason"]} for row in scene.record["not_used"]]
     assert left_out(str(scene.root)) == told and len(told) == 2
     unplaced = {"source": "a.jpg", "placed": False, "reason": "too few details"}
@@ -124,7 +124,7 @@ def test_no_empty_folder_is_left(tmp_path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["none"]
 
 
-def test_what_was_there_is_not_lost(photos, tmp_path) -> None:
+def test_existing_files_are_kept(photos, tmp_path) -> None:
     for root, message in (
         (photos.parent, "a folder apart|already contains something else"),
         (photos / "in", "a folder apart"),
@@ -141,7 +141,7 @@ def test_what_was_there_is_not_lost(photos, tmp_path) -> None:
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["prepare.json", "thesis.txt"]
 
 
-def test_a_child_that_dies_is_told(photos, tmp_path, monkeypatch) -> None:
+def test_crash_of_the_child_process_is_reported(photos, tmp_path, monkeypatch) -> None:
     for code, message in (("raise ValueError('odd')", r"ValueError: odd"), ("import os; os.abort()", "SIGABRT")):
         child = tmp_path / "child.py"
         child.write_text(code)

@@ -29,6 +29,6 @@ def test_it_is_judged_at_one_size(world: Scene) -> None:
     assert abs(sharpness(large, side=288) - sharpness(photo)) < 0.05
 
 
-def test_plain_and_tiny_pictures_have_none() -> None:
+def test_plain_and_tiny_pictures_have_no_sharpness() -> None:
     assert sharpness(Image.new("RGB", (100, 80), (9, 9, 9))) == 0
     assert sharpness(Image.new("RGB", (5, 80))) == 0

@@ -35,7 +35,7 @@ def test_photos_used_and_left_out() -> None:
     assert "(42 left out: 0.JPG, 1.JPG, 2.JPG, 3.JPG, 4.JPG, 5.JPG, 6.JPG, 7.JPG, ...)" in prepare.summary(none)
 
 
-def test_the_rest_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_omitted_folders_are_summarised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for row in RECORD["photos"]:
         row["reason"] = "too few details"
     prepare.report(Prepared(tmp_path, RECORD))

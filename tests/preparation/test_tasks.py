@@ -85,7 +85,7 @@ def test_without_the_pages_client_the_rest_is_written(tmp_path: Path, monkeypatc
     assert reconstruct.exported(Settings(), {"export.formats"}) == ("ply",)
 
 
-def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
+def test_user_errors_print_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run([*RUN, "task=prepare"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "source = None: give a folder of photos or a video" in done.stderr  # and not: unused key, scene demo
@@ -194,7 +194,7 @@ def at_work_in(folder: Path) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
-def test_told_to_end_nothing_half_made_is_left(photos: Path, tmp_path: Path) -> None:
+def test_termination_leaves_nothing_half_made(photos: Path, tmp_path: Path) -> None:
     """SIGTERM while pycolmap works: its process and the hidden folder go with ours."""
     command = [*RUN, "task=prepare", f"source={photos}", "dataset.root=scenes/trip", "prepare.threads=1"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

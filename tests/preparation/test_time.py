@@ -87,9 +87,7 @@ def test_what_is_chosen_for_the_time(
     assert reconstruct.chosen(of(scene, tmp_path, *stated), record, "cpu", names | {"experiment"}) == {}
 
 
-def test_a_training_that_goes_on_keeps_what_was_chosen(
-    scene: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_training_keeps_its_choices(scene: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured on another day, another resolution may be the best; it would be another run."""
 
     def never(settings: Settings) -> int:
@@ -143,7 +141,7 @@ def test_more_work_takes_longer_and_more_cores_less(monkeypatch: pytest.MonkeyPa
     assert films[1] > films[0]
 
 
-def test_a_part_says_what_it_took_beside_what_was_expected(
+def test_each_part_shows_actual_beside_expected_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]

@@ -56,34 +56,3 @@ def test_the_clamp_of_the_direction_is_that_of_the_whole_photo() -> None:
     right = draw(splats, crop, sh_degree=0, background=torch.zeros(3))
     wrong = draw(splats, replace(crop, photo=None), sh_degree=0, background=torch.zeros(3))
     assert (images(right)[0] - images(wrong)[0]).abs().max() > 1e-3  # so the test above can fail
-
-
-def test_crops_of_crops_and_what_stays() -> None:
-    camera = random_camera(80, 64)
-    crop = camera.cropped(16, 8, 40, 30)
-    assert (crop.cx, crop.cy) == pytest.approx((camera.cx - 16, camera.cy - 8))
-    assert crop.photo_size == (80, 64) and crop.corner == (16, 8) and (crop.fx, crop.fy) == (camera.fx, camera.fy)
-    again = crop.cropped(4, 2, 10, 10)
-    assert again.corner == (20, 10) and again.photo_size == (80, 64)
-    assert again.offset == pytest.approx(camera.cropped(20, 10, 10, 10).offset)
-    padded = camera.padded(3)
-    assert (padded.width, padded.height, padded.corner) == (86, 70, (-3, -3))
-    assert padded.offset == pytest.approx(camera.offset)
-    with pytest.raises(ValueError, match="resize the whole"):
-        crop.resized(20, 15)
-
-
-@pytest.mark.parametrize("factor", [1, 3, 4])
-def test_a_reduced_camera_sees_the_whole_photo_in_larger_pixels(factor: int) -> None:
-    camera = Camera(torch.eye(3), torch.tensor([0.1, -0.2, 0.5]), 60.0, 55.0, 70, 50, offset=(0.6, -1.2))
-    small = camera.cropped(16, 8, 40, 30).reduced(factor)
-    assert vars(small) == vars(camera.reduced(factor)) and small.photo is None
-    assert (small.width, small.height) == (-(-70 // factor), -(-50 // factor))
-    point = torch.tensor([0.3, -0.4, 2.0])
-    x, y, z = (camera.rotation @ point + camera.translation).tolist()
-    fine, coarse = ((seen.fx * x / z + seen.cx, seen.fy * y / z + seen.cy) for seen in (camera, small))
-    for there, here in zip(fine, coarse, strict=True):  # edges of pixels lie half a pixel before their centres
-        assert (there + 0.5) / factor == pytest.approx(here + 0.5)
-    if 70 % factor == 50 % factor == 0:
-        resized = camera.resized(70 // factor, 50 // factor)
-        assert (resized.fx, resized.offset) == (pytest.approx(small.fx), pytest.approx(small.offset))

@@ -182,7 +182,7 @@ def test_no_gaussians_at_all_show_the_background(install) -> None:
 
 
 @pytest.mark.parametrize("name", ["at the centre", *NAMES])
-def test_gaussians_that_are_not_drawn_get_no_gradient_and_spoil_no_other_s(install, name: str) -> None:
+def test_undrawn_gaussians_get_no_gradient_and_do_not_affect_others(install, name: str) -> None:
     splats, camera = random_scene(12, 30, 20)
     splats.opacities[0] = 0
     if name == "at the centre":  # of the camera, to the last bit
@@ -241,7 +241,7 @@ def test_opaque_gaussians_differ_by_the_cap_of_alpha(install) -> None:
     assert max(same["rgb"], same["depth"], same["alpha"]) < 3e-5, same
 
 
-def test_gsplat_without_kernels_is_told_with_what_to_do(install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gsplat_without_kernels_is_reported_with_a_remedy(install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("gsplat")
     sys.modules["gsplat.cuda._backend"]._C = None
     with pytest.raises(BagsError, match=r"gsplat: gsplat has no compiled kernels and finds no CUDA toolkit \(nvcc\)"):
@@ -291,7 +291,7 @@ def sh_with_more(degrees_to_use, dirs, coeffs, colour_space): ...
     (sh_with_more, r"another spherical_harmonics\(degrees_to_use, dirs, coeffs, colour_space\)"),
     (None, "no spherical_harmonics"),
 ])  # fmt: skip
-def test_another_version_of_gsplat_is_refused_by_what_differs(
+def test_incompatible_gsplat_is_refused_with_the_difference(
     install, monkeypatch: pytest.MonkeyPatch, other: Any, needle: str
 ) -> None:
     install("gsplat")
@@ -311,14 +311,14 @@ def test_builds_without_the_filter_are_refused(install, build: str, needle: str)
         install(build)
 
 
-def test_unknown_builds_are_refused_by_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_builds_are_refused_with_the_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     strange = diff_gaussian_stand_in.module("bags", fields=(*diff_gaussian_stand_in.MIP, "num_rays"))
     monkeypatch.setitem(sys.modules, diff_gaussian_backend.MODULE, strange)
     with pytest.raises(BagsError, match=r"unknown build.*num_rays"):
         diff_gaussian_backend.load()
 
 
-def test_missing_packages_and_wrong_devices_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_and_wrong_devices_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gsplat_backend, "why_not", inspect.unwrap(gsplat_backend.why_not))
     for name in ("gsplat", "gsplat.cuda._backend", diff_gaussian_backend.MODULE):
         monkeypatch.setitem(sys.modules, name, None)

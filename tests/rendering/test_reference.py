@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from random_splats import leaves, random_camera, random_splats
+from random_splats import random_camera, random_splats
 
 from bags.errors import BagsError, SettingError
 from bags.rendering import make_rasterizer, reference
@@ -106,24 +106,6 @@ def test_batching_does_not_change_the_image(monkeypatch):
     monkeypatch.setattr(reference, "BATCH", 1)
     for a, b in zip(whole, reference.rasterize(projection, background, 70, 50), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
-
-
-def test_gradients_match_finite_differences():
-    camera = random_camera(6, 5).to("cpu", torch.float64)
-    # Large and half transparent: every pixel lies well between the thresholds, where the image is smooth.
-    splats = random_splats(4, camera, size=4)
-    splats = Splats(**{**{f.name: getattr(splats, f.name) for f in fields(splats)}, "opacities": torch.full((4,), 0.5)})
-    splats = leaves(splats, torch.float64)
-    rasterizer = make_rasterizer("reference", "cpu")
-
-    def render(background, *tensors):
-        out = rasterizer(Splats(*tensors), camera, sh_degree=3, background=background)
-        return out.rgb, out.depth, out.alpha
-
-    background = torch.rand(3, dtype=torch.float64, requires_grad=True)
-    inputs = [getattr(splats, f.name) for f in fields(splats)]
-    assert reference.project(splats, camera, sh_degree=3).radii.count_nonzero() == 3  # one of the four is behind
-    assert torch.autograd.gradcheck(render, (background, *inputs), fast_mode=True)
 
 
 def test_factory_and_bad_input():

@@ -39,7 +39,7 @@ def opened(browser: Chrome, report: Path, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_nothing_sticks_out_and_nothing_is_wrong(width: int, browser: Chrome, report: Path) -> None:
+def test_page_has_no_overflow_and_no_errors(width: int, browser: Chrome, report: Path) -> None:
     opened(browser, report, width)
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")

@@ -125,7 +125,7 @@ def test_views_without_pictures_blur_or_history_are_still_told(tmp_path: Path) -
     assert "PSNR, SSIM" not in text and "Training photos:" not in text  # no figures, no kinds: no places for them
 
 
-def test_photos_left_out_are_told(tmp_path: Path) -> None:
+def test_photos_left_out_are_reported(tmp_path: Path) -> None:
     metrics, settings = made_up(tmp_path, ["a.png", "b.png"])
     assert 'id="left-out"' not in page(tmp_path, metrics, settings)
     metrics["left_out"] = [{"file": "trip/dark.jpg", "reason": "too few details"}]

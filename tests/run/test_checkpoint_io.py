@@ -57,7 +57,7 @@ def test_the_last_two_are_kept(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "gone"])
-def test_a_damaged_last_one_gives_way_to_the_previous(
+def test_damaged_last_checkpoint_falls_back_to_previous(
     damage: str, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     last = settings.folder / "checkpoints/last.ckpt"
@@ -80,7 +80,7 @@ def test_a_damaged_last_one_gives_way_to_the_previous(
     assert [step_of(last), step_of(path)] == [4, 2], "the good one was not pushed out"
 
 
-def test_a_named_file_that_is_damaged_is_told(settings: Settings, tmp_path: Path) -> None:
+def test_damaged_file_is_named(settings: Settings, tmp_path: Path) -> None:
     folder = settings.folder / "checkpoints"
     flip(folder / "step_1.ckpt")
     for name in ("1", str(folder / "step_1.ckpt")):
@@ -93,7 +93,7 @@ def test_a_named_file_that_is_damaged_is_told(settings: Settings, tmp_path: Path
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_state_that_is_not_finite_is_not_written(value: float, settings: Settings) -> None:
+def test_non_finite_checkpoint_is_not_written(value: float, settings: Settings) -> None:
     last = settings.folder / "checkpoints/last.ckpt"
     with pytest.raises(BagsError, match=r"last\.ckpt was not written.*state_dict\.weights, optimizer_states\.0\."):
         AtomicCheckpointIO().save_checkpoint(state(4, value), last)
@@ -101,7 +101,7 @@ def test_a_state_that_is_not_finite_is_not_written(value: float, settings: Setti
 
 
 @pytest.mark.parametrize(("strange", "named"), [({1}, "set"), (torch.Size([1]), "torch Size"), (1j, "complex")])
-def test_what_could_not_be_read_back_is_not_written(strange: Any, named: str, settings: Settings) -> None:
+def test_state_that_could_not_be_loaded_is_not_saved(strange: Any, named: str, settings: Settings) -> None:
     last = settings.folder / "checkpoints/last.ckpt"
     with pytest.raises(BagsError, match=rf"last\.ckpt was not written: its state contains \S*\s?{named};"):
         AtomicCheckpointIO().save_checkpoint({**state(4), "callbacks": {"Mine": {"seen": strange}}}, last)

@@ -60,7 +60,7 @@ def test_device(machine, cuda: bool, accelerator: str, rasterizer: str, device: 
         (True, "cpu", "diff_gaussian", "needs a CUDA device, and trainer.accelerator=cpu"),
     ],
 )
-def test_what_cannot_be_is_told(machine, cuda: bool, accelerator: str, rasterizer: str, needle: str) -> None:
+def test_impossible_devices_are_refused(machine, cuda: bool, accelerator: str, rasterizer: str, needle: str) -> None:
     machine(cuda)
     with pytest.raises(SettingError, match=needle):
         choose_device(*asked(accelerator, rasterizer))

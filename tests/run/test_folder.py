@@ -52,12 +52,12 @@ def test_the_same_configuration_goes_on_until_it_is_finished(settings: Settings)
     assert not finished(settings), "what begins again has no figures until it ends"
 
 
-def test_how_it_runs_may_change(settings: Settings) -> None:
+def test_machine_settings_may_change(settings: Settings) -> None:
     trainer = TrainerSettings(threads=3, progress=False, accelerator="cpu")
     assert same_run(replace(settings, trainer=trainer, viewer=ViewerSettings(live=True), group="trio"))
 
 
-def test_what_is_made_of_a_trained_scene_or_came_before_it_may_change(settings: Settings) -> None:
+def test_settings_of_other_tasks_may_change(settings: Settings) -> None:
     after = {"export": ExportSettings(cameras=False), "render": RenderSettings(path="spiral")}
     assert same_run(replace(settings, task="reconstruct", prepare=PrepareSettings(threads=1), **after))
     assert not same_run(replace(settings, source="other/photos")), "photos of another folder are another run"
@@ -80,7 +80,7 @@ def test_a_scene_is_found_from_another_folder(
 @pytest.mark.parametrize(
     "change", [{"loss": LossSettings(ssim=0.3)}, {"seed": 1}, {"trainer": TrainerSettings(views_per_step=2)}], ids=str
 )
-def test_what_it_is_may_not(change: dict[str, Any], settings: Settings) -> None:
+def test_settings_that_define_a_run_may_not_change(change: dict[str, Any], settings: Settings) -> None:
     other = replace(settings, **change)
     assert not same_run(other) and checkpoint(other) is None
     aside = begin(other)
@@ -107,14 +107,14 @@ def test_a_folder_has_one_owner(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "text", ['{"psnr": null}', "{}", "[1]", '{"psnr": "x"}', '{"psnr": 1', '{"psnr": ' + "9" * 400 + "}"]
 )
-def test_figures_that_are_none(text: str, settings: Settings) -> None:
+def test_invalid_metrics_give_nan(text: str, settings: Settings) -> None:
     """A run without test views has null; the command line asks at the end of every run."""
     assert math.isnan(psnr(settings))
     (settings.folder / "metrics.json").write_text(text)
     assert math.isnan(psnr(settings))
 
 
-def test_names_of_photos_are_no_formulas_in_a_table(tmp_path: Path) -> None:
+def test_photo_names_cannot_become_spreadsheet_formulas(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", [{"name": name, "x": -1.5} for name in ("=1+1", "@a", "-b", "+c", "d=1", None)])
     assert (tmp_path / "a.csv").read_text().split() == [
         "name,x",
@@ -136,7 +136,7 @@ def test_the_lock_is_neither_a_link_nor_a_folder(settings: Settings) -> None:
         pass
 
 
-def test_a_full_disk_is_told_in_one_line(settings: Settings) -> None:
+def test_full_disk_is_reported_in_one_line(settings: Settings) -> None:
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))  # no file can grow
     try:

@@ -53,7 +53,9 @@ def test_memory_grows_with_what_takes_it(run: Any) -> None:
     assert without.step < few.step < dense.step / 3
 
 
-def test_what_cannot_fit_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_insufficient_memory_is_reported(
+    run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     start, datamodule, module = run
     need = forecast.memory_needed(module.model.bpn, datamodule, module, 20_000, CPU).total
     for free, words in ((need * 2, "memory: about"), (need // 2, "there may not be enough memory: lower model")):
@@ -67,7 +69,9 @@ def test_what_cannot_fit_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, capl
         forecast.check(start, datamodule, module)
 
 
-def test_a_disk_too_small_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_too_little_disk_space_is_reported(
+    run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     start, datamodule, module = run
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 30_000_000}))
     with caplog.at_level("WARNING", "bags"):
@@ -78,7 +82,7 @@ def test_a_disk_too_small_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, cap
         forecast.check(start, datamodule, module)
 
 
-def test_checkpoints_that_are_there_give_way_to_new_ones(tmp_path: Path) -> None:
+def test_old_checkpoints_are_replaced(tmp_path: Path) -> None:
     """A resume on a nearly full disk was refused for want of room for three."""
     settings = settings_of(tmp_path)
     assert forecast.room_needed(settings.folder, 100) == 300

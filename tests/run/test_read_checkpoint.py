@@ -95,7 +95,7 @@ def test_packed_records_are_refused_before_they_are_unpacked(tmp_path: Path) -> 
         ({"global_step": 10**30}, "its step is 1000"),
     ],
 )
-def test_what_no_training_wrote(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_files_that_no_training_wrote(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"a\.ckpt: (not a checkpoint: )?{message}"):
         read_checkpoint(saved(tmp_path / "a.ckpt", **changes))
 
@@ -127,7 +127,7 @@ def test_other_files(data: bytes, tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "list.ckpt")
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_input_that_is_not_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "endless").symlink_to("/dev/zero")
     for name in ("folder", "endless", "missing"):

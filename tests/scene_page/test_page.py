@@ -65,7 +65,7 @@ def test_the_modules_name_each_other_as_the_page_does(tmp_path: Path, monkeypatc
     assert modules["three"] == 'from "three/core"'
 
 
-def test_what_npm_fetches_has_to_be_what_was_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_npm_package_must_match_its_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = client.Package("@some/thing", "1.0", "", {"thing": "a.js"})
     assert package.file == "some-thing-1.0.tgz"
     monkeypatch.setenv(client.FOLDER, str(tmp_path / "cache"))

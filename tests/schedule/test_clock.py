@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bags.errors import SettingError
 from bags.schedule import ScaleSchedule
@@ -26,12 +29,12 @@ def test_published_schedule_step_by_step() -> None:
 
 
 def test_densification_window_restarts_with_the_clock() -> None:
-    clock = ScaleSchedule(PAPER)
-    due = [step for step in range(1, 49_001) if clock.densifies(step)]
+    clock, hundreds = ScaleSchedule(PAPER), range(100, 49_001, 100)  # test_laws_of_every_schedule: at no other steps
+    due = [step for step in hundreds if clock.densifies(step)]
     assert due[0] == 600 and 500 not in due
     assert [step for step in due if 9000 < step < 9700] == [9600]
     assert due[-1] == 9000 + 34_900
-    resets = [step for step in range(1, 49_001) if clock.resets_opacity(step)]
+    resets = [step for step in hundreds if clock.resets_opacity(step)]
     assert resets[:4] == [3000, 6000, 9000, 12_000]
     assert resets[-1] == 9000 + 33_000
 
@@ -63,20 +66,6 @@ def test_short_run_scales_everything_by_one_factor() -> None:
     assert clock.position_lr_steps == round(60_000 * 3000 / 49_000)
     resets = [step for step in range(1, 3001) if clock.resets_opacity(step)]
     assert resets == [clock.ms_steps + 800]
-
-
-def test_last_step_is_never_edited() -> None:
-    """The published code saves before it densifies: edits of the last step would never be trained."""
-    clock = ScaleSchedule(ScheduleSettings(iterations=12_000, ms_steps=6000))
-    assert not clock.densifies(12_000) and not clock.resets_opacity(12_000)
-    assert clock.resets_opacity(9000)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3, 10])
-def test_tiny_runs_visit_scales_in_order(steps: int) -> None:
-    clock = ScaleSchedule(ScheduleSettings(iterations=49_000, ms_steps=9_000, steps=steps))
-    divisors = [clock.at(step).divisor for step in range(1, steps + 1)]
-    assert divisors == sorted(divisors, reverse=True) and divisors[0] == 4
 
 
 @pytest.mark.parametrize(
@@ -117,11 +106,82 @@ def test_without_coarse_to_fine_every_step_is_at_full_resolution() -> None:
 
 def test_without_restart_the_clock_goes_on() -> None:
     clock, usual = (ScaleSchedule(replace(PAPER, restart=on)) for on in (False, True))
-    assert not any(clock.restarts(step) for step in range(1, 49_001))
+    assert not any(clock.restarts(step) for step in (1, 9000, 9001, 49_000))
     for step in (1, 9000):
         assert clock.at(step) == usual.at(step)
     for step in (9001, 49_000):
         assert clock.at(step) == replace(usual.at(step), clock=step, blur=True)
     assert clock.position_rate(9001, 1.6e-4, 1.6e-6) < clock.position_rate(9000, 1.6e-4, 1.6e-6)
     assert [clock.sh_degree(step, 9) for step in (8999, 9000, 9999, 10_000)] == [8, 9, 9, 9]
-    assert [step for step in range(8000, 49_001) if clock.densifies(step)][-1] == 34_900
+    assert [step for step in range(8000, 49_001, 100) if clock.densifies(step)][-1] == 34_900
+
+
+schedules = st.builds(
+    ScheduleSettings,
+    iterations=st.integers(300, 600),
+    ms_steps=st.integers(0, 300),
+    steps=st.none() | st.integers(1, 600),
+    scale_starts=st.sampled_from([(1, 50, 100), (1, 2, 3), (1, 100, 400)]),
+    coarse_to_fine=st.booleans(),
+    restart=st.booleans(),
+    sharp_steps=st.integers(0, 60),
+    sharp_after_restart=st.booleans(),
+    cooldown=st.floats(0, 1),
+    sh_every=st.integers(1, 200),
+    position_lr_steps=st.integers(1, 900),
+    densify_from=st.integers(0, 100),
+    densify_every=st.integers(1, 40),
+    densify_until=st.integers(0, 700),
+    opacity_reset_every=st.integers(1, 200),
+    shortest_densify_every=st.integers(1, 30),
+    shortest_opacity_reset_every=st.integers(1, 90),
+    shortest_recovery=st.integers(0, 150),
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(schedules)
+def test_laws_of_every_schedule(chosen: ScheduleSettings) -> None:
+    clock = ScaleSchedule(chosen)
+    steps = range(1, clock.total + 1)
+    phases = [clock.at(step) for step in steps]
+    assert clock.total == (chosen.steps or chosen.iterations) and [phase.step for phase in phases] == list(steps)
+
+    # Scales go from coarse to fine, each from its start on; the clock counts and starts over once at most.
+    divisors = [phase.divisor for phase in phases]
+    assert divisors == sorted(divisors, reverse=True) and divisors[0] == (4 if chosen.coarse_to_fine else 1)
+    falls = [step for step, before, here in zip(steps[1:], divisors, divisors[1:], strict=False) if here < before]
+    assert [1, *falls] == [step for step in steps if clock.changes_scale(step)]
+    jumps = [phase.clock - before.clock for before, phase in pairwise(phases)]
+    assert phases[0].clock == 1 and all(jump == 1 for jump in jumps if jump > 0) and sum(j <= 0 for j in jumps) <= 1
+    assert [step for step in steps[1:] if jumps[step - 2] != 1] == [s for s in steps if clock.restarts(s) and jumps]
+    assert [phase.multi_scale for phase in phases] == [step <= clock.ms_steps for step in steps]
+    for phase in phases:
+        waits = phase.multi_scale or chosen.sharp_after_restart
+        assert phase.blur == (phase.clock > clock.sharp_steps or not waits)
+
+    # Rates and degrees: monotone where nothing starts over, and within their bounds.
+    degrees = [clock.sh_degree(step, 3) for step in steps]
+    assert degrees == sorted(degrees) and degrees[-1] <= 3
+    assert all(b - a <= 1 for a, b in pairwise(degrees)) or clock.sh_every == 1
+    rates = [clock.position_rate(step, 1e-2, 1e-4) for step in steps]
+    assert all(1e-4 * 0.999 <= rate <= 1e-2 for rate in rates)
+    assert all(b <= a for a, b, jump in zip(rates, rates[1:], jumps, strict=False) if jump == 1)
+    cooling = [clock.cooling(step) for step in steps]
+    assert cooling == sorted(cooling, reverse=True) and cooling[0] <= 1
+    assert cooling[-1] == pytest.approx(chosen.cooldown_to if chosen.cooldown > 0 else 1)
+
+    # Edits: at multiples within their window, never at the last step; in a shortened run neither too close together nor
+    # too late to recover from.
+    edits = [phase for phase in phases if phase.clock < clock.densify_until and phase.step < clock.total]
+    assert [step for step in steps if clock.densifying(step)] == [phase.step for phase in edits]
+    densified = [p.step for p in edits if p.clock > clock.densify_from and p.clock % clock.densify_every == 0]
+    assert [step for step in steps if clock.densifies(step)] == densified
+    assert all(clock.refilters(step) for step in densified)
+    shortened = clock.total < chosen.iterations
+    last = clock.total - chosen.shortest_recovery if shortened else clock.total
+    resets = [p.step for p in edits if p.clock % clock.opacity_reset_every == 0 and p.step <= last]
+    assert [step for step in steps if clock.resets_opacity(step)] == resets
+    if shortened:
+        assert clock.densify_every >= chosen.shortest_densify_every
+        assert clock.opacity_reset_every >= chosen.shortest_opacity_reset_every

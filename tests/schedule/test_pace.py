@@ -42,7 +42,7 @@ def train(
 
 
 @pytest.mark.parametrize("finest", [0.02, 0.1, 0.4, 1.5])
-def test_a_machine_that_does_what_was_measured_needs_one_decision(finest: float) -> None:
+def test_steady_machine_needs_one_decision(finest: float) -> None:
     schedule, now, _ = train(finest, lambda phase, _: cost(phase, finest))
     assert len(schedule.decisions) == 1
     assert now == pytest.approx(60 * MINUTES if finest > 0.025 else 7 + 30_000 * 0.1 * 0.02 * 8.25, rel=0.02)

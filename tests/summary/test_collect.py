@@ -100,7 +100,7 @@ def test_averages_are_over_the_same_scenes(write_run: WriteRun, tmp_path: Path) 
     assert (average["x"].mean, average["y"].mean) == (21.0, 23.0)
 
 
-def test_runs_that_are_no_seeds_of_one_experiment_are_told(write_run: WriteRun, tmp_path: Path) -> None:
+def test_runs_of_different_settings_in_one_cell_are_reported(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("short", seed=0, schedule={"steps": 100})
     write_run("long", seed=1, schedule={"steps": 900})
     _, problems = made(tmp_path)

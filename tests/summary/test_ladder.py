@@ -83,7 +83,7 @@ def test_strength_zero_without_drift_is_sharp_and_drift_is_not(climb: Climb, tmp
     assert cells(table, "gap", "drifting")[NONE].mean == pytest.approx(-2)
 
 
-def test_another_world_is_no_top(climb: Climb, tmp_path: Path) -> None:
+def test_another_world_does_not_count_as_the_upper_bound(climb: Climb, tmp_path: Path) -> None:
     climb("w", NONE, 0, 24.0)
     climb("w", "bags", 0, 26.0)
     climb("s", NONE, 0, 28.0, blurs=["sharp"], layout="facade")
@@ -95,7 +95,7 @@ def test_another_world_is_no_top(climb: Climb, tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_missing_is_told(climb: Climb, tmp_path: Path) -> None:
+def test_missing_parts_are_reported(climb: Climb, tmp_path: Path) -> None:
     for seed in range(3):
         climb("w", "bags", seed, 26.0 + seed)
     climb("w", NONE, 0, 24.0)
@@ -112,7 +112,7 @@ def test_what_is_missing_is_told(climb: Climb, tmp_path: Path) -> None:
     assert (cell.mean, cell.runs) == (50, 1), "seeds that have no lower end are left out"
 
 
-def test_ends_of_different_length_are_told(climb: Climb, tmp_path: Path) -> None:
+def test_gap_between_runs_of_different_length_is_reported(climb: Climb, tmp_path: Path) -> None:
     climb("w", NONE, 0, 24.0)
     file = climb("s", NONE, 0, 28.0, blurs=["sharp"]) / "config.yaml"
     file.write_text(file.read_text().replace("steps: null", "steps: 300"))
@@ -129,7 +129,7 @@ def test_other_data_sets_and_runs_without_test_views_have_no_gap(
     assert TITLE not in tables and not problems
 
 
-def test_kinds_of_blur_told(climb: Climb, tmp_path: Path) -> None:
+def test_kinds_of_blur_are_recognised(climb: Climb, tmp_path: Path) -> None:
     for seed, share in ((0, 0.75), (1, 0.85)):
         file = climb("w", "bags", seed, 24.0) / "metrics.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"blur_kind_share": share}))

@@ -60,6 +60,6 @@ def test_globs(write_run: WriteRun, tmp_path: Path) -> None:
     assert len(runs) == 2 and len(problems) == 1 and "nothing*" in problems[0]
 
 
-def test_a_run_of_before_a_key_existed_has_a_dash(write_run: WriteRun, tmp_path: Path) -> None:
+def test_runs_older_than_a_key_show_a_dash(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("a")
     assert find_runs(tmp_path, ["**"], ("model.name", "dataset.window"))[0][0].column == "bags, window=-"

@@ -46,7 +46,7 @@ def test_awkward_values_stay_apart() -> None:
     assert len(long) < 120 and long != readable("x" * 301)
 
 
-def test_a_path_that_is_swept_is_no_folder_above_the_run() -> None:
+def test_swept_path_creates_no_parent_folders() -> None:
     names = [
         named(["dataset.root=../a,/b/a", "scene=own"], [f"dataset.root={root}", "scene=own"])
         for root in ("../a", "/b/a")

@@ -15,7 +15,7 @@ from tests.summary.conftest import WriteRun, write_run
 __all__ = ["write_run"]  # a fixture
 
 
-def test_tables_are_written_and_what_is_wrong_is_told(write_run: WriteRun, tmp_path: Path) -> None:
+def test_tables_are_written_and_problems_reported(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("one", psnr=21.5)
     (write_run("bad") / "metrics.json").write_text("{")
     root = Path(__file__).parents[2]

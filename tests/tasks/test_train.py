@@ -114,7 +114,7 @@ def test_a_damaged_last_checkpoint_costs_no_more_than_a_few_steps(whole: Setting
 
 
 @pytest.mark.parametrize("change", ["model.bpn.kernels=[3,5,7]", "dataset.synthetic.train_views=4"])
-def test_a_checkpoint_of_another_model_is_told_and_nothing_is_touched(
+def test_checkpoint_of_another_model_is_refused_and_nothing_changes(
     change: str, whole: Settings, tmp_path: Path
 ) -> None:
     path = whole.folder / "checkpoints/last.ckpt"
@@ -132,7 +132,7 @@ def test_a_checkpoint_of_another_model_is_told_and_nothing_is_touched(
         (["config.yaml", "checkpoints/last.ckpt"], [], STEPS),  # there is no other process
     ],
 )
-def test_what_another_process_writes_until_the_folder_is_ours_counts(
+def test_files_written_by_another_process_before_the_lock_count(
     before: list[str],
     after: list[str],
     step: int | None,
@@ -183,7 +183,7 @@ def test_the_checkpoint_is_read_and_checked_once(
     assert_same(state_of(settings)["state_dict"], state_of(whole)["state_dict"])
 
 
-def test_a_finished_run_is_told_and_left_alone(
+def test_finished_run_is_reported_and_left_alone(
     whole: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train, "build", None)

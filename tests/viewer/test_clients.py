@@ -44,7 +44,7 @@ def crowd(viewer: Viewer) -> Iterator[list[Page]]:
         page.socket.close()
 
 
-def test_only_this_machine_is_listened_to_unless_asked_for(viewer: Viewer) -> None:
+def test_viewer_listens_on_localhost_by_default(viewer: Viewer) -> None:
     assert ViewerSettings().host == "127.0.0.1"
     for address in own_addresses():
         with pytest.raises(OSError):
@@ -52,7 +52,7 @@ def test_only_this_machine_is_listened_to_unless_asked_for(viewer: Viewer) -> No
     socket.create_connection(("127.0.0.1", port_of(viewer)), timeout=HANG).close()
 
 
-def test_twenty_at_once_and_half_of_them_vanish(viewer: Viewer, crowd: list[Page]) -> None:
+def test_twenty_clients_half_of_which_disconnect(viewer: Viewer, crowd: list[Page]) -> None:
     for page in crowd:
         page.look(at(viewer))
     for page in crowd[::2]:
@@ -64,7 +64,7 @@ def test_twenty_at_once_and_half_of_them_vanish(viewer: Viewer, crowd: list[Page
     assert len(viewer.guests) == 10
 
 
-def test_who_never_reads_costs_no_more_and_more_memory(viewer: Viewer) -> None:
+def test_client_that_never_reads_uses_bounded_memory(viewer: Viewer) -> None:
     with Page(viewer.address) as page:
         page.look(at(viewer))
         until(viewer.draw_one)
@@ -76,7 +76,7 @@ def test_who_never_reads_costs_no_more_and_more_memory(viewer: Viewer) -> None:
 
 
 @pytest.mark.parametrize("message", [b"\x91" * 500_000, b"\xff" * 1000, bytes(51 << 20), "x" * 1000])
-def test_messages_that_are_too_deep_too_large_or_none(viewer: Viewer, message: bytes | str) -> None:
+def test_malformed_deep_or_oversized_messages(viewer: Viewer, message: bytes | str) -> None:
     with Page(viewer.address) as page:
         with contextlib.suppress(ConnectionClosed):
             page.socket.send(message)
@@ -88,7 +88,7 @@ def test_messages_that_are_too_deep_too_large_or_none(viewer: Viewer, message: b
         served(viewer)
 
 
-def test_http_that_is_none_and_who_says_nothing(viewer: Viewer) -> None:
+def test_malformed_http_and_silent_clients(viewer: Viewer) -> None:
     silent = [socket.create_connection(("127.0.0.1", port_of(viewer))) for _ in range(20)]
     for said in (b"\0" * 2000, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5000, b"GET /" + b"x" * 100_000, b"\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", port_of(viewer))) as stranger, contextlib.suppress(OSError):

@@ -95,5 +95,5 @@ def test_reported() -> None:
         ("image_width", 10**9), ("image_height", -5), ("image_height", math.inf), ("image_width", 3000),
     ],
 )  # fmt: skip
-def test_nonsense_is_not_an_eye(key: str, value: Any) -> None:
+def test_invalid_viewpoints_are_refused(key: str, value: Any) -> None:
     assert Eye.reported(SimpleNamespace(**(GOOD | {key: value}))) is None

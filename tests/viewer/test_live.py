@@ -72,7 +72,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def test_training_is_the_same_with_somebody_watching(live: Settings, tmp_path: Path) -> None:
+def test_live_viewer_does_not_change_training(live: Settings, tmp_path: Path) -> None:
     alone = settings_of(tmp_path)
     train.run(alone)
     watched, unwatched = state_of(live), state_of(alone)
@@ -82,7 +82,7 @@ def test_training_is_the_same_with_somebody_watching(live: Settings, tmp_path: P
     assert Watched.kept is None  # the final state was shown, after the metrics
 
 
-def test_nobody_is_served_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_viewer_is_off_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any) -> None:
         raise AssertionError("a viewer was opened")
 

@@ -129,7 +129,7 @@ def test_many_pages_each_with_its_own_view(viewer: Viewer) -> None:
     assert not viewer.draw_one()
 
 
-def test_vanishing_in_the_middle(viewer: Viewer, caplog: pytest.LogCaptureFixture) -> None:
+def test_client_disconnects_midway(viewer: Viewer, caplog: pytest.LogCaptureFixture) -> None:
     """No goodbye, and pictures under way: the next page is served as if nothing had been."""
     for _ in range(5):
         page = Page(viewer.address)
@@ -196,7 +196,7 @@ def test_handlers_called_directly(viewer: Viewer) -> None:
         assert guest.due(viewer.painter.step, time.monotonic())
 
 
-def test_what_goes_wrong_for_one_page_does_not_end_a_training(
+def test_error_of_one_client_does_not_end_a_training(
     viewer: Viewer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Page(viewer.address) as page:
@@ -212,7 +212,7 @@ def test_what_goes_wrong_for_one_page_does_not_end_a_training(
         page.picture(drawn(viewer))
 
 
-def test_it_listens_here_only_and_opens_no_tunnel(viewer: Viewer) -> None:
+def test_viewer_listens_locally_and_opens_no_tunnel(viewer: Viewer) -> None:
     assert viewer.address.startswith("http://127.0.0.1:")
     with Page(viewer.address) as page:
         page.look(at(viewer))
@@ -247,13 +247,13 @@ def test_an_address_of_another_machine(viewer: Viewer) -> None:
         again(viewer, host="203.0.113.7")
 
 
-def test_without_viser(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_viser_is_reported(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "viser", None)
     with pytest.raises(BagsError, match=r"pip install -e '\.\[viewer\]'"):
         run(settings_of(tmp_path, "task=view"))
 
 
 @pytest.mark.parametrize("key", ["port=70000", "fps=0", "share=1", "host=''", "keep=true", "pixels=3"])
-def test_settings_that_cannot_be(key: str, tmp_path: Any) -> None:
+def test_invalid_settings_are_refused(key: str, tmp_path: Any) -> None:
     with pytest.raises(SettingError, match=rf"viewer\.{key.split('=')[0]}"):
         settings_of(tmp_path, f"viewer.{key}")

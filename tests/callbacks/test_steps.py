@@ -1,0 +1,58 @@
+"""What holds at every step of a run, whichever callback sees to it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback
+
+from bags.ops.filter3d import filter_sigma
+from tests.integration.test_training import put_first, run, settings_of
+
+
+class Witness(Callback):
+    """Checks each step when the optimiser is done with it."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.densified: list[int] = []
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step, gaussians, schedule, optim = batch.step, module.gaussians, module.schedule, module.optim
+        self.losses.append(float(sum(module.output.losses.values())))
+        rates = {group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups}
+        position = schedule.position_rate(step, optim.position, optim.position_final) * gaussians.extent
+        assert rates["means"] == pytest.approx(position * schedule.cooling(step))
+        assert rates["opacity_logits"] == pytest.approx(optim.opacity * schedule.cooling(step))
+        assert rates["bpn"] == pytest.approx(optim.bpn * schedule.cooling(step))
+        assert gaussians.sh_degree == schedule.sh_degree(step, 3)
+        assert batch.camera.width == 48 // schedule.at(step).divisor
+        for name in gaussians.PARAMETERS:
+            state = trainer.optimizers[0].state[getattr(gaussians, name)]
+            if name != "sh_rest" or gaussians.sh_degree:
+                assert state["exp_avg"].shape == state["exp_avg_sq"].shape == getattr(gaussians, name).shape
+        if schedule.densifies(step):
+            self.densified.append(len(gaussians))
+            assert not any(bool(getattr(gaussians, name).any()) for name in gaussians.STATISTICS)
+            cameras = trainer.datamodule.cameras(schedule.at(step).scale)
+            sigma = filter_sigma(gaussians.means.detach(), cameras, gaussians.settings.filter_variance)
+            torch.testing.assert_close(gaussians.filter_sigma, sigma)
+        elif schedule.densifying(step):
+            assert bool(gaussians.gradient_count.any())
+        if schedule.resets_opacity(step):
+            drawn = gaussians.splats().opacities
+            assert bool((drawn <= 0.0101).all())
+
+
+def test_what_holds_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, witness = settings_of(tmp_path, "schedule.sh_every=1000", "schedule.cooldown=0.5"), Witness()
+    put_first(witness, monkeypatch)
+    run(settings)
+    assert len(witness.losses) == 40 and len(set(witness.densified)) > 1
+    with open(settings.folder / "history.csv", newline="") as file:
+        rows = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert rows == pytest.approx([sum(witness.losses[i : i + 10]) / 10 for i in range(0, 40, 10)], rel=1e-5)
