@@ -27,14 +27,14 @@ NEIGHBOURS = 8  # a Gaussian can hang together with so many of those nearest to 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much goes.
+    """How much goes. All but ``faint`` holds in free space only: elsewhere the same Gaussians are walls and details.
 
     Attributes:
         faint: what makes no more than so many pixels of any photo.
         huge: what is larger (standard deviation) than so much of its distance from the nearest camera.
-        few: what is in free space, and drawn in fewer photos than so many.
-        speck: groups of fewer Gaussians than so many.
-        reach: a group hangs together where centres are no further apart than so many standard deviations of both.
+        few: what is drawn in fewer photos than so many.
+        speck: what hangs together with fewer Gaussians than so many, itself included.
+        reach: two hang together where centres are no further apart than so many standard deviations of both.
     """
 
     faint: float
@@ -45,7 +45,7 @@ class Limits:
 
 
 LEVELS = {
-    "careful": Limits(faint=0.02, huge=0.5, few=5, speck=10, reach=3),
+    "careful": Limits(faint=0.02, huge=1, few=3, speck=10, reach=3),
     "thorough": Limits(faint=0.05, huge=0.3, few=10, speck=30, reach=2),
 }
 
@@ -122,8 +122,8 @@ def removable(splats: Splats, evidence: Evidence, limits: Limits) -> dict[str, T
     free = (evidence.before > 0) & (2 * evidence.before >= evidence.seen)
     rules = {
         "faint": evidence.most < limits.faint,
-        "huge": sizes > limits.huge * evidence.nearest,
-        "floating before the surface": free & (evidence.photos < limits.few),
+        "huge": free & (sizes > limits.huge * evidence.nearest),
+        "in few photos": free & (evidence.photos < limits.few),
     }
     found: dict[str, Tensor] = {}
     left = torch.ones_like(free)
@@ -132,7 +132,7 @@ def removable(splats: Splats, evidence: Evidence, limits: Limits) -> dict[str, T
         left = left & ~holds
     specks = torch.zeros_like(left)
     specks[left] = group_sizes(splats.means[left], sizes[left], limits.reach) < limits.speck
-    return {**found, "specks": specks}
+    return {**found, "specks": free & specks}
 
 
 def group_sizes(means: Tensor, sizes: Tensor, reach: float) -> Tensor:
