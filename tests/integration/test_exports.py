@@ -8,12 +8,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
+from bags.callbacks.time_lapse import framed
 from bags.errors import SettingError
 from bags.io.images import LABEL_HEIGHT, read_image
 from bags.io.ply import read_ply
 from bags.settings import Settings
 from bags.tasks import export, render, train
+from bags.types import Camera
 from tests.integration.test_training import settings_of
 
 
@@ -22,6 +25,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = settings_of(tmp_path_factory.mktemp("finished"), "schedule.steps=12", "output.report=false")
     train.run(settings)
     return settings
+
+
+def test_the_training_is_a_film(finished: Settings) -> None:
+    pictures = sorted(path.name for path in (finished.folder / "progress/time_lapse").iterdir())
+    assert pictures == [f"step_{step:06d}.png" for step in (3, 6, 9, 12)]
+    with av.open(str(finished.folder / "time_lapse.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 4 + 8 and frames[0].shape == (32 + LABEL_HEIGHT, 48, 3)  # the last one stands still
+    assert np.abs(frames[0].astype(int) - frames[3]).mean() > 1 > np.abs(frames[3].astype(int) - frames[-1]).mean()
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn"), [((48, 32), (48, 32)), ((601, 401), (600, 400)), ((2400, 1601), (800, 534)), ((1, 9), (2, 8))]
+)
+def test_a_time_lapse_is_no_larger_than_a_film_may_be(size: tuple[int, int], drawn: tuple[int, int]) -> None:
+    camera = framed(Camera(torch.eye(3), torch.zeros(3), 50.0, 50.0, *size))
+    assert (camera.width, camera.height) == drawn
 
 
 def test_a_film_shows_photos_beside_sharp_renders(
