@@ -158,5 +158,5 @@ def test_a_part_says_what_it_took_beside_what_was_expected(
         now[0] += 30
     assert capsys.readouterr().out.splitlines() == [
         "placing the photos: 2.0 min (1.5 min expected)",
-        "sharp photos, film and export: 0.5 min",
+        "sharp photos, films and export: 0.5 min",
     ]
