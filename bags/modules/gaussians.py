@@ -124,6 +124,14 @@ class Gaussians(nn.Module):
         logits = opacities.clamp(1e-6, 1 - 1e-6).logit()  # finite whatever is rounded away
         self.opacity_logits.copy_(torch.where(grows, logits, self.opacity_logits))
 
+    @torch.no_grad()
+    def keep(self, rows: Tensor) -> None:
+        """Drop all but ``rows`` (N,) bool of a finished run; in training ``densification.surgery`` does it."""
+        for name in self.PARAMETERS:
+            setattr(self, name, nn.Parameter(getattr(self, name).data[rows]))
+        for name in self.BUFFERS:
+            setattr(self, name, getattr(self, name)[rows])
+
     def get_extra_state(self) -> dict[str, Any]:
         """What a checkpoint holds beside the tensors."""
         return {"extent": self.extent, "sh_degree": self.sh_degree}

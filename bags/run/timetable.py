@@ -24,7 +24,7 @@ from bags.preparation.intake import HEIC_SUFFIXES
 from bags.settings import Settings
 from bags.system.terminal import terminal
 
-PLACING, TRAINING, DRAWING = "placing the photos", "training and report", "sharp photos, film and export"
+PLACING, TRAINING, DRAWING = "placing the photos", "training and report", "sharp photos, films and export"
 
 LOAD = 0.05  # of one core: a megapixel of a photo read again; training and every task after it do so
 JUDGE, JUDGE_PIXELS = 0.3, 3.0  # of one core: a photo looked at for the report; and a megapixel of training resolution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bags.settings.limits import Section, at_least, below_output_root, one_of, resolution, setting, within
@@ -39,13 +40,36 @@ class ExportSettings(Section, key="export"):
         formats: ``ply`` (the common 3DGS layout, 3D filter baked in), ``ply_with_filter`` (Mip-Splatting's: the filter
             in a column of its own), ``compressed_ply``, ``splat``, ``spz`` and ``sog`` (smaller, and coarser),
             ``html`` (a page that shows the scene, ``scene.html`` beside the report).
+        clean: leave out Gaussians that are faint or huge, float before the surface or hang together with nothing:
+            ``careful`` or ``thorough``; ``off``: none.
+        region: leave out Gaussians whose centres are not in a sphere ``[x, y, z, radius]`` or in a box
+            ``[x, y, z, x, y, z]`` of two corners, the lower one first; ``auto``: in the sphere around what the photos
+            look at that half of them show whole; null: none. In the world's coordinates, as in the PLY.
         cameras: also the training views' cameras as a COLMAP model, ``sparse/0/``.
     """
 
     formats: tuple[str, ...] = setting(
         ("ply",), one_of(*FORMATS, more="; export ply and convert that for others (docs/export.md)")
     )
+    clean: str = setting("off", one_of("off", "careful", "thorough"))
+    region: str | tuple[float, ...] | None = None
     cameras: bool = True
+
+    def _check(self) -> None:
+        self.need(
+            self.region in (None, "auto") or (isinstance(self.region, tuple) and _is_region(self.region)),
+            "region",
+            "must be auto, a sphere [x, y, z, radius] or a box [x, y, z, x, y, z], the lower corner first",
+        )
+
+
+def _is_region(numbers: tuple[float, ...]) -> bool:
+    """Are they a sphere or a box that has a volume?"""
+    if not all(map(math.isfinite, numbers)):
+        return False
+    if len(numbers) == 4:
+        return numbers[3] > 0
+    return len(numbers) == 6 and all(low < high for low, high in zip(numbers[:3], numbers[3:], strict=True))
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,13 @@ def test_every_key_of_every_section_can_be_set() -> None:
         ("render.frames=1", "render.frames"),
         ("render.fps=0", "render.fps"),
         ("render.factor=0", "render.factor"),
+        ("export.clean=everything", "must be one of off, careful, thorough"),
+        ("export.region=all", "export.region = 'all': must be auto, a sphere [x, y, z, radius] or a box"),
+        ("export.region=[1,2,3]", "export.region"),
+        ("export.region=[0,0,0,0]", "export.region"),
+        ("export.region=[0,0,0,nan]", "export.region"),
+        ("export.region=[0,0,0,1,-1,1]", "the lower corner first"),
+        ("export.region=[0,0,0,big]", "export.region"),
         ("export.formats=[ply,ksplat]", "must be one of ply, ply_with_filter, compressed_ply, splat"),
     ],
 )

@@ -77,6 +77,12 @@ def test_sheets_show_the_most_blurred_and_all_kernels(tmp_path: Path, monkeypatc
     assert not (tmp_path / "none").exists()
 
 
+def test_the_pictures_in_the_readme_stay_small() -> None:
+    """``make pictures`` makes them; a checkout carries every version."""
+    pictures = list((Path(__file__).parents[2] / "docs" / "images").iterdir())
+    assert pictures and sum(picture.stat().st_size for picture in pictures) < 500_000
+
+
 def test_the_truth_of_a_photo_without_blur_is_the_photo() -> None:
     scene = make_synthetic_scene(SyntheticSettings(width=48, height=32, train_views=2, strength=0, drift=1, samples=4))
     for view in scene.train:

@@ -21,7 +21,7 @@ from bags.cli import config_folder
 from bags.config.nodes import register, to_settings
 from bags.datamodules.parsers.colmap_files import read_model
 from bags.errors import BagsError
-from bags.io.images import LABEL_HEIGHT, image_size, read_image
+from bags.io.images import image_size, read_image
 from bags.io.ply import read_ply
 from bags.run import results, trainer
 from bags.run.checkpoints import checkpoint
@@ -305,23 +305,6 @@ def test_videos(path: str, bright: Settings, tmp_path: Path, capsys: pytest.Capt
         assert len(frames) == 5 and frames[0].shape == (24, 36, 3)
         assert max(frame.std() for frame in frames) > 10  # there is something to see
         assert f"{name}  5 frames, 0.5 s" in said
-
-
-def test_a_film_shows_photos_beside_sharp_renders(
-    bright: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoint = f"ckpt_path={bright.folder}/checkpoints/last.ckpt"
-    length = ("render.frames=9", "render.fps=4", "render.factor=37")
-    settings = settings_of(tmp_path, "render.path=before_after", *length, checkpoint)
-    render.run(settings)
-    film = settings.folder / "renders/step_10/before_after.mp4"
-    assert [path.name for path in film.parent.iterdir()] == ["before_after.mp4"]
-    with av.open(str(film)) as container:
-        frames = [frame.to_ndarray(format="rgb24")[LABEL_HEIGHT:] for frame in container.decode(video=0)]
-    assert len(frames) == 9 and frames[0].shape == (24, 72, 3)
-    photo = np.asarray(read_image(bright.folder / "train_views/photo/train_000.png").resize((37, 25)), dtype=int)
-    assert np.abs(frames[0][:, :36] - photo[:24, :36]).mean() < 12  # of 255; the photo, but for the codec
-    assert (frames[0][:, :36] != frames[-1][:, :36]).any() and "9 frames, 2.2 s" in capsys.readouterr().err
 
 
 def test_export(finished: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

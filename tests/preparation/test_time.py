@@ -156,5 +156,5 @@ def test_each_part_shows_actual_beside_expected_time(
         now[0] += 30
     assert capsys.readouterr().out.splitlines() == [
         "placing the photos: 2.0 min (1.5 min expected)",
-        "sharp photos, film and export: 0.5 min",
+        "sharp photos, films and export: 0.5 min",
     ]

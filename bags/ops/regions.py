@@ -1,0 +1,44 @@
+"""Parts of the world: boxes and spheres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bags.ops.trajectories import focus
+from bags.types import Camera
+
+
+def inside(points: Tensor, region: Sequence[float]) -> Tensor:
+    """(N,) bool: which of ``points`` (N, 3) lie in a sphere ``x, y, z, radius`` or a box of its two corners."""
+    if len(region) == 4:
+        return (points - points.new_tensor(region[:3])).norm(dim=1) <= region[3]
+    return ((points >= points.new_tensor(region[:3])) & (points <= points.new_tensor(region[3:]))).all(dim=1)
+
+
+def common_sphere(cameras: Sequence[Camera], points: Tensor) -> tuple[float, float, float, float]:
+    """The sphere around what the cameras look at (``focus``) that half of them see whole.
+
+    A camera at distance d whose narrower field of view is 2 a sees a sphere of radius d sin(a) whole; the median
+    counts.
+
+    Args:
+        cameras: at least one.
+        points: (M, 3) world positions of the scene's content.
+    """
+    middle = focus(cameras, points)
+    radii = [
+        float(np.linalg.norm(camera.center.double().cpu().numpy() - middle)) * np.sin(np.arctan(min(camera.half_field)))
+        for camera in cameras
+    ]
+    x, y, z = middle.tolist()
+    return x, y, z, float(np.median(radii))
+
+
+def extent(points: Tensor) -> str:
+    """From where to where ``points`` (N, 3) reach, in words: ``x -1 to 2, y 0 to 1, z 3 to 8``."""
+    ends = torch.stack([points.amin(dim=0), points.amax(dim=0)], dim=1).tolist()
+    return ", ".join(f"{axis} {low:.3g} to {high:.3g}" for axis, (low, high) in zip("xyz", ends, strict=True))
