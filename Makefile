@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint faults benchmark gpu-check slurm-check clean
+.PHONY: setup demo test lint faults formats benchmark gpu-check slurm-check clean
 
 setup: $(READY)
 
@@ -20,6 +20,10 @@ lint: $(READY)
 # Kills, signals, full disks, damaged files and numbers that are none, by the hundred: docs/reliability.md.
 faults: $(READY)
 	$(BIN)/python -m tests.faults
+
+# What a reader of others (splat-transform, from npm) makes of each exported format: the table of docs/export.md.
+formats: $(READY)
+	$(BIN)/python -m tests.formats
 
 benchmark: $(READY)
 	$(BIN)/python run.py task=benchmark name=benchmark
