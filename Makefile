@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo pictures test lint docs faults benchmark gpu-check slurm-check release-check clean
+.PHONY: setup demo pictures test lint docs formats faults benchmark gpu-check slurm-check release-check clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ docs: $(READY)
 # The fault-injection campaign: kills, signals, full disks, damaged files, non-finite values (docs/reliability.md).
 faults: $(READY)
 	$(BIN)/python -m tests.faults
+
+# What a reader of others (splat-transform, from npm) makes of each exported format: the table of docs/export.md.
+formats: $(READY)
+	$(BIN)/python -m tests.formats
 
 benchmark: $(READY)
 	$(BIN)/python run.py task=benchmark name=benchmark

@@ -3,7 +3,9 @@ import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { SparkControls, SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
 
-const AWAKE = 1500; // milliseconds that are drawn after the last change: sorting takes some frames
+const AWAKE = 1500; // milliseconds that are drawn after the last change: sorting takes some frames ...
+const FRAMES = 3; // ... and so many at least, where one takes longer than that
+const ALONE = "sharp alone", BESIDE = "side by side"; // what is compared, besides each kind of picture
 const $ = (id) => document.getElementById(id);
 // Our axes are x right, y down, z forward; three's y up, z backward. The scene's file is turned so, too.
 const turned = ([x, y, z]) => new THREE.Vector3(x, -y, -z);
@@ -13,8 +15,11 @@ export async function start(file, facts) {
   const scene = new THREE.Scene();
   scene.background = new THREE.Color(facts.white ? 0xffffff : 0x000000);
   const camera = new THREE.PerspectiveCamera(50, 1, 0.01, 10000);
-  let until = 0;
-  const wake = () => { until = performance.now() + AWAKE; };
+  let until = 0, frames = 0;
+  const wake = () => {
+    until = performance.now() + AWAKE;
+    frames = FRAMES;
+  };
   // The blur that the Gaussians were trained with, opacity reduced accordingly; sorted by distance, as in training.
   const spark = new SparkRenderer({
     renderer, preBlurAmount: 0, blurAmount: facts.spread, maxStdDev: 3, sortRadial: true, accumExtSplats: true, onDirty: wake,
@@ -42,23 +47,59 @@ export async function start(file, facts) {
     };
   }
 
-  // The photo's whole field above the bar, as large as fits.
+  // What lies side by side, in order; null is the render. Elsewhere than at a photo's viewpoint it is the render alone.
+  function beside() {
+    const { pictures } = views[current].photo;
+    if (at === null || $("against").value !== BESIDE || !pictures.length) return [null];
+    return [pictures[0], null, ...pictures.slice(1)];
+  }
+
+  // Where `count` pictures of the photo's shape lie above the bar, as large as fit: beside or below each other. Several
+  // are kept clear of the heading, too.
+  function cells(count) {
+    const above = count > 1 ? $("head").offsetHeight : 0;
+    const width = innerWidth, height = innerHeight - above - $("bar").offsetHeight, [w, h] = views[current].photo.size;
+    const scaled = (columns, rows) => Math.min(width / (columns * w), height / (rows * h));
+    const across = scaled(count, 1) >= scaled(1, count), scale = Math.max(scaled(count, 1), scaled(1, count));
+    return Array.from({ length: count }, (_, index) => {
+      const x = across ? (index + 0.5) * width / count : width / 2;
+      const y = above + (across ? height / 2 : (index + 0.5) * height / count);
+      const style = { left: `${x - w * scale / 2}px`, top: `${y - h * scale / 2}px`, width: `${w * scale}px`, height: `${h * scale}px` };
+      return { x, y, scale, style };
+    });
+  }
+
+  // The photo's whole field in the render's cell.
   function fit() {
-    const width = innerWidth, height = innerHeight, below = $("bar").offsetHeight, { photo } = views[current];
-    renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
-    renderer.setSize(width, height, false);
-    const scale = Math.min(width / photo.size[0], (height - below) / photo.size[1]);
+    const shown = beside(), places = cells(shown.length), own = places[shown.indexOf(null)];
+    const width = innerWidth, height = innerHeight, { photo } = views[current], { x, y, scale } = own;
     const [fx, fy] = photo.focal.map((focal) => focal * scale);
     camera.fov = 2 * THREE.MathUtils.RAD2DEG * Math.atan(height / (2 * fy));
     camera.aspect = (width / fx) / (height / fy);
     camera.updateProjectionMatrix();
-    // Off the window's middle: where the photo's lens was, and above the bar.
-    camera.projectionMatrix.elements[8] = -2 * photo.offset[0] * scale / width;
-    camera.projectionMatrix.elements[9] = (2 * photo.offset[1] * scale - below) / height;
+    // Off the window's middle: where the cell is, and the photo's lens was.
+    camera.projectionMatrix.elements[8] = 1 - 2 * (x + photo.offset[0] * scale) / width;
+    camera.projectionMatrix.elements[9] = 2 * (y + photo.offset[1] * scale) / height - 1;
     camera.projectionMatrixInverse.copy(camera.projectionMatrix).invert();
-    const [w, h] = photo.size.map((size) => size * scale);
-    Object.assign($("frame").style, { left: `${(width - w) / 2}px`, top: `${(height - below - h) / 2}px`, width: `${w}px`, height: `${h}px` });
+    Object.assign($("frame").style, own.style);
+    $("frame").classList.toggle("alone", shown.length > 1);
+    $("beside").replaceChildren(...shown.flatMap((picture, index) => picture ? [figure(picture, places[index].style)] : []));
     wake();
+  }
+
+  function figure({ words, uri }, style) {
+    const made = document.createElement("figure"), image = new Image();
+    image.src = uri;
+    image.alt = `${words} of ${views[current].photo.name}`;
+    made.append(image, Object.assign(document.createElement("figcaption"), { textContent: words }));
+    Object.assign(made.style, style);
+    return made;
+  }
+
+  function resized() {
+    renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    renderer.setSize(innerWidth, innerHeight, false);
+    fit();
   }
 
   function show(index) {
@@ -69,7 +110,6 @@ export async function start(file, facts) {
     camera.quaternion.copy(view.quaternion);
     const depth = Math.max(focus.clone().sub(view.centre).dot(view.forward), 0.05 * focus.distanceTo(view.centre));
     orbit.target.copy(view.centre).addScaledVector(view.forward, depth);
-    fit();
     tell();
   }
 
@@ -93,6 +133,7 @@ export async function start(file, facts) {
       $("picture").alt = `${picture.words} of ${photo.name}`;
     }
     slide();
+    fit();
   }
 
   function slide() {
@@ -127,7 +168,7 @@ export async function start(file, facts) {
   }
 
   const kinds = [...new Set(facts.photos.flatMap(({ pictures }) => pictures.map(({ words }) => words)))];
-  for (const words of ["nothing", ...kinds]) $("against").append(new Option(words, words));
+  for (const words of [ALONE, ...kinds, BESIDE]) $("against").append(new Option(words, words));
   $("compare-with").hidden = kinds.length === 0;
   views.forEach(({ photo }, index) => {
     const button = document.createElement("button");
@@ -165,7 +206,7 @@ export async function start(file, facts) {
   });
   orbit.addEventListener("start", leave);
   orbit.addEventListener("change", wake);
-  addEventListener("resize", fit);
+  addEventListener("resize", resized);
 
   const before = new THREE.Matrix4();
   renderer.setAnimationLoop(() => {
@@ -179,9 +220,13 @@ export async function start(file, facts) {
         wake();
       }
     }
-    if (performance.now() < until) renderer.render(scene, camera);
+    if (frames > 0 || performance.now() < until) {
+      frames -= 1;
+      renderer.render(scene, camera);
+    }
   });
   move(false);
+  resized();
   show(0);
   document.body.dataset.ready = "true";
 }

@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from bags.io.images import to_uint8
+from bags.viewer.at_photo import LAYERS, at_photo
 from bags.viewer.eye import Eye
 from bags.viewer.pace import Pace
-from bags.viewer.painter import FROM_ANYWHERE, LAYERS, Painter, Stop, framed, orbit_distance, place_in_photo
+from bags.viewer.painter import FROM_ANYWHERE, Painter, Stop, orbit_distance
 from bags.viewer.panel import Panel
 
 SETTLE = 0.25  # seconds without a move after which somebody stands still
@@ -27,6 +28,7 @@ class Wish:
         eye: the free camera; None: the browser has not said yet.
         moved: when it last moved, ``time.monotonic`` seconds.
         layer: one of ``LAYERS``.
+        coarse: at a photo's place, draw no more pixels than the photo is trained at, and show them as squares.
         stop: index of the view last jumped to; ``jumps`` counts the jumps.
         click: place last clicked in parts of the window's width and height; ``clicks`` counts them.
     """
@@ -34,6 +36,7 @@ class Wish:
     eye: Eye | None = None
     moved: float = 0.0
     layer: str = LAYERS[0]
+    coarse: bool = False
     stop: int = 0
     jumps: int = 1
     click: tuple[float, float] = (0.5, 0.5)
@@ -61,7 +64,7 @@ class Guest:
         self.shown_step, self.shown_whole = 0, False
         self._jumped = self._clicked = 0
         self._wake = wake
-        self.panel = Panel(client.gui, stops, self.jump, self.show)
+        self.panel = Panel(client.gui, stops, self.jump, self.show, self.coarsen)
         client.camera.on_update(self.moved)
         client.scene.on_click()(self.clicked)
 
@@ -83,11 +86,15 @@ class Guest:
 
     def jump(self, index: int) -> None:
         """Look from where a photo was taken."""
-        self._want(stop=index, jumps=self.wish.jumps + 1)
+        self._want(stop=index, jumps=self.wish.jumps + 1, moved=time.monotonic())
 
     def show(self, layer: str) -> None:
         """Look at something else."""
         self._want(layer=layer)
+
+    def coarsen(self, coarse: bool) -> None:
+        """Look at the photo's own pixels, or at the window's."""
+        self._want(coarse=coarse)
 
     def due(self, step: int, now: float) -> bool:
         """Is there something to draw?"""
@@ -109,36 +116,29 @@ class Guest:
             eye = Eye.at(stop.camera, eye.width, eye.height)
             self._send_to(eye, painter)
         at_stop = eye.is_at(Eye.at(stop.camera, eye.width, eye.height), self.extent)
-        self.shown_whole = at_stop or start - wish.moved >= SETTLE
-        picture, note = self._picture(painter, wish.layer, stop if at_stop else None, eye)
+        still = start - wish.moved >= SETTLE
+        # What belongs to a photo costs the same however small: it is drawn whole at once, and says nothing of the pace.
+        self.shown_whole = still or (at_stop and wish.layer not in FROM_ANYWHERE)
+        pixels = self.most if self.shown_whole else self.pace.pixels
+        if at_stop:
+            shown = at_photo(painter, stop, wish.layer, wish.coarse, (eye.width, eye.height), pixels)
+            picture, where, note = shown.picture, stop.label, shown.note
+        else:
+            drawn = wish.layer in FROM_ANYWHERE
+            picture = painter.from_anywhere(wish.layer if drawn else "sharp", eye.camera(pixels))
+            where, note = "free camera", "" if drawn else f"\n\n*{wish.layer}*: only at a photo's place: press *back*"
         self._send(picture)
         if not self.shown_whole:
             self.pace.took(time.monotonic() - start)
         if wish.clicks != self._clicked:
             self._clicked = wish.clicks
-            place = place_in_photo(stop.camera, eye.width, eye.height, *wish.click)
-            self.panel.show_kernel(painter.kernel(stop, *place) if at_stop else None)
+            place = shown.frame.place(*wish.click) if at_stop else None
+            self.panel.show_kernel(None if place is None else painter.kernel(stop, *place))
         seconds = time.monotonic() - start
-        where = stop.label if at_stop else "free camera"
         self.panel.tell(
             f"{where}, {picture.shape[2]} x {picture.shape[1]} in {1000 * seconds:.0f} ms, "
             f"step {painter.step}, {len(painter.module.gaussians):,} Gaussians{note}"
         )
-
-    def _picture(self, painter: Painter, layer: str, stop: Stop | None, eye: Eye) -> tuple[Tensor, str]:
-        """The picture and what to say of it; the sharp render where the layer is not to be had."""
-        pixels, note = self.most if self.shown_whole else self.pace.pixels, ""
-        if layer not in FROM_ANYWHERE:
-            found = None if stop is None else painter.of_photo(layer, stop)
-            if found is not None:
-                return framed(found, eye.width, eye.height, self.most), ""
-            why = "at a view's own place: press *back*" if stop is None else "for this view, or not at this step"
-            note, layer = f"\n\n*{layer}*: only {why}" if stop is None else f"\n\n*{layer}*: none {why}", "sharp"
-        if stop is None:
-            return painter.from_anywhere(layer, eye.camera(pixels)), note
-        scale = min(1.0, (pixels / (stop.camera.width * stop.camera.height)) ** 0.5)
-        camera = stop.camera.resized(round(stop.camera.width * scale), round(stop.camera.height * scale))
-        return framed(painter.from_anywhere(layer, camera), eye.width, eye.height, pixels), note
 
     def _send_to(self, eye: Eye, painter: Painter) -> None:
         """Bring the browser's camera to a pose; it will turn around what lies ahead."""

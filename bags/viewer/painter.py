@@ -17,8 +17,7 @@ from bags.schedule import Phase
 from bags.types import Camera, RenderOutput, Splats, ViewBatch
 
 FROM_ANYWHERE = ("sharp", "depth", "points", "ellipsoids")
-OF_A_PHOTO = ("photo", "blurred", "mask")  # the last two only of a training view
-LAYERS = ("sharp", "blurred", "photo", "depth", "mask", "points", "ellipsoids")
+OF_A_PHOTO = ("photo", "predicted blur", "mask")  # the last two only of a training view
 
 POINT = 0.7  # pixels: standard deviation of a Gaussian drawn as a point
 HALF_AT_SIGMA = 0.849  # 1 / sqrt(2 ln 2): an opaque Gaussian shrunk by it is half transparent at one sigma
@@ -109,7 +108,7 @@ class Painter:
         explanation = self.explain(stop)
         if explanation is None or explanation.proposal is None:
             return None
-        if layer == "blurred":
+        if layer == "predicted blur":
             return explanation.prediction.clamp(0, 1)
         return explanation.proposal.mask.expand(3, -1, -1)
 
@@ -156,36 +155,6 @@ def _shapes(splats: Splats, layer: str, camera: Camera) -> Splats:
         return replace(splats, opacities=opacities, scales=splats.scales * HALF_AT_SIGMA)
     distances = (splats.means - camera.center).norm(dim=1, keepdim=True)
     return replace(splats, opacities=opacities, scales=(distances * (POINT / camera.fx)).expand(-1, 3))
-
-
-def framed(picture: Tensor, width: int, height: int, pixels: float) -> Tensor:
-    """``picture`` in the middle of a grey canvas of the shape ``width`` : ``height``, for a window of that shape.
-
-    Args:
-        picture: (3, h, w).
-        width: of the window.
-        height: of the window.
-        pixels: a picture of more is made smaller, to about so many.
-    """
-    shrink = (pixels / (picture.shape[1] * picture.shape[2])) ** 0.5
-    if shrink < 1:
-        picture = interpolate(picture[None], scale_factor=shrink, mode="area")[0]
-    (top, left), (rows, columns) = _frame(picture.shape[1], picture.shape[2], width, height)
-    canvas = picture.new_full((3, rows, columns), 0.15)
-    canvas[:, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
-    return canvas
-
-
-def place_in_photo(camera: Camera, width: int, height: int, across: float, down: float) -> tuple[float, float]:
-    """Where on the photo of ``camera`` a place of the window is that shows it ``framed``; all in parts of the sides."""
-    (top, left), (rows, columns) = _frame(camera.height, camera.width, width, height)
-    return (across * columns - left) / camera.width, (down * rows - top) / camera.height
-
-
-def _frame(rows: int, columns: int, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Top and left of a picture of ``rows`` x ``columns`` on the least canvas of the window's shape; its size."""
-    canvas = max(rows, round(columns * height / width)), max(columns, round(rows * width / height))
-    return ((canvas[0] - rows) // 2, (canvas[1] - columns) // 2), canvas
 
 
 def orbit_distance(means: Tensor, eye_position: Sequence[float], forward: Sequence[float], extent: float) -> float:

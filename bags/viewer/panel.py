@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from bags.io.images import to_uint8
-from bags.viewer.painter import LAYERS, KernelPicture, Stop
+from bags.viewer.at_photo import LAYERS
+from bags.viewer.painter import KernelPicture, Stop
 
-HINT = "Click a pixel of a training view to see its blur kernel."
+MOVE = "Drag to turn, right-drag to shift, scroll to go nearer."
+COMPARE = "The photo, the sharp scene, and the scene blurred as the photo is."
+HINT = "Click a training photo to see how it was blurred there."
 
 
 class Panel:
-    """List of views, previous / back / next, what to show, a line of facts, and the last kernel asked for.
+    """What there is to do, first things first: move, pick a photo, compare, click for a kernel; then a line of facts.
 
     Handlers are coroutines: the server then runs them one after the other on its own thread, where they only note
     down what is wanted.
@@ -24,23 +27,38 @@ class Panel:
         stops: the views.
         jump: called with the index of the view that somebody wants to see.
         show: called with the layer that somebody wants to see.
+        coarsen: called with whether somebody wants the photo's own pixels.
     """
 
     def __init__(
-        self, gui: Any, stops: Sequence[Stop], jump: Callable[[int], None], show: Callable[[str], None]
+        self,
+        gui: Any,
+        stops: Sequence[Stop],
+        jump: Callable[[int], None],
+        show: Callable[[str], None],
+        coarsen: Callable[[bool], None],
     ) -> None:
         self._labels = [stop.label for stop in stops]
-        self._jump, self._show = jump, show
+        self._jump, self._show, self._coarsen = jump, show, coarsen
         self._current = 0
-        self.views = gui.add_dropdown("view", self._labels, initial_value=self._labels[0])
-        self.go = gui.add_button_group("go", ("previous", "back", "next"))
-        self.layers = gui.add_dropdown("show", LAYERS, initial_value=LAYERS[0])
+        with gui.add_folder("Move"):
+            gui.add_markdown(MOVE)
+            self.views = gui.add_dropdown("photo", self._labels, initial_value=self._labels[0])
+            self.go = gui.add_button_group("go", ("previous", "back", "next"))
+        with gui.add_folder("Compare"):
+            gui.add_markdown(COMPARE)
+            self.layers = gui.add_dropdown("show", LAYERS, initial_value=LAYERS[0])
+            self.pixels = gui.add_checkbox(
+                "photo's pixels", False, hint="At a photo's place: draw as coarsely as the photo is trained at."
+            )
+        with gui.add_folder("Blur kernel"):
+            self.kernel_facts = gui.add_markdown(HINT)
+            self.kernel = gui.add_image(np.zeros((8, 8, 3), np.uint8), format="png", visible=False)
         self.facts = gui.add_markdown("")
-        self.kernel = gui.add_image(np.zeros((8, 8, 3), np.uint8), label="kernel", format="png", visible=False)
-        self.kernel_facts = gui.add_markdown(HINT)
         self.views.on_update(self.view_chosen)
         self.go.on_click(self.go_pressed)
         self.layers.on_update(self.layer_chosen)
+        self.pixels.on_update(self.pixels_chosen)
 
     async def view_chosen(self, event: Any) -> None:
         """Somebody chose a view from the list (or ``go_pressed`` did)."""
@@ -62,6 +80,10 @@ class Panel:
         """Somebody chose what to see."""
         if event.target.value in LAYERS:
             self._show(event.target.value)
+
+    async def pixels_chosen(self, event: Any) -> None:
+        """Somebody chose the photo's own pixels, or the window's."""
+        self._coarsen(bool(event.target.value))
 
     def tell(self, facts: str) -> None:
         """Show a line of facts."""

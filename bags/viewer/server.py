@@ -156,6 +156,7 @@ def _open(settings: ViewerSettings, name: str) -> Any:
     with contextlib.redirect_stdout(io.StringIO()):  # it announces itself; so do we
         server = Server(host=settings.host, port=port, label=name, verbose=False)
     server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
+    server.gui.main_panel.dock_right()  # beside the picture, not over it
     return server
 
 

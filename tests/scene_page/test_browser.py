@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,14 @@ def drawn_here(index: int, width: int, height: int) -> torch.Tensor:
     return draw(splats(), camera, sh_degree=3, background=torch.zeros(3), kernel_size=0.1).rgb.clamp(0, 1)
 
 
-def test_it_shows_what_the_run_draws(browser: Chrome, page: Path) -> None:
-    opened(browser, page, 240, 160)
+def nothing_but_the_scene(browser: Chrome) -> None:
     press(browser, "h")
     browser.execute_script("for (const id of ['frame', 'back']) document.getElementById(id).style.opacity = 0")
+
+
+def test_it_shows_what_the_run_draws(browser: Chrome, page: Path) -> None:
+    opened(browser, page, 240, 160)
+    nothing_but_the_scene(browser)
     for index in range(3):
         expected = drawn_here(index, 240, 160)
         wait(browser, lambda b, wanted=expected: psnr(picture(b), wanted) > 30)  # at least 35.7
@@ -96,6 +101,14 @@ def test_it_shows_what_the_run_draws(browser: Chrome, page: Path) -> None:
     assert browser.execute_script(
         "return performance.getEntriesByType('resource').every(e => /^(data|blob):/.test(e.name))"
     )
+
+
+def test_what_changes_is_drawn_however_slow_the_machine(browser: Chrome, page: Path) -> None:
+    opened(browser, page, 240, 160)
+    nothing_but_the_scene(browser)
+    browser.execute_script("let now = performance.now(); performance.now = () => now += 5000")
+    press(browser, "\ue014")  # right arrow
+    wait(browser, lambda b: psnr(picture(b), drawn_here(1, 240, 160)) > 30)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (360, 740)])
@@ -121,6 +134,29 @@ def test_photo_against_render(browser: Chrome, page: Path, width: int, height: i
     assert find(By.ID, "where").text == "c.png (3 of 3)"
     assert find(By.ID, "picture").get_attribute("alt") == "predicted blur of c.png"
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 400), (240, 600)])
+def test_side_by_side(browser: Chrome, page: Path, width: int, height: int) -> None:
+    """Photo, render and predicted blur of one size, in a row or in a column; the render is the run's in its cell."""
+    opened(browser, page, width, height)
+    browser.execute_script("const c = document.getElementById('against'); c.value = 'side by side'; c.onchange()")
+    press(browser, "h")  # no words over the pictures
+    boxes = [
+        browser.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", css)
+        for css in ("#beside figure:nth-child(1)", "#frame", "#beside figure:nth-child(2)")
+    ]
+    sizes = {(round(box["width"]), round(box["height"])) for box in boxes}
+    assert len(sizes) == 1 and boxes[0]["width"] == pytest.approx(1.5 * boxes[0]["height"], rel=0.01)
+    assert all(a["right"] <= b["left"] + 1 or a["bottom"] <= b["top"] + 1 for a, b in pairwise(boxes))
+    assert all(box["top"] >= 0 and box["bottom"] <= height + 1 and box["right"] <= width + 1 for box in boxes)
+    cells = [tuple(round(box[side]) for side in ("left", "top", "width", "height")) for box in boxes]
+    left, top, wide, high = cells[1]
+    expected = drawn_here(0, wide, high)
+    wait(browser, lambda b: psnr(picture(b)[:, top : top + high, left : left + wide], expected) > 25)
+    shown = picture(browser)
+    for (left, top, wide, high), colour in ((cells[0], [0.0, 1, 0]), (cells[2], [0.0, 0, 1])):
+        assert torch.allclose(shown[:, top + high // 2, left + wide // 2], torch.tensor(colour), atol=0.05)
 
 
 def test_moving_leaves_the_photo(browser: Chrome, page: Path) -> None:

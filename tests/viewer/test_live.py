@@ -46,8 +46,8 @@ class Watched(Viewer):
                 for number in range(10_000):
                     page.picture()
                     type(self).pictures += 1
-                    page.choose("show", ("blurred", "sharp", "points", "mask")[number % 4])
-                    page.choose("view", self.stops[number % len(self.stops)].label)
+                    page.choose("show", ("side by side", "sharp", "points", "mask")[number % 4])
+                    page.choose("photo", self.stops[number % len(self.stops)].label)
                     page.look(Eye.at(self.stops[number % len(self.stops)].camera, 48, 32))
                     page.click(0.5, 0.5)
         except (ConnectionClosed, TimeoutError):

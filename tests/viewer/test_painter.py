@@ -7,9 +7,10 @@ import torch
 
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.modules.bags_module import BagsModule
+from bags.viewer.at_photo import LAYERS, SIDE_BY_SIDE
 from bags.viewer.eye import Eye
 from bags.viewer.pace import Pace
-from bags.viewer.painter import FROM_ANYWHERE, LAYERS, OF_A_PHOTO, Painter, Stop, framed, orbit_distance, place_in_photo
+from bags.viewer.painter import FROM_ANYWHERE, OF_A_PHOTO, Painter, Stop, orbit_distance
 from bags.viewer.stops import stops
 
 Built = tuple[SceneDataModule, BagsModule]
@@ -40,7 +41,7 @@ def test_layers_from_anywhere(painter: Painter, train_stop: Stop) -> None:
     torch.testing.assert_close(pictures["sharp"], painter.module.render(camera).rgb.detach().clamp(0, 1))
     lit = {layer: int((picture.amax(dim=0) > 0.02).sum()) for layer, picture in pictures.items()}
     assert lit["points"] < lit["sharp"]  # dots leave gaps
-    assert set(LAYERS) == set(FROM_ANYWHERE) | set(OF_A_PHOTO)
+    assert set(LAYERS) == {*FROM_ANYWHERE, *OF_A_PHOTO, SIDE_BY_SIDE}
 
 
 def test_layers_of_a_photo(painter: Painter, built: Built, train_stop: Stop) -> None:
@@ -49,14 +50,14 @@ def test_layers_of_a_photo(painter: Painter, built: Built, train_stop: Stop) -> 
     truth = module.explain_whole(batch, painter.phase)
     assert truth.proposal is not None
     for layer, expected in (
-        ("photo", batch.image), ("blurred", truth.prediction), ("mask", truth.proposal.mask.expand(3, -1, -1)),
+        ("photo", batch.image), ("predicted blur", truth.prediction), ("mask", truth.proposal.mask.expand(3, -1, -1)),
     ):  # fmt: skip
         shown = painter.of_photo(layer, train_stop)
         assert shown is not None
         torch.testing.assert_close(shown, expected.detach().clamp(0, 1))
     test = stops(built[0])[-1]
-    assert painter.of_photo("blurred", test) is None and painter.of_photo("photo", test) is not None
-    assert painter.of_photo("blurred", train_stop) is not None
+    assert painter.of_photo("predicted blur", test) is None and painter.of_photo("photo", test) is not None
+    assert painter.of_photo("predicted blur", train_stop) is not None
     painter.step = 1  # before blur is modelled
     assert painter.of_photo("mask", train_stop) is None and painter.kernel(train_stop, 0.5, 0.5) is None
 
@@ -90,21 +91,6 @@ def test_kernel_of_the_pixel_that_was_clicked(painter: Painter, train_stop: Stop
     shown = kernel.picture[0, every // 2 :: every, every // 2 :: every]
     torch.testing.assert_close(shown, weights / weights.max())
     assert painter.kernel(train_stop, 1.2, 0.5) is None and painter.kernel(train_stop, 0.5, -0.1) is None
-
-
-@pytest.mark.parametrize(("width", "height"), [(200, 48), (64, 200), (640, 480)])
-def test_framed_and_where_a_click_falls(train_stop: Stop, width: int, height: int) -> None:
-    picture = torch.zeros(3, 48, 64)
-    picture[:, 10, 50] = 1
-    canvas = framed(picture, width, height, 1e9)
-    assert canvas.shape[2] / canvas.shape[1] == pytest.approx(width / height, rel=0.02)
-    row, column = divmod(int(canvas[0].argmax()), canvas.shape[2])
-    place = place_in_photo(
-        train_stop.camera, width, height, (column + 0.5) / canvas.shape[2], (row + 0.5) / canvas.shape[1]
-    )
-    assert (int(place[0] * 64), int(place[1] * 48)) == (50, 10)
-    small = framed(picture, width, height, 768.0)
-    assert small.shape[1] < canvas.shape[1]
 
 
 def test_pace_finds_the_resolution_and_keeps_its_limits() -> None:

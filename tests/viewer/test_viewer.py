@@ -18,8 +18,9 @@ from bags.errors import BagsError, SettingError
 from bags.settings import ViewerSettings
 from bags.tasks.view import run
 from bags.viewer import guest
+from bags.viewer.at_photo import at_photo
 from bags.viewer.eye import Eye
-from bags.viewer.painter import Painter, framed
+from bags.viewer.painter import Painter
 from bags.viewer.server import Viewer
 from tests.integration.test_training import settings_of
 from tests.viewer.page import Page
@@ -50,20 +51,34 @@ def test_a_page_sees_the_first_view_and_its_layers(viewer: Viewer) -> None:
     with Page(viewer.address) as page:
         page.look(at(viewer))
         close_to(page.picture(drawn(viewer)), painter.from_anywhere("sharp", stop.camera))
-        for layer in ("mask", "photo", "blurred"):
+        for layer in ("mask", "photo", "predicted blur"):
             page.choose("show", layer)
             expected = painter.of_photo(layer, stop)
             assert expected is not None
-            close_to(page.picture(drawn(viewer)), framed(expected, 64, 48, 1e9))
+            close_to(page.picture(drawn(viewer)), expected)
         page.choose("show", "ellipsoids")
         close_to(page.picture(drawn(viewer)), painter.from_anywhere("ellipsoids", stop.camera))
+
+
+def test_a_photo_fills_the_window_and_its_own_pixels_are_one_switch_away(viewer: Viewer) -> None:
+    stop, painter = viewer.stops[0], Painter(viewer.painter.module, viewer.painter.step)
+    with Page(viewer.address) as page:
+        page.look(at(viewer, width=640, height=480))
+        assert page.picture(drawn(viewer)).shape == (480, 640, 3)
+        page.choose("photo's pixels", True)
+        coarse = page.picture(drawn(viewer))
+        close_to(coarse[5::10, 5::10], painter.from_anywhere("sharp", stop.camera))
+        page.choose("show", "side by side")
+        beside = at_photo(painter, stop, "side by side", True, (640, 480), 1e9)
+        close_to(page.picture(drawn(viewer)), beside.picture)
+        page.told("left to right: photo, sharp, predicted blur", drawn(viewer))
 
 
 def test_jumping_moves_the_pages_camera(viewer: Viewer) -> None:
     with Page(viewer.address) as page:
         page.look(at(viewer))
         page.picture(drawn(viewer))
-        page.choose("view", viewer.stops[3].label)
+        page.choose("photo", viewer.stops[3].label)
         there = page.hear("SetCameraLookAtMessage", drawn(viewer))
         moved = [m for m in page.heard if m["type"] == "SetCameraPositionMessage"][-1]
         eye = at(viewer, 3)
@@ -85,7 +100,7 @@ def test_a_click_shows_the_kernel_at_a_views_own_place_only(viewer: Viewer) -> N
         page.look(Eye(eye.wxyz, (eye.position[0] + 1, *eye.position[1:]), eye.fov, 64, 48))
         page.told("free camera", drawn(viewer))
         page.click(0.25, 0.5)
-        page.told("Click a pixel", drawn(viewer))
+        page.told("Click a training photo", drawn(viewer))
 
 
 def test_small_while_moving_whole_when_still(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +134,7 @@ def test_many_pages_each_with_its_own_view(viewer: Viewer) -> None:
         page.look(at(viewer))
         page.picture(drawn(viewer))
         page.choose("show", "sharp" if number % 2 else "depth")
-        page.choose("view", viewer.stops[number].label)
+        page.choose("photo", viewer.stops[number].label)
     for number, page in enumerate(pages):
         page.told(viewer.stops[number].label, drawn(viewer))
     assert len(viewer.guests) == 6
@@ -156,7 +171,7 @@ def test_garbage(viewer: Viewer, capfd: pytest.CaptureFixture[str]) -> None:
         page.picture(drawn(viewer))
         page.look(at(viewer), wxyz=(0.0, 0.0, 0.0, 0.0))
         page.choose("show", "nothing of the kind")
-        page.choose("view", ["train", 3])
+        page.choose("photo", ["train", 3])
         page.click(7.0, float("nan"))
         for _ in range(20):
             viewer.draw_one()
