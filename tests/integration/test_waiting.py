@@ -86,7 +86,7 @@ def watched(root: Path, watch: End, *overrides: str, rasterizer: Rasterizer | No
     settings = settings_of(
         root, "logger=csv", "schedule.sharp_steps=3000", "loss.mask=0.001", "loss.depth_tv=0.01", "loss.rgb_tv=0.001",
         "schedule.shortest_opacity_reset_every=20", "trainer.progress=true", "schedule.shortest_densify_every=10",
-        *overrides,
+        "output.time_lapse=0", *overrides,
     )  # fmt: skip
     start = decide(settings)
     datamodule, module = build(start)
