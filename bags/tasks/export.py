@@ -24,6 +24,7 @@ from bags.ops.trajectories import focus
 from bags.run.build import Trained, trained
 from bags.run.results import report_again
 from bags.scene_page import SCENE, Photo, scene_page
+from bags.scene_page.client import fetched
 from bags.settings import Settings
 from bags.system.terminal import terminal
 from bags.types import Splats
@@ -35,6 +36,8 @@ SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
 @torch.no_grad()
 def run(settings: Settings) -> None:
     """Write ``export.formats``, and the training views where ``export.cameras`` says so, to ``export/step_N/``."""
+    if "html" in settings.export.formats:
+        fetched()  # what cannot be had is told before anything is written
     exported = trained(settings)
     leave_out(settings, exported)
     gaussians, scene = exported.module.gaussians, exported.datamodule.scene

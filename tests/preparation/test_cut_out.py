@@ -129,3 +129,17 @@ def test_masks_are_found_and_have_to_fit(folder: str, tmp_path: Path) -> None:
     Image.new("L", (96, 64), 255).save(mask)
     assert take_covers(tmp_path / folder, tmp_path / "work", [("a.jpg", photo)])
     assert read_image(tmp_path / "work/covers/a.jpg").size == (96, 64)
+
+
+@pytest.mark.parametrize("level", [None, 0])
+def test_nothing_is_left_where_a_mask_cannot_be(level: int | None, tmp_path: Path) -> None:
+    """An empty file, and one that hides all, among photos that are good: told before they are placed."""
+    for name in ("trip/images", "trip/masks"):
+        (tmp_path / name).mkdir(parents=True)
+    for seed in range(3):
+        other(seed).save(tmp_path / f"trip/images/{seed}.jpg")
+    mask = tmp_path / "trip/masks/1.jpg.png"
+    mask.write_bytes(b"") if level is None else Image.new("L", (96, 64), level).save(mask)
+    with pytest.raises(DataError, match=r"1\.jpg\.png: (cannot be read as a picture|the mask hides all of)") as found:
+        prepare(tmp_path / "trip/images", tmp_path / "scene", SMALL, 0, silent)
+    assert "\n" not in str(found.value) and [path.name for path in tmp_path.iterdir()] == ["trip"]
