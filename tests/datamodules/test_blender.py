@@ -100,7 +100,7 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "pose scaled": (("frames", 1, "transform_matrix", 0, 0), 5.0, r"frames\[1\]\.transform_matrix.*rotation"),
     "last row": (("frames", 1, "transform_matrix", 3, 3), 2.0, r"frames\[1\]\.transform_matrix.*last row"),
     "other camera": (("frames", 1, "fl_x"), 50.0, r"frames\[1\]\.fl_x is 50\.0.*camera_angle_x of .* says 37\.8"),
-    "radial beyond": (("k4",), 0.1, r"k4 is 0\.1: no lens .* undistort"),
+    "radial beyond": (("k4",), 0.1, r"k4 is 0\.1: no supported lens .* undistort"),
     "distortion a text": (("k1",), "0.1", r"k1 is '0\.1': must be a finite number"),
     "other model": (("camera_model",), "EQUIRECTANGULAR", r"camera_model is 'EQUIRECTANGULAR': needs one of"),
     "size of another shape": (
