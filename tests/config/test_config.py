@@ -257,7 +257,7 @@ def test_help_names_every_task() -> None:
     """And every group, on little more than a screen; the whole configuration is not in it."""
     command = [sys.executable, "-c", "from bags.cli import main; main()", "--help"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    tasks = said.split("TASK,")[1].split("examples:")[0]
+    tasks = said.split("TASK (default")[1].split("examples:")[0]
     assert sorted(re.findall(r"^  (\w+) ", tasks, re.MULTILINE)) == sorted(TASKS)
     assert "usage: python run.py" in said and said.count("\n  python run.py") == 5 and "\nscene: " in said
     assert "Hydra" not in said.split("--hydra-help")[0] and len(said.splitlines()) < 60

@@ -141,7 +141,7 @@ def test_the_file_says_the_split(scene):
         ({"ply_file_path": "a/../../x.ply"}, r"ply_file_path .*outside"),
         ({"applied_transform": [[1, 2]]}, r"applied_transform .*3 x 4"),
         ({"fl_x": None}, r"camera_angle_x is missing"),
-        ({"distortion_params": [0.1, 0, 0, 0, 0, 0]}, r"distortion_params .*say k1"),
+        ({"distortion_params": [0.1, 0, 0, 0, 0, 0]}, r"distortion_params .*give k1"),
         ({"camera_model": "FISHEYE624"}, r"camera_model is 'FISHEYE624'"),
     ],
 )

@@ -127,7 +127,7 @@ def test_decisions_are_taken_from_a_checkpoint_or_refused() -> None:
 
 
 def test_a_budget_goes_without_a_number_of_steps() -> None:
-    with pytest.raises(SettingError, match=r"schedule\.minutes = 10: schedule\.steps = 300 says .*steps=null"):
+    with pytest.raises(SettingError, match=r"schedule\.minutes = 10: schedule\.steps = 300 already .*steps=null"):
         ScheduleSettings(minutes=10, steps=300)
     for wrong in (0.0, -1.0, float("nan"), 1e9):
         with pytest.raises(SettingError, match=r"schedule\.minutes"):
