@@ -56,7 +56,7 @@ def test_a_moving_thing_under_a_mask_leaves_no_trace(tmp_path: Path) -> None:
     [
         (np.full((64, 96), 255), r"masks/001\.png\.png: the mask is 96 x 64 pixels and its photo 001\.png 192 x 128"),
         (np.zeros((128, 192)), r"masks/001\.png\.png: the mask hides all of 001\.png"),
-        (None, r"masks/001\.png\.png: cannot be read as a picture"),
+        (None, r"masks/001\.png\.png: cannot be read as an image"),
     ],
 )
 def test_nothing_is_written_where_a_mask_cannot_be(tmp_path: Path, pixels: np.ndarray | None, message: str) -> None:

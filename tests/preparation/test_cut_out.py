@@ -140,6 +140,6 @@ def test_nothing_is_left_where_a_mask_cannot_be(level: int | None, tmp_path: Pat
         other(seed).save(tmp_path / f"trip/images/{seed}.jpg")
     mask = tmp_path / "trip/masks/1.jpg.png"
     mask.write_bytes(b"") if level is None else Image.new("L", (96, 64), level).save(mask)
-    with pytest.raises(DataError, match=r"1\.jpg\.png: (cannot be read as a picture|the mask hides all of)") as found:
+    with pytest.raises(DataError, match=r"1\.jpg\.png: (cannot be read as an image|the mask hides all of)") as found:
         prepare(tmp_path / "trip/images", tmp_path / "scene", SMALL, 0, silent)
     assert "\n" not in str(found.value) and [path.name for path in tmp_path.iterdir()] == ["trip"]
