@@ -7,17 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bags.benchmark.inputs import front_camera, random_splats
+from bags.benchmark.inputs import front_camera, random_gaussians
 from bags.benchmark.measure import measure, row
 from bags.modules.camera_blur import CameraBlur
-from bags.modules.gaussians import Gaussians
 from bags.modules.lens import Lenses
 from bags.modules.trajectory import Paths
 from bags.ops.ssim import l1_ssim
 from bags.rendering import make_rasterizer
 from bags.schedule import Phase
-from bags.settings import GaussianSettings, LensSettings, TrajectorySettings
-from bags.types import Camera, PointCloud, RenderOutput, Splats, ViewBatch
+from bags.settings import LensSettings, TrajectorySettings
+from bags.types import Camera, RenderOutput, Splats, ViewBatch
 
 PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
 
@@ -36,15 +35,11 @@ def camera_blur_row(
         repeats: of the measurement.
         device: where the step runs, with the best rasteriser there.
     """
-    raw = random_splats(count, 2.0, width, device=device)
-    points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
-    gaussians = Gaussians(points, GaussianSettings(), 1.0).to(device)
-    gaussians.log_scales.data = raw.scales.detach().log()
-    gaussians.opacity_logits.data = raw.opacities.detach().logit()
+    gaussians = random_gaussians(count, 2.0, width, device)
     paths = Paths(1, TrajectorySettings(), 1.0, 0).to(device) if poses > 1 else None
     if paths is not None:
         paths.coefficients.data[0, 0, 0] = 1.5 * poses / width  # as long on the photo as that many poses are for
-    lenses = Lenses(1, LensSettings(start=5e-3), 0).to(device) if lens else None
+    lenses = Lenses(1, LensSettings(start=5e-3), torch.tensor([0.0, 0.0, 5.0]), 0).to(device) if lens else None
     blur = CameraBlur(gaussians, paths, lenses, poses, pixels=1.5, linear_light=True)
     camera, rasterizer = front_camera(width, height, device), make_rasterizer("auto", device)
     background = torch.zeros(3, device=device)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bags.types import Camera, Splats
+from bags.modules.gaussians import Gaussians
+from bags.settings import GaussianSettings
+from bags.types import Camera, PointCloud, Splats
 
 
 def random_splats(count: int, pixels: float, width: int, seed: int = 0, device: torch.device | str = "cpu") -> Splats:
@@ -27,6 +29,16 @@ def random_splats(count: int, pixels: float, width: int, seed: int = 0, device: 
         "sh_rest": 0.1 * torch.randn(count, 15, 3, generator=generator),
     }
     return Splats(**{name: value.to(device).requires_grad_() for name, value in tensors.items()})
+
+
+def random_gaussians(count: int, pixels: float, width: int, device: torch.device | str = "cpu") -> Gaussians:
+    """``random_splats`` to train, but with rotations of their own."""
+    raw = random_splats(count, pixels, width, device=device)
+    points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
+    gaussians = Gaussians(points, GaussianSettings(), 1.0).to(device)
+    gaussians.log_scales.data = raw.scales.detach().log()
+    gaussians.opacity_logits.data = raw.opacities.detach().logit()
+    return gaussians
 
 
 def front_camera(width: int, height: int, device: torch.device | str = "cpu") -> Camera:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bags.benchmark.inputs import front_camera, random_splats
+from bags.benchmark.inputs import front_camera, random_gaussians
 from bags.benchmark.measure import measure, row
 from bags.modules.bpn import BPN, Proposal
 from bags.modules.gaussians import Gaussians
@@ -19,8 +19,8 @@ from bags.ops.precision import has_fast_bfloat16
 from bags.ops.ssim import l1_ssim
 from bags.ops.ssim_reference import ssim_reference
 from bags.rendering import Projection, make_rasterizer
-from bags.settings import BPNSettings, GaussianSettings
-from bags.types import PointCloud, Splats
+from bags.settings import BPNSettings
+from bags.types import Splats
 
 
 def _leaves(value: Any) -> Any:
@@ -57,11 +57,7 @@ def step_row(
         spacing: pixels between proposed kernels; twice as many squared are averaged for render features, as in
             ``conf/model/bags.yaml``. 1: as published.
     """
-    raw = random_splats(count, pixels, width, device=device)
-    points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
-    gaussians = Gaussians(points, GaussianSettings(), 1.0).to(device)
-    gaussians.log_scales.data = raw.scales.detach().log()
-    gaussians.opacity_logits.data = raw.opacities.detach().logit()
+    gaussians = random_gaussians(count, pixels, width, device)
     margin = kernel // 2 if kernel else 0
     camera = front_camera(width, height, device).padded(margin)
     network = BPNSettings(rgbd_spacing=2 * spacing if spacing > 1 else 1, kernel_spacing=spacing)

@@ -16,6 +16,7 @@ from bags.datamodules.view_loader import AllViews, ViewLoader
 from bags.errors import DataError
 from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings, dataset
+from bags.settings.limits import register
 from bags.types import Camera, Scene
 
 log = logging.getLogger(__name__)
@@ -67,14 +68,7 @@ def register_parser(name: str) -> Callable[[Parser], Parser]:
     The function takes the section ``dataset`` and returns a ``Scene``. It raises ``DataError`` for files that it cannot
     use.
     """
-
-    def add(parse: Parser) -> Parser:
-        PARSERS[name] = parse
-        if name not in dataset.PARSERS:
-            dataset.PARSERS.append(name)
-        return parse
-
-    return add
+    return register(name, dataset.PARSERS, PARSERS)
 
 
 def scene_extent(cameras: Sequence[Camera]) -> float:

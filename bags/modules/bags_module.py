@@ -77,6 +77,7 @@ class BagsModule(LightningModule):
         points: to start from (overwritten when a checkpoint is loaded).
         num_views: training views.
         extent: scene extent.
+        centre: (3,) of what the photos show, scene units.
         width: training width in pixels; kernel sides are fitted to it where the settings ask for it.
         rasterizer: draws the Gaussians.
         bfloat16: run the network in it; what a checkpoint says wins.
@@ -95,6 +96,7 @@ class BagsModule(LightningModule):
         points: PointCloud,
         num_views: int,
         extent: float,
+        centre: Tensor,
         width: int,
         rasterizer: Rasterizer,
         bfloat16: bool,
@@ -108,13 +110,13 @@ class BagsModule(LightningModule):
         self.paths: Paths | None = None
         self.lenses: Lenses | None = None
         self.choices: Choices | None = None
-        self.blur = self._blur_model(num_views, width, bfloat16) if model.blur else None
+        self.blur = self._blur_model(num_views, centre, width, bfloat16) if model.blur else None
         self.rasterizer = rasterizer
         self.register_buffer("background", torch.full((3,), float(dataset.white_background)), persistent=False)
         self.background: Tensor
         self.output = None
 
-    def _blur_model(self, num_views: int, width: int, bfloat16: bool) -> BlurModel:
+    def _blur_model(self, num_views: int, centre: Tensor, width: int, bfloat16: bool) -> BlurModel:
         """The blur model that the settings name; its parameters become this module's."""
         if self.model.blur_model in REGISTERED:
             return REGISTERED[self.model.blur_model](num_views, self.model, self.gaussians.splats)
@@ -122,9 +124,10 @@ class BagsModule(LightningModule):
             return self._kernel_blur(num_views, width, bfloat16)
         if self.model.blur_model == "auto":
             self.choices = Choices(num_views)
-            return AutoBlur(self._camera_blur(num_views, path=True, lens=True), self.choices)
+            return AutoBlur(self._camera_blur(num_views, centre, path=True, lens=True), self.choices)
         return self._camera_blur(
             num_views,
+            centre,
             path=self.model.blur_model in ("trajectory", "hybrid"),
             lens=self.model.blur_model in ("lens", "hybrid"),
         )
@@ -135,12 +138,12 @@ class BagsModule(LightningModule):
         self.kernels = KernelBlur(self.bpn, sizes, self.model)
         return self.kernels
 
-    def _camera_blur(self, num_views: int, path: bool, lens: bool) -> CameraBlur:
+    def _camera_blur(self, num_views: int, centre: Tensor, path: bool, lens: bool) -> CameraBlur:
         model, extent = self.model, self.gaussians.extent
         if path:
             self.paths = Paths(num_views, model.trajectory, extent, self.seed)
         if lens:
-            self.lenses = Lenses(num_views, model.lens, self.seed)
+            self.lenses = Lenses(num_views, model.lens, centre, self.seed)
         return CameraBlur(
             self.gaussians, self.paths, self.lenses, model.trajectory.poses, model.trajectory.pixels, model.linear_light
         )

@@ -17,6 +17,7 @@ from bags.modules.blur_kind import Kind
 from bags.ops.windows import Window
 from bags.schedule import Phase
 from bags.settings import ModelSettings, OptimSettings, model
+from bags.settings.limits import register
 from bags.types import Camera, RenderOutput, Splats, ViewBatch
 
 
@@ -122,11 +123,4 @@ def register_blur_model(name: str) -> Callable[[Made], Made]:
     Gaussians as they are drawn. An ``nn.Module`` becomes a part of ``BagsModule``: its parameters are saved, loaded and
     moved to the device with it.
     """
-
-    def add(make: Made) -> Made:
-        REGISTERED[name] = make
-        if name not in model.BLUR_MODELS:
-            model.BLUR_MODELS.append(name)
-        return make
-
-    return add
+    return register(name, model.BLUR_MODELS, REGISTERED)

@@ -61,7 +61,8 @@ class CameraBlur:
         splats = self.gaussians.splats()
         sharp = self._seen(view, camera, splats, draw, torch.zeros(1))[0]
         distance = _distance(sharp)
-        blur = self.blur_of(view, distance)
+        variance = self._variance(view, distance)
+        blur = self.blur_of(view, distance, variance.detach())
         times, weights = instants(self.poses_of(blur))
         middle = len(times) // 2
         renders = self._seen(view, camera, splats, draw, torch.cat([times[:middle], times[middle + 1 :]]))
@@ -69,7 +70,7 @@ class CameraBlur:
         light = [to_linear(render.rgb) if self.linear_light else render.rgb for render in renders]
         mean = torch.stack([weight * one for weight, one in zip(weights.tolist(), light, strict=True)]).sum(0)
         if self.lenses is not None:
-            mean = spread(mean, self.lenses.variance(view.index, distance, camera))
+            mean = spread(mean, variance)
         prediction = to_srgb(mean) if self.linear_light else mean
         return Exposure(sharp.rgb, sharp.depth, sharp.alpha, prediction, blur, tuple(renders))
 
@@ -97,16 +98,21 @@ class CameraBlur:
             renders.append(draw(posed, moved))
         return renders
 
+    def _variance(self, view: ViewBatch, distance: Tensor) -> Tensor:
+        """(H, W) of the lens where the pixels show what lies at ``distance`` (H, W); 0 without lenses."""
+        if self.lenses is None:
+            return torch.zeros_like(distance)
+        return self.lenses.variance(view.index, distance, view.camera)
+
     @torch.no_grad()
-    def blur_of(self, view: ViewBatch, distance: Tensor) -> OpticalBlur:
-        """The blur of a view whose pixels show what lies at ``distance`` (H, W)."""
+    def blur_of(self, view: ViewBatch, distance: Tensor, variance: Tensor) -> OpticalBlur:
+        """The blur of a view whose pixels show what lies at ``distance`` (H, W), with the lens's ``variance`` there."""
         times, weights = (part.to(distance) for part in instants(INSTANTS))
         if self.paths is None:
             turns, shifts = torch.eye(3).to(distance).expand(INSTANTS, 3, 3), distance.new_zeros(INSTANTS, 3)
         else:
             turns, shifts = self.paths.motion(view.index, times)
-        lens = self.lenses.variance(view.index, distance, view.camera) if self.lenses else torch.zeros_like(distance)
-        return OpticalBlur(view.camera, distance, turns, shifts, weights, lens)
+        return OpticalBlur(view.camera, distance, turns, shifts, weights, variance)
 
 
 def _distance(render: RenderOutput) -> Tensor:

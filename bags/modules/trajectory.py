@@ -6,6 +6,8 @@ path. Here the path is a polynomial in time, twelve numbers at order 2, around t
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from bags.ops.random import normal
 from bags.settings import TrajectorySettings
 
 
+@lru_cache
 def instants(count: int) -> tuple[Tensor, Tensor]:
     """Times (count,) in [-1/2, 1/2] of the exposure and their weights, which add up to 1: Gauss and Legendre's.
 

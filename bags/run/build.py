@@ -76,6 +76,8 @@ def build(start: Start) -> tuple[SceneDataModule, BagsModule]:
 def make_module(start: Start, datamodule: SceneDataModule, points: PointCloud, width: int) -> BagsModule:
     """The module that learns a scene from ``points``, with views ``width`` pixels wide; Gaussians are on its device."""
     settings, device = start.settings, start.device
+    shown = datamodule.scene.points.xyz
+    shown = shown if len(shown) else points.xyz
     return BagsModule(
         settings.model,
         settings.optim,
@@ -86,6 +88,7 @@ def make_module(start: Start, datamodule: SceneDataModule, points: PointCloud, w
         PointCloud(points.xyz.to(device), points.rgb.to(device)),
         num_views=len(datamodule.scene.train),
         extent=datamodule.extent,
+        centre=shown.median(dim=0).values.to(device),
         width=width,
         rasterizer=start.rasterizer,
         bfloat16=start.bfloat16,

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 from bags.errors import SettingError
 
 T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,18 @@ def one_of(*options: Any, more: str = "") -> Limit:
 def registered(names: Sequence[str], function: str) -> Limit:
     """One of ``names``, to which ``function`` adds while the program runs."""
     return Limit(lambda value: value in names, f"must be one of {', '.join(names)}, or registered by {function}")
+
+
+def register(name: str, names: list[str], table: dict[str, Any]) -> Callable[[Made], Made]:
+    """A decorator that puts what it decorates into ``table`` as ``name``, which joins the setting's ``names``."""
+
+    def add(made: Made) -> Made:
+        table[name] = made
+        if name not in names:
+            names.append(name)
+        return made
+
+    return add
 
 
 def resolution() -> Limit:

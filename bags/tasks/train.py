@@ -95,7 +95,7 @@ def learn(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None
     try:
         log_settings(trainer.loggers, start.settings)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
             trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
         why = next((c.halted for c in trainer.callbacks if isinstance(c, StepCallback) and c.halted), None)  # type: ignore[attr-defined]
         stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]

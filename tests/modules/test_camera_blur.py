@@ -196,7 +196,7 @@ def test_parts_of_a_photo_make_the_blur_of_the_whole() -> None:
 
 
 def lens(*numbers: float) -> Lenses:
-    found = Lenses(1, LensSettings(start=0.0), seed=0)
+    found = Lenses(1, LensSettings(start=0.0), centre=torch.tensor([0.0, 0.0, 4.0]), seed=0)
     found.numbers.data[0] = torch.tensor(numbers)
     return found
 
@@ -204,9 +204,10 @@ def lens(*numbers: float) -> Lenses:
 def test_a_lens_is_sharp_where_it_is_in_focus_and_spreads_by_the_distance_in_dioptres() -> None:
     distance = torch.tensor([[2.0, 4.0, 8.0]])
     one = lens(0.1, -0.1, 0.0)
-    variance = one.variance(0, distance, CAMERA)  # the photo's middle is at 4, the focus at 2
+    variance = one.variance(0, distance, CAMERA)  # the scene's centre is at 4, the focus at 2
     torch.testing.assert_close(variance.sqrt(), 40 * 0.1 * (4 / distance - 2).abs(), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(one.variance(0, distance[:, :1], CAMERA), variance[:, :1])  # a part of it alike
+    torch.testing.assert_close(lens(0.1, -0.1, 0.0).variance(0, distance[:, :1], CAMERA), variance[:, :1])  # also first
     even = lens(0.0, 0.0, 0.03).variance(0, distance, CAMERA)
     torch.testing.assert_close(even.sqrt(), torch.full((1, 3), 40 * 0.03))
 
@@ -224,7 +225,8 @@ def test_the_kind_of_blur_is_what_spreads_the_light_most(numbers: tuple[float, .
     model = CameraBlur(gaussians, paths(**path), lens(*numbers), poses=5, pixels=1.5, linear_light=True)
     distance = torch.linspace(2.5, 8, 32 * 48).reshape(32, 48)
     view = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
-    assert estimate_blur(model.blur_of(view, distance), torch.rand(3, 32, 48), distance).kind == kind
+    variance = lens(*numbers).variance(0, distance, CAMERA)
+    assert estimate_blur(model.blur_of(view, distance, variance), torch.rand(3, 32, 48), distance).kind == kind
 
 
 def test_path_and_lens_add_up_and_their_kernels_agree() -> None:
