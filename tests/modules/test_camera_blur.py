@@ -225,7 +225,7 @@ def test_the_kind_of_blur_is_what_spreads_the_light_most(numbers: tuple[float, .
     model = CameraBlur(gaussians, paths(**path), lens(*numbers), poses=5, pixels=1.5, linear_light=True)
     distance = torch.linspace(2.5, 8, 32 * 48).reshape(32, 48)
     view = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
-    variance = lens(*numbers).variance(0, distance, CAMERA)
+    variance = lens(*numbers).variance(0, distance, CAMERA).detach()
     assert estimate_blur(model.blur_of(view, distance, variance), torch.rand(3, 32, 48), distance).kind == kind
 
 
