@@ -26,7 +26,7 @@ from bags.run.results import report_again
 from bags.scene_page import SCENE, Photo, scene_page
 from bags.scene_page.client import fetched
 from bags.settings import Settings
-from bags.system.terminal import terminal
+from bags.system.terminal import tell
 from bags.types import Splats
 
 PHOTOS = 100  # at most so many are in the page, spread over all of them
@@ -122,11 +122,6 @@ def write_page(settings: Settings, exported: Trained) -> Path:
     file = settings.folder / SCENE
     write_text(file, page)
     return file
-
-
-def tell(what: str) -> None:
-    """One line on the terminal, not broken where it is narrow."""
-    terminal(stderr=True).print(what, soft_wrap=True, highlight=False, markup=False)
 
 
 def size(file: Path) -> str:

@@ -21,7 +21,7 @@ from bags.ops.trajectories import ellipse, resting_path, spiral, training_path
 from bags.run.build import trained
 from bags.run.results import report_again
 from bags.settings import Settings
-from bags.system.terminal import terminal
+from bags.system.terminal import tell, terminal
 from bags.types import Camera, View
 
 CONSOLE = terminal(stderr=True)
@@ -146,8 +146,3 @@ def shared_ends(module: BagsModule, cameras: Sequence[Camera]) -> tuple[float, f
 def tell_film(file: Path, frames: int, fps: float) -> None:
     """A film's length and size."""
     tell(f"{file}  {frames} frames, {frames / fps:.1f} s, {file.stat().st_size / 1e6:.1f} MB")
-
-
-def tell(what: str) -> None:
-    """One line on the terminal, not broken where it is narrow."""
-    CONSOLE.print(what, soft_wrap=True)
