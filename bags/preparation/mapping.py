@@ -100,7 +100,10 @@ def why_not(found: dict[str, Any]) -> str:
 def _tell(work: Path, report: Report) -> None:
     """Pass on how far the child is: counted in its database, or by the photos it has placed."""
     with contextlib.suppress(OSError, ValueError, sqlite3.Error):
-        what, total = json.loads((work / "progress").read_text(encoding="utf-8").splitlines()[-1])
+        lines = (work / "progress").read_text(encoding="utf-8").splitlines()
+        if not lines:  # the child has opened the file and not written to it yet
+            return
+        what, total = json.loads(lines[-1])  # a line that is half written is no JSON
         table = COUNTED_IN.get(what.split()[0])
         done = 0
         if table:

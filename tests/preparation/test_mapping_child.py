@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pycolmap
+import pytest
 
-from bags.preparation import mapping_child
+from bags.preparation import mapping, mapping_child
 from bags.preparation.mapping_child import FIRM, Job, firm, match, quality
 
 
@@ -63,3 +64,16 @@ def test_a_photo_with_few_points_counts_as_left_out() -> None:
     model = SimpleNamespace(images=images, num_reg_images=lambda: 3)
     assert firm([model]) == {"0.jpg", "2.jpg"} and quality([model]) == (2, 3)
     assert firm([]) == set() and quality([]) == (0, 0)
+
+
+@pytest.mark.parametrize("written", ["", "\n", '["comp', '["comparing", 3]\n["plac'])
+def test_progress_that_is_still_being_written_is_not_reported(written: str, tmp_path: Path) -> None:
+    reported: list[tuple[str, int, int]] = []
+    (tmp_path / "progress").write_text(written)
+    (tmp_path / "placed").write_bytes(b"..")
+    mapping._tell(tmp_path, lambda *said: reported.append(said))
+    assert not reported
+    with (tmp_path / "progress").open("w") as file:
+        file.write('["placing", 3]\n')
+    mapping._tell(tmp_path, lambda *said: reported.append(said))
+    assert reported == [("placing", 2, 3)]
