@@ -33,12 +33,20 @@ PHOTOS = 100  # at most so many are in the page, spread over all of them
 SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
 
 
-@torch.no_grad()
 def run(settings: Settings) -> None:
     """Write ``export.formats``, and the training views where ``export.cameras`` says so, to ``export/step_N/``."""
     if "html" in settings.export.formats:
-        fetched()  # what cannot be had is told before anything is written
-    exported = trained(settings)
+        fetched()  # without it, fail before anything is written
+    write(settings, trained(settings))
+    report_again(settings)  # which leads to the files
+
+
+@torch.no_grad()
+def write(settings: Settings, exported: Trained) -> None:
+    """As ``run``, of a run that is loaded already; the report stays as it is.
+
+    The module loses the Gaussians that ``export.clean`` and ``export.region`` leave out.
+    """
     leave_out(settings, exported)
     gaussians, scene = exported.module.gaussians, exported.datamodule.scene
     folder, splats = settings.folder / "export" / f"step_{exported.step}", gaussians.splats()
@@ -55,7 +63,6 @@ def run(settings: Settings) -> None:
         cameras = {view.name: view.camera for view in scene.train}
         files = write_colmap(folder / "sparse" / "0", cameras, scene.points)
         tell(f"{files[0].parent}/  {len(cameras)} cameras")
-    report_again(settings)  # which leads to the files
 
 
 def leave_out(settings: Settings, exported: Trained) -> None:
