@@ -8,14 +8,14 @@ settings = compose("scene=tiny", "schedule.steps=200")
 train.run(settings)
 ```
 
-`train.run` does all that `python run.py` does: it trains, judges the test views, and writes `metrics.json`, the
+`train.run` does all that `python run.py` does: it trains, evaluates the test views, and writes `metrics.json`, the
 pictures and `report.html` to `settings.folder`. `trained` loads a finished run: the module with its Gaussians, and
 its data.
 
 Import `bags` before torch, as here. Otherwise torch's idle threads keep the cores busy, and a step takes longer.
 
-This example trains a small version of the built-in scene. Then it draws a test view from the trained Gaussians and
-saves it beside the sharp photo, which the training never saw. It takes about ten seconds:
+This example trains on a small version of the built-in scene. Then it renders a test view from the trained Gaussians
+and saves it beside the sharp photo, which was not used for training. It takes about ten seconds:
 
 ```sh
 python examples/01_train_from_python.py

@@ -1,23 +1,24 @@
 """A data set of your own format.
 
-A data set that is in none of the formats that `bags` reads needs one function: from the section `dataset` of the
-settings to a `Scene`. Decorated with `register_parser`, it is chosen by name, `dataset.parser=turntable`.
+A data set in a format that `bags` does not read needs one function, a parser. It turns the section `dataset` of the
+settings into a `Scene`. Decorated with `register_parser`, it is selected by name: `dataset.parser=turntable`.
 
-A `Scene` holds training and test views, and points to start from (without any, random ones are placed where the
-cameras look). A `View` is a name, a `Camera`, and a function that loads the photo when it is needed. The conventions
-of cameras stand at the head of `bags/types.py`: world to camera, x right, y down, z forward, as in OpenCV and COLMAP;
+A `Scene` holds training and test views, and initial points (without any, random ones are placed where the cameras
+look). A `View` is a name, a `Camera`, and a function that loads the photo when it is needed. The head of
+`bags/types.py` states the camera conventions: world to camera, x right, y down, z forward, as in OpenCV and COLMAP;
 focal lengths in pixels.
 
 The format of this example is a folder of PNG files with two tables. `cameras.csv` has a line for each photo: file
 name, focal length in pixels, and the twelve numbers of the world-to-camera matrix. `points.csv` has position and
-colour of points to start from. The example writes such a folder from the built-in scene, reads it with its own
-parser, and trains. It takes about ten seconds:
+colour of the initial points. The example writes such a folder from the built-in scene, reads it with its own parser,
+and trains. It takes about ten seconds:
 
 ```sh
 python examples/03_own_dataset.py
 ```
 
-To have the whole command line with the parser, call `bags.cli.main()` at the end of your file:
+To use the parser on the command line, call `bags.cli.main()` at the end of your file and run that file instead of
+`run.py`:
 
 ```sh
 python my_dataset.py scene=own dataset.parser=turntable dataset.root=/path/to/scene

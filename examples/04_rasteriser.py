@@ -10,9 +10,9 @@ render = draw(splats, camera, sh_degree=0, background=torch.zeros(3))
 render.rgb, render.depth, render.alpha  # (3, H, W), (H, W), (H, W)
 ```
 
-The example fits 400 random Gaussians to one picture with Adam. What is learned are unconstrained numbers; `splats`
-makes of them what the rasteriser takes: scales above 0, opacities between 0 and 1. It takes a few seconds, and writes
-the picture, the first and the last render side by side:
+The example fits 400 random Gaussians to one picture with Adam. The learned parameters are unconstrained numbers;
+`splats` turns them into what the rasteriser takes: scales above 0, opacities between 0 and 1. It takes a few seconds,
+and writes the picture, the first and the last render side by side:
 
 ```sh
 python examples/04_rasteriser.py

@@ -1,14 +1,13 @@
 """Blur every pixel by a kernel of its own, and undo it.
 
 `per_pixel_conv` is the operation at the heart of BAGS: each pixel of the result is a weighted mean of the image
-around it, and each pixel has its own K x K weights. These come as the softmax of logits, and the logits as `head @
-features`, so that K x K weights never have to be held for all pixels at once. With the identity as `head`, the
-features are the logits. Gradients reach image, features, head and mask. It runs on the CPU (Numba) and on CUDA
-(Triton).
+around it, and each pixel has its own K x K weights. The weights are the softmax of logits, and the logits are `head @
+features`. So the K x K weights are never held for all pixels at once. With the identity as `head`, the features are
+the logits. Gradients reach image, features, head and mask. It runs on the CPU (Numba) and on CUDA (Triton).
 
-The example takes a sharp photo and blurs it along streaks whose direction changes from left to right, as camera roll
-does. Then it forgets the photo, keeps the kernels, and recovers it by gradient descent through the convolution. It
-takes a few seconds, and writes the photo, the blurred and the recovered one side by side:
+The example blurs a sharp photo along streaks whose direction changes from left to right, as camera roll does. Then it
+recovers the photo from the blurred one and the kernels, by gradient descent through the convolution. It takes a few
+seconds, and writes the photo, the blurred and the recovered one side by side:
 
 ```sh
 python examples/05_per_pixel_convolution.py

@@ -1,6 +1,6 @@
 """Export a scene, and look at it.
 
-A finished run is drawn and exported by tasks, which take the run's own settings. On the command line:
+Tasks render and export a finished run, with the run's own settings. On the command line:
 
 ```sh
 python run.py task=export name=my_run export.formats=[ply,spz]
@@ -9,7 +9,7 @@ python run.py task=view name=my_run
 ```
 
 In Python the same tasks take the settings of the run, with the section of the task replaced. The PLY file opens in
-any viewer of 3D Gaussian splatting (for example SuperSplat); docs/export.md says which format is for what.
+any viewer of 3D Gaussian splatting (for example SuperSplat). docs/export.md describes the formats.
 
 The example trains a small scene, exports it as PLY and SPZ, films a short flight, and reads the PLY file back. It
 takes about fifteen seconds. With `--look` it then serves the scene in the browser until Ctrl-C (needs the extra
