@@ -1,8 +1,8 @@
 """Numba kernels that project Gaussians to the screen, forward and backward. Each call processes one piece of them.
 
 The formulas are those of ``reference.project`` (docs/method.md section 2). Inputs and outputs are float32, but the
-arithmetic is float64: that costs little in scalar code and keeps the determinants of thin Gaussians exact. The backward pass
-recomputes the forward pass instead of storing it. ``view`` is the camera as 22 float64: rotation by rows (9),
+arithmetic is float64: that costs little in scalar code and keeps the determinants of thin Gaussians exact. The backward
+pass recomputes the forward pass instead of storing it. ``view`` is the camera as 22 float64: rotation by rows (9),
 translation (3), centre (3), fx, fy, cx, cy, the two bounds of the Jacobian's direction, kernel size.
 """
 
