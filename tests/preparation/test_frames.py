@@ -96,7 +96,7 @@ def test_invalid_videos_are_refused(frames, tmp_path) -> None:
         container.mux(stream.encode())
     for name, message in (
         ("text.mp4", "cannot be read as a video"),
-        ("sound.mkv", "no video in this file"),
+        ("sound.mkv", "this file contains no video"),
         ("tiny.avi", "48 x 48 pixels; at least 64"),
     ):
         with pytest.raises(DataError, match=message):

@@ -146,7 +146,7 @@ def test_crash_of_the_child_process_is_reported(photos, tmp_path, monkeypatch) -
         child = tmp_path / "child.py"
         child.write_text(code)
         monkeypatch.setattr(mapping, "CHILD", child)
-        with pytest.raises(DataError, match=rf"pycolmap could not work on these photos \(.*{message}"):
+        with pytest.raises(DataError, match=rf"pycolmap failed on these photos \(.*{message}"):
             prepare(photos, tmp_path / "scene", SMALL, 0, silent)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["child.py"]
 
