@@ -129,7 +129,7 @@ def test_folders_that_may_be_meant_are_named(colmap_scene):
     with pytest.raises(DataError, match=rf"no such folder of photos; .* set dataset\.root={root}"):
         parsed(root / "sparse")
     (root / "images").rename(root / "images_4")
-    with pytest.raises(DataError, match=r"there are photos in images_4.* of reduced ones with dataset\.factor=1"):
+    with pytest.raises(DataError, match=r"there are photos in images_4.*reduced photos also set dataset\.factor=1"):
         parsed(root)
 
 
