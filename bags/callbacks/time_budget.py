@@ -57,7 +57,7 @@ class TimeBudget(StepCallback):
         self.pace = Pace(schedule, 60 * minutes, costs)
         now = agreed(self._watch.tick())
         if not decided:
-            self._see_that_it_is_worth_it(step, now)
+            self._check_length(step, now)
         self.pace.begin(step, now, self._before)
         if not decided:
             finest = max(seconds for kind, seconds in costs.items() if kind[0] == schedule.finest)
@@ -66,7 +66,7 @@ class TimeBudget(StepCallback):
                 finest, schedule.total, f"{self.pace.left(step) / 60:.1f} of {minutes:g}",
             )  # fmt: skip
 
-    def _see_that_it_is_worth_it(self, step: int, now: float) -> None:
+    def _check_length(self, step: int, now: float) -> None:
         assert self.pace is not None
         fit, cost = self.pace.fitting(step, now) - step, self.pace.cost(step)
         if fit < min(FEWEST, self.pace.schedule.longest - step):

@@ -123,7 +123,7 @@ def test_masks_are_found_and_have_to_fit(folder: str, tmp_path: Path) -> None:
     photo = "a b.jpg" if folder.endswith("images") else "images/a b.jpg"
     mask = tmp_path / "trip/masks/a b.jpg.png"
     Image.new("L", (64, 96), 255).save(mask)
-    with pytest.raises(DataError, match=r"a b\.jpg\.png: the mask is 64 x 96 pixels and its photo a\.jpg 96 x 64"):
+    with pytest.raises(DataError, match=r"a b\.jpg\.png: the mask has 64 x 96 pixels, but its photo a\.jpg 96 x 64"):
         take_covers(tmp_path / folder, tmp_path / "work", [("a.jpg", photo)])
     (tmp_path / "work/covers").rmdir()
     Image.new("L", (96, 64), 255).save(mask)
