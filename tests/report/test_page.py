@@ -121,7 +121,7 @@ def test_views_without_pictures_blur_or_history_are_still_told(tmp_path: Path) -
     metrics["train_views"][1] |= {"name": "unseen.png"}
     text = page(tmp_path, metrics, settings)
     assert "unseen.png" in text and "blur not modelled" in text and 'href="#view-2"' not in text
-    assert "No photo was held out" in text and "kept no history" in text
+    assert "No photo was held out" in text and "has no history" in text
     assert "PSNR, SSIM" not in text and "Training photos:" not in text  # no figures, no kinds: no places for them
 
 

@@ -56,8 +56,8 @@ def test_device(machine, cuda: bool, accelerator: str, rasterizer: str, device: 
     [
         (False, "gpu", "auto", "trainer.accelerator = 'gpu': torch .* sees no CUDA device"),
         (True, "gpu", "numba", "rasterizer.name = 'numba': draws on the CPU only"),
-        (False, "auto", "gsplat", "rasterizer.name = 'gsplat': needs a CUDA device, and torch .* sees none"),
-        (True, "cpu", "diff_gaussian", "needs a CUDA device, and trainer.accelerator=cpu"),
+        (False, "auto", "gsplat", "rasterizer.name = 'gsplat': needs a CUDA device, but torch .* sees none"),
+        (True, "cpu", "diff_gaussian", "needs a CUDA device, but trainer.accelerator=cpu"),
     ],
 )
 def test_impossible_devices_are_refused(machine, cuda: bool, accelerator: str, rasterizer: str, needle: str) -> None:
@@ -70,7 +70,7 @@ def test_auto_without_a_gsplat_that_can_draw_uses_the_cpu_and_says_so(machine) -
     machine(cuda=True, gsplat=False)
     assert choose_device(*asked()).type == "cpu"
     assert idle_cuda(*asked()) == (
-        "there is a CUDA device but nothing to draw on it with, using the CPU: no nvcc; install it"
+        "there is a CUDA device but no rasteriser for it, so the CPU is used: no nvcc; install it"
     )
     # Asked for outright, it is left to the factory to say what is missing.
     assert choose_device(*asked("gpu")).type == "cuda" and idle_cuda(*asked("gpu")) is None
