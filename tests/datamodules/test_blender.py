@@ -76,7 +76,7 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "angle huge": (("camera_angle_x",), 10**400, r"camera_angle_x is 1000"),
     "no frames": (("frames",), None, r"frames is missing"),
     "frames empty": (("frames",), [], r"frames is \[\]"),
-    "frames not a list": (("frames",), {"a": 1}, r"frames is .*must be a list"),
+    "frames not a list": (("frames",), {"a": 1}, r"frames is .*must be a non-empty list"),
     "frame not an object": (("frames", 1), 7, r"frames\[1\] is 7"),
     "no name": (("frames", 1, "file_path"), None, r"frames\[1\]\.file_path is missing"),
     "name a number": (("frames", 1, "file_path"), 3, r"frames\[1\]\.file_path is 3: must be non-empty text"),

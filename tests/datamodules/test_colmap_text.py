@@ -72,9 +72,9 @@ def test_one_line_a_photo(model):
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("images", r"# Number of images: 3", "# Number of images: 5", r"header states 5 images, there are 3"),
-        ("cameras", r"# Number of cameras: 1", "# Number of cameras: 2", r"header states 2 cameras, there are 1"),
-        ("points3D", r"# Number of points: 4", "# Number of points: 3", r"header states 3 points3D, there are 4"),
+        ("images", r"# Number of images: 3", "# Number of images: 5", r"header states 5 images, but there are 3"),
+        ("cameras", r"# Number of cameras: 1", "# Number of cameras: 2", r"header states 2 cameras, but there are 1"),
+        ("points3D", r"# Number of points: 4", "# Number of points: 3", r"header states 3 points3D, but there are 4"),
         ("images", r"\n[^\n#]*d\.png\n", "\n1.5 2.5 -1\n1.5 2.5 -1\n", r"line \d+: observations without the photo"),
         ("images", r"(d\.png\n).*", r"\g<1>1.5 2.5\n", r"line \d+: '1\.5 2\.5' is malformed.*IMAGE_ID QW"),
         ("images", r"(d\.png\n).*", r"\g<1>1.5 2.5 x\n", r"line \d+: '1\.5 2\.5 x' is malformed"),

@@ -101,7 +101,7 @@ def test_a_damaged_model_beside_is_not_the_largest(colmap_scene):
     shutil.copytree(root / "sparse/0", root / "sparse/1")
     (root / "sparse/1/images.bin").write_bytes(b"\xff" * 100)
     assert len(parsed(root, hold=None).train) == 4
-    with pytest.raises(DataError, match=r"sparse/7: no COLMAP model; dataset\.sparse"):
+    with pytest.raises(DataError, match=r"sparse/7: no COLMAP model; set dataset\.sparse"):
         parsed(root, sparse="sparse/7")
 
 
