@@ -403,5 +403,7 @@ def test_a_camera_beyond_float32_and_points_there(colmap_scene):
     words = lines[place].split()
     lines[place] = " ".join([*words[:5], "1e39", *words[6:]])
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(DataError, match=r"a\.png: COLMAP's camera: the camera's position is non-finite, or more than 1e\+09 units"):
+    with pytest.raises(
+        DataError, match=r"a\.png: COLMAP's camera: the camera's position is non-finite, or more than 1e\+09 units"
+    ):
         parse_colmap(settings(root, hold=None))

@@ -34,5 +34,7 @@ def test_too_small_or_large(factor, divisor):
 
 
 def test_the_setting_that_is_too_small_is_named():
-    with pytest.raises(SettingError, match=r"^render\.factor = 3: a photo of 400 x 300 pixels would become 3 x 2, but s"):
+    with pytest.raises(
+        SettingError, match=r"^render\.factor = 3: a photo of 400 x 300 pixels would become 3 x 2, but s"
+    ):
         training_size(400, 300, 3, key="render.factor")
