@@ -33,12 +33,20 @@ PHOTOS = 100  # largest number of photos in the page, evenly spread over all of 
 SOLID = 0.5  # smallest opacity of Gaussians that count as visible content
 
 
-@torch.no_grad()
 def run(settings: Settings) -> None:
     """Write ``export.formats`` and, with ``export.cameras``, the training cameras to ``export/step_N/``."""
     if "html" in settings.export.formats:
         fetched()  # fail before anything is written
-    exported = trained(settings)
+    write(settings, trained(settings))
+    report_again(settings)  # it links to the files
+
+
+@torch.no_grad()
+def write(settings: Settings, exported: Trained) -> None:
+    """As ``run``, for a run that is already loaded; the report is not updated.
+
+    Gaussians that ``export.clean`` and ``export.region`` leave out are removed from its module.
+    """
     leave_out(settings, exported)
     gaussians, scene = exported.module.gaussians, exported.datamodule.scene
     folder, splats = settings.folder / "export" / f"step_{exported.step}", gaussians.splats()
@@ -55,7 +63,6 @@ def run(settings: Settings) -> None:
         cameras = {view.name: view.camera for view in scene.train}
         files = write_colmap(folder / "sparse" / "0", cameras, scene.points)
         tell(f"{files[0].parent}/  {len(cameras)} cameras")
-    report_again(settings)  # it links to the files
 
 
 def leave_out(settings: Settings, exported: Trained) -> None:

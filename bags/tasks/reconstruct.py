@@ -17,8 +17,10 @@ from bags.io.documents import read_json
 from bags.preparation.choices import MINUTES, choose
 from bags.preparation.forecast import slowness
 from bags.preparation.scene import RECORD
+from bags.run.build import trained
 from bags.run.device import choose_device
 from bags.run.rehearsal import steps_that_fit
+from bags.run.results import report_again
 from bags.run.timetable import DRAWING, PLACING, TRAINING, Timetable, expected, material
 from bags.scene_page.client import fetched
 from bags.settings import Settings
@@ -57,10 +59,12 @@ def run(settings: Settings) -> None:
         return  # stopped by the user; train has printed how to resume
     with times.part(DRAWING):
         finished = replace(settings, ckpt_path=None)
-        render.run(replace(finished, render=replace(settings.render, split="both", path=None)))
+        loaded = trained(finished)
+        render.draw(with_values(finished, {"render.split": "both", "render.path": None}), loaded)
         for path in dict.fromkeys((settings.render.path or "train", "before_after")):
-            render.run(replace(finished, render=replace(settings.render, path=path)))
-        export.run(with_values(finished, {"export.formats": formats}))
+            render.draw(with_values(finished, {"render.path": path}), loaded)
+        export.write(with_values(finished, {"export.formats": formats}), loaded)
+        report_again(finished)
     list_files(settings.folder)
 
 

@@ -18,7 +18,7 @@ from bags.io.images import LABEL_HEIGHT, depth_ends, depth_picture, tile, write_
 from bags.io.video import writing_video
 from bags.modules.bags_module import BagsModule
 from bags.ops.trajectories import ellipse, resting_path, spiral, training_path
-from bags.run.build import trained
+from bags.run.build import Trained, trained
 from bags.run.results import report_again
 from bags.settings import Settings
 from bags.system.terminal import tell, terminal
@@ -29,10 +29,16 @@ SOLID = 0.5  # smallest opacity of Gaussians that count as visible content
 PROBES = 8  # frames of a video whose depths determine the range of its colours
 
 
-@torch.no_grad()
 def run(settings: Settings) -> None:
     """Render the views of ``render.split`` to ``renders/step_N/<split>/``, or ``render.path`` as a video."""
-    drawn = trained(settings)
+    draw(settings, trained(settings))
+    if settings.render.path is not None:
+        report_again(settings)  # it links to the video
+
+
+@torch.no_grad()
+def draw(settings: Settings, drawn: Trained) -> None:
+    """As ``run``, for a run that is already loaded; the report is not updated."""
     module, scene = drawn.module, drawn.datamodule.scene
     folder = settings.folder / "renders" / f"step_{drawn.step}"
     if settings.render.path is not None:
@@ -40,7 +46,6 @@ def run(settings: Settings) -> None:
             compare(settings, module, scene.train, folder)
         else:
             film(settings, module, [camera_of(view, settings) for view in scene.train], folder)
-        report_again(settings)  # it links to the video
         return
     for split, views in (("test", scene.test), ("train", scene.train)):
         if settings.render.split in (split, "both"):
