@@ -184,7 +184,7 @@ class View:
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Points to start from: ``xyz`` (P, 3) in scene units, ``rgb`` (P, 3) in [0, 1]; float32."""
+    """Initial points: ``xyz`` (P, 3) in scene units, ``rgb`` (P, 3) in [0, 1]; float32."""
 
     xyz: Tensor
     rgb: Tensor
@@ -192,11 +192,11 @@ class PointCloud:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a parser makes of a data set: views to train on, views to test on, points to start from.
+    """A data set as read by a parser: training views, test views, initial points.
 
     Attributes:
-        unit: it is known to lie within [-1.3, 1.3]^3.
-        summary: one line that tells what became of its photos (``bags.io.tally``); empty where it has no files.
+        unit: whether it is known to lie within [-1.3, 1.3]^3.
+        summary: one line that says which photos are used (``bags.io.tally``); empty for a scene without files.
     """
 
     name: str
@@ -209,7 +209,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """One training or test view at one resolution, as the loader hands it out.
+    """One training or test view at one resolution, as yielded by the loader.
 
     Attributes:
         camera: of the pixels of ``image``.
@@ -218,7 +218,7 @@ class ViewBatch:
         name: file name of the view.
         step: 1-based optimiser step this batch is for; 0 for test views.
         slot: number of this view among the views of the step, over all processes.
-        counts: (H, W) bool, where the photo counts; None: everywhere.
+        counts: (H, W) bool, the pixels that are used; None: all.
     """
 
     camera: Camera
