@@ -1,7 +1,7 @@
 """Declaration of a section of the settings: each field with its default and its limits, checked on construction.
 
-``width: int = setting(192, at_least(16), at_most(20_000))`` is a field. A ``Section`` checks all of its fields, then the
-rules for several fields in its ``_check``. A limit applies to a value and to each entry of a tuple; null is always
+``width: int = setting(192, at_least(16), at_most(20_000))`` is a field. A ``Section`` checks all of its fields, then
+the rules for several fields in its ``_check``. A limit applies to a value and to each entry of a tuple; null is always
 allowed.
 """
 

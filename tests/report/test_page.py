@@ -64,7 +64,7 @@ def test_views_are_counted_by_kind() -> None:
 
 def test_so_many_out_of_focus_are_doubted() -> None:
     assert in_short([{"kind": kind} for kind in ["defocus"] * 3 + ["sharp"]]) == "1 sharp, 3 out of focus"
-    assert "may mean only that what is far" in str(in_short([{"kind": "defocus"}] * 4 + [{"kind": "sharp"}]))
+    assert "may only mean that distant parts" in str(in_short([{"kind": "defocus"}] * 4 + [{"kind": "sharp"}]))
 
 
 def test_directions_have_no_front() -> None:
