@@ -88,5 +88,5 @@ def test_each_of_several_processes_takes_a_device_of_its_own(machine, monkeypatc
     assert choose_device(*several(2)) == torch.device("cuda", 0)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device(*several(2)) == torch.device("cuda", 1)
-    with pytest.raises(SettingError, match=r"trainer.devices = 3: torch sees 2 CUDA device\(s\)"):
+    with pytest.raises(SettingError, match=r"trainer.devices = 3: torch sees only 2 CUDA device\(s\)"):
         choose_device(*several(3))
