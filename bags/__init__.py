@@ -1,15 +1,15 @@
 """Blur Agnostic Gaussian Splatting: sharp 3D scenes from blurry photos.
 
-Importing the package loads no native kernel and no CUDA extension.
+Importing the package loads no native kernels and no CUDA extensions.
 """
 
 import os
 import sys
 import time
 
-BEGAN = time.perf_counter()  # moments after the command; how long a user waits is counted from here
+BEGAN = time.perf_counter()  # shortly after the command; a user's waiting time is measured from here
 
-# Read when torch loads: with it torch's idle threads sleep instead of keeping the cores that our kernels' threads need.
+# torch reads it when it loads: its idle threads then sleep instead of occupying the cores that our kernels need.
 TORCH_SPINS = "torch" in sys.modules and "OMP_WAIT_POLICY" not in os.environ
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

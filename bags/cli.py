@@ -29,9 +29,9 @@ from bags.sweeps.naming import as_job_of_sweep
 TASKS = (
     "train", "evaluate", "render", "view", "prepare", "reconstruct", "export", "benchmark", "summarize", "gpu_check",
 )  # fmt: skip
-FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that begin with photos: scene=photos unless another is named
-ON_A_RUN = ("evaluate", "render", "view", "export")  # tasks that take a finished run's own settings
-# Flags with which Hydra takes other keys than ours.
+FROM_PHOTOS = ("prepare", "reconstruct")  # tasks that start from photos; their default is scene=photos
+ON_A_RUN = ("evaluate", "render", "view", "export")  # tasks that use a finished run's settings
+# Flags with which Hydra may read other configuration files than ours.
 OTHER_KEYS = ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd", "--shell-completion", "-sc")
 
 
@@ -48,7 +48,7 @@ def _run(cfg: DictConfig) -> float | None:
         settings = _settings(cfg)
         check_places(settings)
         logging.captureWarnings(True)
-        # Imported only now: a mistake in the settings is told before torch and lightning load.
+        # Imported late, so that mistakes in the settings are reported before torch and lightning load.
         importlib.import_module(f"bags.tasks.{settings.task}").run(settings)
         return psnr(settings)
     except BagsError as error:
@@ -63,7 +63,7 @@ def _run(cfg: DictConfig) -> float | None:
 
 
 def _settings(cfg: DictConfig) -> Settings:
-    """Checked settings of this job; those of a finished run underneath, where the task works on one."""
+    """Validated settings of this job; if the task works on a finished run, based on that run's settings."""
     hydra_cfg = HydraConfig.get()
     overrides = list(hydra_cfg.overrides.task)
     if hydra_cfg.mode == RunMode.MULTIRUN:
@@ -73,7 +73,7 @@ def _settings(cfg: DictConfig) -> Settings:
         cfg = as_job_of_sweep(cfg, hydra_cfg)
         print(f"job {hydra_cfg.job.num}: {cfg.name}", file=sys.stderr)
     if cfg.task == "summarize" and not any(override.startswith("name=") for override in overrides):
-        cfg.name = "summary"  # no run's folder
+        cfg.name = "summary"  # it is not the folder of a run
     if cfg.task not in TASKS:
         raise SettingError("task", cfg.task, f"must be one of {', '.join(TASKS)}")
     check_data(cfg, hydra_cfg.runtime.choices.get("scene"))
@@ -81,9 +81,9 @@ def _settings(cfg: DictConfig) -> Settings:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
         if not saved.is_file():
             raise BagsError(
-                f"no run in {saved.parent}: train it first, or select another one with name= or output_root="
+                f"there is no run in {saved.parent}: train it first, or select another one with name= or output_root="
             )
-        # Not the saved ones: the folder may have been moved; what the training went on from is nothing to draw from.
+        # Not the saved ones: the folder may have been moved, and the training may have resumed from another checkpoint.
         own = {key: cfg[key] for key in ("name", "output_root", "ckpt_path")}
         cfg = on_top_of_saved(cfg, saved, overrides)
         cfg.update(own)
@@ -95,10 +95,10 @@ def check_data(cfg: DictConfig, scene: str | None) -> None:
 
     Args:
         cfg: of the command line, without the settings of a finished run.
-        scene: the option chosen of the group.
+        scene: the chosen option of the group ``scene``.
 
     Raises:
-        SettingError: there are some, or ``scene=photos`` has none.
+        SettingError: photos would be ignored, or ``scene=photos`` has none.
     """
     if cfg.task in FROM_PHOTOS:
         return
@@ -124,7 +124,7 @@ def check_places(settings: Settings) -> None:
 
 
 def checked(words: Sequence[str]) -> list[str]:
-    """The command line's words in the form for Hydra.
+    """The words of the command line, in Hydra's syntax.
 
     Raises:
         BagsError: as ``check_words``, or a value that cannot be read.
@@ -139,7 +139,7 @@ def check_words(words: Sequence[str]) -> None:
     """Report mistakes on the command line before Hydra does, in one line and with a remedy.
 
     Raises:
-        BagsError: a key is mistyped, or a sweeper is not installed.
+        BagsError: a key does not exist, or a sweeper is not installed.
     """
     if "hydra/sweeper=optuna" in words and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
         raise BagsError(f"hydra/sweeper=optuna is not installed: {to_install('optuna')}")
@@ -148,12 +148,12 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def others(words: Sequence[str]) -> bool:
-    """Does the command line name configuration files of its own, which only Hydra reads?"""
+    """Whether the command line names other configuration files, which only Hydra reads."""
     return any(word.startswith(OTHER_KEYS) for word in words)
 
 
 def help_text() -> str:
-    """What ``--help`` prints, made from ``conf/hydra/help/bags.yaml`` as Hydra would, which takes Hydra seconds."""
+    """The text of ``--help``, from ``conf/hydra/help/bags.yaml``; Hydra itself would take seconds to make it."""
     conf = Path(config_folder())
     known = yaml.safe_load((conf / "hydra/help/bags.yaml").read_text(encoding="utf-8"))
     groups = {
@@ -168,7 +168,7 @@ def help_text() -> str:
 def main() -> None:
     """Entry point of ``run.py`` and of the console script."""
     register()
-    for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show
+    for stream in (sys.stdout, sys.stderr):  # a file's name may have characters that the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:]

@@ -1,6 +1,6 @@
-"""What loggers show besides curves: configuration, pictures and tables, for CSV, TensorBoard and Weights & Biases.
+"""Configuration, pictures and tables for loggers: CSV, TensorBoard and Weights & Biases.
 
-CSV loggers get no pictures (they are in the run's folder anyway).
+CSV loggers get no pictures, which are in the run's folder anyway.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ COSTS = ("train_seconds", "num_gaussians", "peak_memory_mb", "gpu_memory_mb", "b
 
 
 def wandb_logger(save_dir: str, **options: Any) -> WandbLogger:
-    """A Weights & Biases logger whose run a resumed training finds again: its id is kept in the run's folder.
+    """A Weights & Biases logger that continues its run in a resumed training: the id is stored in the run's folder.
 
     Args:
         save_dir: the run's folder.
-        options: what ``WandbLogger`` and ``wandb.init`` know.
+        options: of ``WandbLogger`` and ``wandb.init``.
     """
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         file = Path(save_dir) / "wandb" / "run_id"
@@ -43,10 +43,10 @@ def wandb_logger(save_dir: str, **options: Any) -> WandbLogger:
 
 
 def log_settings(loggers: Sequence[Logger], settings: Settings) -> None:
-    """Start every logger and give it the whole configuration.
+    """Start every logger and log the whole configuration.
 
     Raises:
-        BagsError: Weights & Biases cannot be reached or does not know the user; TensorBoard cannot write there.
+        BagsError: Weights & Biases cannot be reached or the user is not logged in, or TensorBoard cannot write.
     """
     values = readable(plain(asdict(settings)))
     for logger in loggers:
@@ -68,7 +68,7 @@ def log_settings(loggers: Sequence[Logger], settings: Settings) -> None:
 
 
 def readable(value: Any) -> Any:
-    """``value`` with every text in it made valid UTF-8, which file names may not be."""
+    """``value`` with all texts in it converted to valid UTF-8, which file names may not be."""
     if isinstance(value, dict):
         return {key: readable(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -77,12 +77,12 @@ def readable(value: Any) -> Any:
 
 
 def indented(text: str) -> str:
-    """Markdown that shows ``text`` as it is."""
+    """Markdown that shows ``text`` unchanged."""
     return "".join(f"    {line}\n" for line in text.splitlines())
 
 
 def log_pictures(loggers: Sequence[Logger], pictures: Mapping[str, Tensor], step: int, caption: str) -> None:
-    """Show pictures, (3, H, W) float in [0, 1], each under its own name."""
+    """Log pictures, (3, H, W) float in [0, 1], by their names."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             import wandb
@@ -97,7 +97,7 @@ def log_pictures(loggers: Sequence[Logger], pictures: Mapping[str, Tensor], step
 def log_table(
     loggers: Sequence[Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int = 0
 ) -> None:
-    """Show a table: wandb's own kind, TensorBoard as text, CSV as a file ``<name>.csv`` beside ``metrics.csv``."""
+    """Log a table: to wandb as a table, to TensorBoard as text, to CSV as ``<name>.csv`` beside ``metrics.csv``."""
     rows = [readable(list(row)) for row in rows]
     for logger in loggers:
         if isinstance(logger, WandbLogger):
@@ -124,11 +124,11 @@ def test_scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {key: float(value) for key, value in scalars.items() if value is not None}
 
 
-test_scalars.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name looks like to pytest
+test_scalars.__test__ = False  # type: ignore[attr-defined]  # not a test, although pytest collects this name
 
 
 def log_results(loggers: Sequence[Logger], metrics: Mapping[str, Any], step: int) -> None:
-    """Show a finished run: its means, what it cost, and a table of the test views in every protocol."""
+    """Log a finished run: its means, its cost, and a table of the test views in every protocol."""
     scalars = test_scalars(metrics)
     scalars |= {f"final/{key}": float(metrics[key]) for key in COSTS if metrics.get(key) is not None}
     for logger in loggers:
@@ -145,7 +145,7 @@ def log_results(loggers: Sequence[Logger], metrics: Mapping[str, Any], step: int
 
 
 def close(loggers: Sequence[Logger], status: str) -> None:
-    """Close every logger, also after an error: the next job of a sweep shares this process.
+    """Close every logger, also after an error, because the next job of a sweep may share this process.
 
     Args:
         loggers: of the run.

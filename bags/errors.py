@@ -14,7 +14,7 @@ _shown.maxlist = _shown.maxtuple = _shown.maxdict = 12
 class BagsError(Exception):
     """An error that the user can fix; the command line prints it without a traceback and exits with 1.
 
-    Its message is one line of printable characters, whatever a file's name or a library's words hold.
+    Its message is one line of printable characters, even if a file's name or a library's message is not.
     """
 
     def __init__(self, message: str) -> None:
@@ -33,7 +33,7 @@ class DataError(BagsError):
 
 
 def to_install(extra: str) -> str:
-    """How an extra of this package is installed: not by name, which on PyPI is that of another package."""
+    """Command to install an extra of this package; from the checkout, because on PyPI the name is another package's."""
     return f"pip install -e '.[{extra}]' in the checkout"
 
 
@@ -45,15 +45,15 @@ def one_line(text: str, longest: int) -> str:
 
 
 def in_utf8(name: str) -> str:
-    """A file's name as text that every file takes; each byte that is not UTF-8 is escaped (0xFC is U+DCFC then)."""
+    """A file's name as valid UTF-8; each byte that is not UTF-8 is escaped (0xFC, which Python reads as U+DCFC)."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def shown(value: object) -> str:
-    """``value`` as Python writes it, cut short where it is long or deep."""
+    """``value`` as Python represents it, shortened if it is long or deeply nested."""
     try:
         return _shown.repr(value)
-    except ValueError:  # Python writes no whole number of more than sys.get_int_max_str_digits() digits
+    except ValueError:  # Python does not convert integers of more than sys.get_int_max_str_digits() digits
         return "a number of thousands of digits"
 
 

@@ -1,11 +1,11 @@
-"""The values that flow through the package: cameras, views, points, splats, renders.
+"""The data types of the package: cameras, views, points, splats, renders.
 
 Conventions, used everywhere:
 
 * World to camera: ``x_cam = rotation @ x_world + translation``; axes x right, y down, z forward (OpenCV, COLMAP).
 * Quaternions are ``(w, x, y, z)``.
-* Pixel centres lie on integers; the principal point is the image centre, so a point at camera
-  coordinates ``(x, y, z)`` falls on ``(fx * x / z + (width - 1) / 2, fy * y / z + (height - 1) / 2)``.
+* Pixel centres are at integers; the principal point is the image centre, so a point at camera
+  coordinates ``(x, y, z)`` is at pixel ``(fx * x / z + (width - 1) / 2, fy * y / z + (height - 1) / 2)``.
 * Images are ``(3, height, width)``, float in [0, 1] (or uint8 in [0, 255] where a docstring says so), RGB.
 * Depth is the Euclidean *distance* from the camera centre, in scene units.
 """
@@ -33,8 +33,8 @@ class Camera:
         fx, fy: focal lengths in pixels of this resolution.
         width, height: image size in pixels.
         offset: shift of the principal point from the image centre, in pixels (x, y); sub-pixel jitter uses it.
-        corner: column and row of the whole photo at which the image begins; negative where it reaches beyond.
-        photo: width and height of the whole photo of which the camera sees a part; None: it sees the whole.
+        corner: column and row of the whole photo at which the image begins; negative if it extends beyond the photo.
+        photo: width and height of the whole photo if the camera sees only a part of it; None: it sees the whole.
     """
 
     rotation: Tensor
@@ -49,12 +49,12 @@ class Camera:
 
     @property
     def photo_size(self) -> tuple[int, int]:
-        """Width and height in pixels of the whole photo: what belongs to the lens, not to the part, is taken of it."""
+        """Width and height in pixels of the whole photo, for properties of the lens rather than of the part."""
         return self.photo or (self.width, self.height)
 
     @property
     def half_field(self) -> tuple[float, float]:
-        """Tangents of half the whole photo's field of view, across and down."""
+        """Tangents of half the whole photo's field of view, horizontal and vertical."""
         return self.photo_size[0] / (2 * self.fx), self.photo_size[1] / (2 * self.fy)
 
     @property
@@ -79,7 +79,7 @@ class Camera:
             ValueError: the camera sees a part of a photo; resize first.
         """
         if self.photo is not None:
-            raise ValueError("a camera that sees a part of a photo cannot be resized: resize the whole one, then crop")
+            raise ValueError("a camera of a part of a photo cannot be resized: resize the whole one, then crop")
         return replace(
             self,
             fx=self.fx * width / self.width,
@@ -96,8 +96,8 @@ class Camera:
     def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
         """The same camera seeing only ``width`` x ``height`` pixels from column ``left`` and row ``top`` on.
 
-        It draws those pixels of what the whole camera draws: exactly where ``left`` and ``top`` are multiples of the
-        rasterisers' tile (16), and but for the Gaussians' outermost tails elsewhere.
+        Its render equals those pixels of the whole camera's render. This is exact if ``left`` and ``top`` are multiples
+        of the rasterisers' tile (16); otherwise the outermost tails of Gaussians differ.
         """
         return replace(
             self,
@@ -111,8 +111,8 @@ class Camera:
     def reduced(self, factor: int) -> Camera:
         """The whole photo in pixels ``factor`` times as wide and high.
 
-        Its pixel in row i and column j covers the rows and columns ``factor * i`` and ``factor * j`` to the next one's;
-        where the photo's size is no multiple, the last ones reach beyond it.
+        Its pixel (i, j) covers the rows from ``factor * i`` and the columns from ``factor * j``, up to those of the
+        next pixel. If the photo's size is not a multiple of ``factor``, the last pixels extend beyond it.
         """
         width, height = (-(-size // factor) for size in self.photo_size)
         x, y = ((c + begin + 0.5) / factor - 0.5 for c, begin in zip((self.cx, self.cy), self.corner, strict=True))
@@ -128,11 +128,11 @@ class Camera:
         )
 
     def shifted(self, x: float, y: float) -> Camera:
-        """The same camera with its pixel grid's principal point moved by ``x``, ``y`` more pixels."""
+        """The same camera with its principal point moved by ``x``, ``y`` pixels."""
         return replace(self, offset=(self.offset[0] + x, self.offset[1] + y))
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Camera:
-        """The camera with its tensors on ``device`` (and of ``dtype``, where given)."""
+        """The camera with its tensors on ``device`` (and of ``dtype``, if given)."""
         return replace(
             self,
             rotation=self.rotation.to(device=device, dtype=dtype),
@@ -142,13 +142,13 @@ class Camera:
 
 @dataclass(frozen=True)
 class BlurTruth:
-    """What a made-up photo's blur really is (the built-in scene knows; real photos do not).
+    """Ground truth of a photo's blur; known for generated photos only.
 
     Attributes:
         kind: ``sharp``, ``motion``, ``defocus`` or ``low_resolution``.
         amount: root mean square spread of the point spread function over the photo, in pixels of the photo.
-        length: motion: mean length of the streak in pixels; 0 for other kinds.
-        direction: motion: mean direction of the streak in degrees, [0, 180), 0 = along +x, 90 = along +y; else 0.
+        length: mean length of the streak in pixels, for motion; else 0.
+        direction: mean direction of the streak in degrees, [0, 180), 0 = along +x, 90 = along +y, for motion; else 0.
     """
 
     kind: Literal["sharp", "motion", "defocus", "low_resolution"]
@@ -164,13 +164,13 @@ class View:
     Attributes:
         name: file name without its folder; unique within the scene.
         camera: at the photo's own resolution.
-        load: reads the photo (RGB or RGBA, 8 bit), as large as the camera says or already reduced to the training
-            resolution; raises an error that names the file when it cannot be read.
-        blur: the true blur, where it is known.
-        gain: factor on the light of this photo against the test photos', where it is known.
-        mask: reads which pixels count, a grey picture of 0 and 255 of the photo's own size (or of that which
-            undistortion made it); None: all of them. Raises likewise.
-        sharp: makes the same photo without its blur, where it is known; of any size.
+        load: reads the photo (8-bit RGB or RGBA), at the size of the camera or already reduced to the training
+            resolution; raises an error that names the file if it cannot be read.
+        blur: the true blur, if known.
+        gain: factor on the light of this photo relative to the test photos, if known.
+        mask: reads which pixels are used, a grey image of 0 and 255 of the photo's size (after undistortion, if any);
+            None: all. Raises the same errors as ``load``.
+        sharp: makes the same photo without its blur, of any size; None if unknown.
     """
 
     name: str
@@ -184,7 +184,7 @@ class View:
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Points to start from: ``xyz`` (P, 3) in scene units, ``rgb`` (P, 3) in [0, 1]; float32."""
+    """Initial points: ``xyz`` (P, 3) in scene units, ``rgb`` (P, 3) in [0, 1]; float32."""
 
     xyz: Tensor
     rgb: Tensor
@@ -192,11 +192,11 @@ class PointCloud:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a parser makes of a data set: views to train on, views to test on, points to start from.
+    """A data set as read by a parser: training views, test views, initial points.
 
     Attributes:
-        unit: it is known to lie within [-1.3, 1.3]^3.
-        summary: one line that tells what became of its photos (``bags.io.tally``); empty where it has no files.
+        unit: whether it is known to lie within [-1.3, 1.3]^3.
+        summary: one line that says which photos are used (``bags.io.tally``); empty for a scene without files.
     """
 
     name: str
@@ -209,7 +209,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """One training or test view at one resolution, as the loader hands it out.
+    """One training or test view at one resolution, as yielded by the loader.
 
     Attributes:
         camera: of the pixels of ``image``.
@@ -218,7 +218,7 @@ class ViewBatch:
         name: file name of the view.
         step: 1-based optimiser step this batch is for; 0 for test views.
         slot: number of this view among the views of the step, over all processes.
-        counts: (H, W) bool, where the photo counts; None: everywhere.
+        counts: (H, W) bool, the pixels that are used; None: all.
     """
 
     camera: Camera
@@ -230,10 +230,10 @@ class ViewBatch:
     counts: Tensor | None = None
 
     def against(self, prediction: Tensor) -> tuple[Tensor, Tensor]:
-        """``prediction`` (3, H, W) and the photo as they are compared.
+        """``prediction`` (3, H, W) and the photo, prepared for comparison.
 
-        Where the photo does not count both are the prediction, as a constant: no difference and no gradient there,
-        neither of a pixel nor of a window around it, and nothing of what the mask hides.
+        In masked pixels both are the detached prediction. So there is no difference and no gradient, neither of a pixel
+        nor of a window around it, and masked content has no influence.
         """
         if self.counts is None:
             return prediction, self.image
@@ -241,7 +241,7 @@ class ViewBatch:
         return torch.where(self.counts, prediction, constant), torch.where(self.counts, self.image, constant)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> ViewBatch:
-        """That part of the view."""
+        """The given part of the view."""
         part = (..., slice(top, top + height), slice(left, left + width))
         counts = None if self.counts is None else self.counts[part]
         camera = self.camera.cropped(left, top, width, height)
@@ -259,7 +259,7 @@ class Splats:
 
     Attributes:
         means: (N, 3) centres, world coordinates.
-        scales: (N, 3) standard deviations along the own axes, > 0.
+        scales: (N, 3) standard deviations along the Gaussian's axes, > 0.
         rotations: (N, 4) quaternions wxyz of any positive norm; renderers normalise them.
         opacities: (N,) in (0, 1).
         sh_dc: (N, 1, 3) spherical harmonics of degree 0.
@@ -286,12 +286,12 @@ class RenderOutput:
         rgb: (3, H, W) colour, background included; not clamped.
         depth: (H, W) sum of alpha * transmittance * distance (not normalised by alpha).
         alpha: (H, W) accumulated opacity in [0, 1).
-        means2d: (N, 2) projected centres in pixels. Where the inputs need gradients its gradient is retained, in
-            pixels: ``dL/d(pixel)``; densification multiplies by (W / 2, H / 2) to get the published NDC units.
-        radii: (N,) int32 screen radius in pixels, 0 where the Gaussian is not drawn.
-        absolute: where the rasteriser was asked for them (``rasterizer.absolute_gradients``): gives, after the
-            backward pass, (N, 2) the sums over all pixels of the *absolute* ``dL/d(pixel)`` that each adds to the
-            gradient of ``means2d`` (Ye et al. 2024, AbsGS); None before it.
+        means2d: (N, 2) projected centres in pixels. If the inputs need gradients, its gradient ``dL/d(pixel)`` is
+            retained; densification multiplies it by (W / 2, H / 2) to get the published NDC units.
+        radii: (N,) int32 screen radius in pixels, 0 for Gaussians that are not drawn.
+        absolute: with ``rasterizer.absolute_gradients``, a function that returns, after the backward pass, the sums
+            (N, 2) over all pixels of the *absolute* values of their contributions to the gradient of ``means2d``
+            (Ye et al. 2024, AbsGS), and None before it.
     """
 
     rgb: Tensor
@@ -302,5 +302,5 @@ class RenderOutput:
     absolute: Callable[[], Tensor | None] | None = field(default=None, repr=False)
 
     def screen_gradients(self) -> Tensor | None:
-        """(N, 2) per pixel, what densification gathers: absolute where asked for; None before the backward pass."""
+        """(N, 2) gradients for densification, per pixel: absolute ones if available; None before the backward pass."""
         return self.means2d.grad if self.absolute is None else self.absolute()

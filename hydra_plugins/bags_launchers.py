@@ -14,14 +14,14 @@ from bags.errors import to_install
 
 
 class Jobs(Launcher):
-    """Makes a command of every job; how they run is for the classes below."""
+    """Makes a command for every job; subclasses define how they run."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra says."""
+        """Store what Hydra passes."""
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs that are left to run; one result a job, in order, whatever became of it."""
+        """Run the unfinished jobs; returns one result per job, in order, whether it failed or not."""
         from bags.sweeps.job import make_job
 
         jobs = [
@@ -43,8 +43,8 @@ class LocalLauncher(Jobs):
     """Processes on this machine, as many at once as fit (``bags.sweeps.capacity.places``).
 
     Args:
-        jobs: most at once; None: as many as fit.
-        cores: CPU cores of a job, where it runs on the CPU.
+        jobs: largest number at once; None: as many as fit.
+        cores: CPU cores of a job that runs on the CPU.
         memory_gb: main memory of a job.
     """
 
@@ -52,7 +52,7 @@ class LocalLauncher(Jobs):
         self.limit, self.cores, self.memory_gb = jobs, cores, memory_gb
 
     def run(self, jobs: Sequence[Any]) -> Any:
-        """Start them in order; what they print goes to ``<output_root>/sweep_logs/``."""
+        """Start them in order; their output goes to ``<output_root>/sweep_logs/``."""
         from bags.sweeps.capacity import places
         from bags.sweeps.job import log_file
         from bags.sweeps.processes import run_all
@@ -67,8 +67,8 @@ class SlurmLauncher(Jobs):
 
     Args:
         folder: submitit's files and the jobs' output.
-        max_num_timeout: how often a job may come back after its time limit.
-        parameters: of ``submitit.AutoExecutor.update_parameters``, of which the ``slurm_`` ones are sbatch's.
+        max_num_timeout: how often a job may be requeued after its time limit.
+        parameters: of ``submitit.AutoExecutor.update_parameters``; those with the prefix ``slurm_`` are for sbatch.
     """
 
     def __init__(self, folder: str, max_num_timeout: int, **parameters: Any) -> None:
@@ -80,7 +80,7 @@ class SlurmLauncher(Jobs):
         }
 
     def run(self, jobs: Sequence[Any]) -> Any:
-        """Submit all as one array and wait; ending this process leaves them in the queue."""
+        """Submit all as one array and wait; if this process ends, they stay in the queue."""
         try:
             import cloudpickle
             import submitit
@@ -89,7 +89,7 @@ class SlurmLauncher(Jobs):
             raise SystemExit(f"error: cluster=slurm needs submitit: {to_install('slurm')}") from error
         from bags.sweeps import slurm
 
-        cloudpickle.register_pickle_by_value(slurm)  # jobs do not start where this checkout is found
+        cloudpickle.register_pickle_by_value(slurm)  # jobs may start where this checkout cannot be imported
         executor = submitit.AutoExecutor(self.folder, cluster="slurm", slurm_max_num_timeout=self.max_num_timeout)
         executor.update_parameters(**self.parameters)
         with executor.batch():

@@ -1,7 +1,8 @@
 """The pictures of README.md and docs/, from the built-in scenes (``make pictures``).
 
-README's picture is the demo's own ``before_after.png``. A row of the gallery shows the most blurred training photo of a
-world, what our model made of it, and the truth: the same view without blur, ray-cast. Finished runs are not repeated.
+README's picture is the demo's ``before_after.png``. A row of the gallery shows the most blurred training photo of a
+world, our model's sharp render of it, and the truth: the same view ray-cast without blur. Finished runs are not
+repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bags.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "images"
-WORLDS = {  # a world: the model that suits its blur
+WORLDS = {  # world: the model that suits its blur
     "room_mixed": "bags",
     "walk_around_strong": "trajectory",
     "facade_roll": "trajectory",
@@ -30,7 +31,7 @@ GAP = 6  # pixels between the pictures of a row
 
 
 def trained(*words: str) -> Settings:
-    """The settings that ``words`` lead to on the command line, after a run of them."""
+    """Train with ``words`` on the command line, and return their settings."""
     subprocess.run([sys.executable, "run.py", *words, "ckpt_path=auto"], cwd=ROOT, check=True)
     return compose(*words)
 
@@ -51,10 +52,10 @@ def row(settings: Settings) -> Image.Image:
 
 
 def main() -> None:
-    """Train what is missing, then draw."""
+    """Train what is missing, then make the pictures."""
     PICTURES.mkdir(exist_ok=True)
     demo = Image.open(ROOT / trained("name=pictures").folder / "before_after.png")
-    few = demo.quantize(256, Image.Quantize.MAXCOVERAGE)  # colours; a quarter of the file's size
+    few = demo.quantize(256, Image.Quantize.MAXCOVERAGE)  # 256 colours, for a quarter of the file size
     few.save(PICTURES / "before_after.png", optimize=True)
     for world, model in WORLDS.items():
         settings = trained(f"scene=ladder/{world}", f"model={model}", f"name=gallery/{world}", *SIZE)

@@ -1,4 +1,4 @@
-"""A whole training step with the blur models that follow the camera."""
+"""Times a whole training step with the camera-based blur models."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
 def camera_blur_row(
     width: int, height: int, count: int, poses: int, lens: bool, repeats: int, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
-    """Render from every pose, average, spread, compare, backward and Adam, as one training step does them.
+    """Time one training step: render from every pose, average, blur by the lens, loss, backward and Adam.
 
     Args:
         width: of the photo, pixels.
         height: of the photo, pixels.
         count: Gaussians, two pixels wide on screen.
         poses: along the camera's path; 1: the camera is at rest.
-        lens: the photo is out of focus, too.
+        lens: whether the photo is also out of focus.
         repeats: of the measurement.
-        device: where the step runs, with the best rasteriser there.
+        device: of the step, which uses the fastest rasteriser for it.
     """
     gaussians = random_gaussians(count, 2.0, width, device)
     paths = Paths(1, TrajectorySettings(), 1.0, 0).to(device) if poses > 1 else None
     if paths is not None:
-        paths.coefficients.data[0, 0, 0] = 1.5 * poses / width  # as long on the photo as that many poses are for
+        paths.coefficients.data[0, 0, 0] = 1.5 * poses / width  # long enough on the photo for that many poses
     lenses = Lenses(1, LensSettings(start=5e-3), torch.tensor([0.0, 0.0, 5.0]), 0).to(device) if lens else None
     blur = CameraBlur(gaussians, paths, lenses, poses, pixels=1.5, linear_light=True)
     camera, rasterizer = front_camera(width, height, device), make_rasterizer("auto", device)

@@ -1,6 +1,6 @@
-"""Checks for a machine with a GPU: each returns figures, and whether they are within their limits.
+"""Checks for a machine with a GPU. Each returns figures, and whether they are within their limits.
 
-They run on the CPU too, with its own kernels and small sizes, so the checks themselves are tested everywhere.
+They also run on the CPU, with its kernels and small sizes, so that the checks themselves can be tested everywhere.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from bags.rendering.parity import Contender, compare, random_scene
 
 PACKAGES = {"gsplat": "gsplat", "diff_gaussian": "diff_gaussian_rasterization"}
 VALUES, GRADIENTS = 1e-3, 1e-2  # largest relative difference of two rasterisers in images and in gradients
-# The same where Gaussians are opaque: gsplat caps alpha at 0.999, others at 0.99. Seen: 2e-3, 0.5 (of the opacities).
+# The same for opaque Gaussians: gsplat caps alpha at 0.999, others at 0.99. Measured: 2e-3, and 0.5 for opacities.
 OPAQUE_VALUES, OPAQUE_GRADIENTS = 5e-3, 0.75
-CONVOLUTION = 1e-4  # of the convolution from its float64 reference
-SPEED = 1.0  # the convolution at 600x400 against unfold, more than: what it saves is memory, and time comes with that
+CONVOLUTION = 1e-4  # largest relative difference of the convolution from its float64 reference
+SPEED = 1.0  # least speed-up of the convolution over unfold at 600x400; its main purpose is to save memory
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check's outcome: ``passed`` None means that it only measures."""
+    """Outcome of one check; ``passed`` is None if it only measures."""
 
     name: str
     passed: bool | None
@@ -39,7 +39,7 @@ class Check:
 
 
 def rasterizers(device: str, small: bool) -> list[Check]:
-    """Every rasteriser that can draw on ``device`` against the torch reference in float64 on the CPU."""
+    """Compare every rasteriser for ``device`` with the torch reference in float64 on the CPU."""
     size = (200, 61, 43) if small else (2000, 200, 133)
     scenes = {
         "": (random_scene(*size), VALUES, GRADIENTS),
@@ -67,9 +67,9 @@ def rasterizers(device: str, small: bool) -> list[Check]:
 
 
 def convolution_is_right(device: str) -> list[Check]:
-    """The per-pixel convolution on ``device`` against its float64 reference: values and all gradients.
+    """Compare the per-pixel convolution on ``device`` with its float64 reference: values and all gradients.
 
-    With a kernel at every pixel, and with kernels interpolated between nodes.
+    It is checked with a kernel at every pixel, and with kernels interpolated between nodes.
     """
     worst: dict[str, float] = {}
     for side, stride, spacing in ((5, 1, 1), (9, 2, 1), (17, 1, 1), (5, 1, 2), (9, 2, 4), (17, 1, 4)):
@@ -90,7 +90,7 @@ def convolution_is_right(device: str) -> list[Check]:
 
 
 def _interpolated(spacing: int) -> tuple[Callable[..., Tensor], ...]:
-    """The interpolated convolution and its reference, called as the one with a kernel at every pixel."""
+    """The interpolated convolution and its reference, with the signature of the one with a kernel at every pixel."""
 
     def of(convolve: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def call(image: Tensor, features: Tensor, head: Tensor, mask: Tensor, **more: Any) -> Tensor:
@@ -109,7 +109,7 @@ def _with_gradients(convolve: Callable[..., Tensor], inputs: list[Tensor], strid
 
 
 def convolution_is_fast(device: str, small: bool) -> list[Check]:
-    """Time and memory of the convolution: against unfold at 600x400, and alone at 2400x1600."""
+    """Time and memory of the convolution: compared with unfold at 600x400, and alone at 2400x1600."""
     if small:
         return [_measured(convolution_row(5, 60, 40, 1, device))]
     quick = convolution_row(17, 600, 400, 5, device)
@@ -118,7 +118,7 @@ def convolution_is_fast(device: str, small: bool) -> list[Check]:
 
 
 def steps(device: str, small: bool) -> list[Check]:
-    """A training step broken down, and its peak memory, at the sizes of a quarter-resolution and of a whole photo."""
+    """Time of a training step by parts, and its peak memory, for a quarter-resolution and a full-resolution photo."""
     if small:
         return [_measured(step_row(60, 40, 200, 2.0, 5, 1, device))]
     return [

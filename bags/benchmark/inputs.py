@@ -1,4 +1,4 @@
-"""Random scenes to time kernels on."""
+"""Random scenes for timing kernels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def random_splats(count: int, pixels: float, width: int, seed: int = 0, device: 
 
 
 def random_gaussians(count: int, pixels: float, width: int, device: torch.device | str = "cpu") -> Gaussians:
-    """``random_splats`` to train, but with rotations of their own."""
+    """``random_splats`` as trainable Gaussians, but with the rotations of a new model."""
     raw = random_splats(count, pixels, width, device=device)
     points = PointCloud(raw.means.detach().cpu(), torch.rand(count, 3))
     gaussians = Gaussians(points, GaussianSettings(), 1.0).to(device)
@@ -47,6 +47,6 @@ def front_camera(width: int, height: int, device: torch.device | str = "cpu") ->
 
 
 def clear_gradients(*tensors: Tensor) -> None:
-    """Forget gradients, so that accumulation is not timed."""
+    """Clear gradients, so that their accumulation is not timed."""
     for tensor in tensors:
         tensor.grad = None

@@ -1,4 +1,4 @@
-"""Time and memory of a function."""
+"""Measures time and memory of a function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Measured:
-    """Median milliseconds of a call, its spread (largest minus smallest), and memory at its peak beyond the start."""
+    """Median milliseconds of a call, their spread (largest minus smallest), and peak memory beyond the start."""
 
     ms: float
     spread_ms: float
@@ -27,7 +27,7 @@ class Measured:
 
 
 def measure(call: Callable[[], object], repeats: int, device: torch.device | str = "cpu") -> Measured:
-    """Call once to compile, once for memory, then ``repeats`` times for the time; each time wait for ``device``."""
+    """Call once to compile, once for memory, and ``repeats`` times for the time; wait for ``device`` each time."""
     cuda = torch.device(device).type == "cuda"
     wait = torch.cuda.synchronize if cuda else _nothing
     call()
@@ -43,7 +43,7 @@ def measure(call: Callable[[], object], repeats: int, device: torch.device | str
 
 
 def row(name: str, ours: Measured, plain: Measured | None, **more: Any) -> dict[str, Any]:
-    """One line of the table and of the JSON file; ``plain`` None: the alternative was not measured."""
+    """One row of the table and of the JSON file; ``plain`` is None if plain PyTorch was not measured."""
     plain_mb = None if plain is None else plain.mb
     memory = None if ours.mb is None or plain_mb is None else plain_mb / max(ours.mb, 1e-3)
     return {
@@ -64,7 +64,7 @@ def _nothing() -> None:
 
 
 def cuda_peak_mb(call: Callable[[], object]) -> float:
-    """MB of GPU memory that ``call`` needs at its peak beyond what is there before."""
+    """Peak GPU memory of ``call`` in MB, beyond what was allocated before."""
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -74,10 +74,10 @@ def cuda_peak_mb(call: Callable[[], object]) -> float:
 
 
 def peak_mb(call: Callable[[], object]) -> float | None:
-    """MB of resident memory that ``call`` needs at its peak beyond what is there before; None where unknown.
+    """Peak resident memory of ``call`` in MiB, beyond what was used before; None if unknown.
 
-    Linux only: the kernel's high-water mark is reset first, and freed memory is given back, so that the call cannot
-    hide in it.
+    Linux only: freed memory is returned to the system first, so that the call cannot reuse it unnoticed, and the
+    kernel's high-water mark is reset.
     """
     if not sys.platform.startswith("linux") or not CLEAR.exists():
         return None

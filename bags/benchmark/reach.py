@@ -1,9 +1,9 @@
-"""How well kernels that reach far explain a strong blur: ``python -m bags.benchmark.reach [photo ...]``.
+"""How well kernels with a large reach can explain strong blur: ``python -m bags.benchmark.reach [photo ...]``.
 
-Sharp pictures (the built-in scene's, and any photos named) are blurred with known kernels: straight and curved motion,
-discs. For every way to reach further than a dense kernel does, the best kernel that it can express (no entry negative,
-sum 1: what a softmax and a mask can make) is found by least squares, and the PSNR of the blur it predicts is printed:
-the most that a network could learn, however it learns. docs/full_resolution.md has the figures and the choice.
+Sharp pictures (of the built-in scene, and any given photos) are blurred with known kernels: straight and curved motion,
+and discs. For every way to extend the reach of a dense kernel, least squares finds the best kernel that it can
+represent (non-negative entries with sum 1, as a softmax and a mask give). The PSNR of its predicted blur is printed. It
+is an upper bound for every network. docs/full_resolution.md has the results and the choice.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate
 from bags.ops.psnr import psnr
 from bags.ops.smoothing import box_taps
 
-SIDE, BORDER = 240, 120  # pixels compared, and what is around them: the farthest tap and its smoothing
-SAMPLES = 4000  # pixels that the fit sees, and as many others that judge it
+SIDE, BORDER = 240, 120  # side of the compared pixels, and border around them for the farthest tap and its smoothing
+SAMPLES = 4000  # pixels used for the fit, and as many others to evaluate it
 ITERATIONS = 3000
 TAPS, STRIDES = 17, (2, 3, 4, 5)
 
@@ -32,7 +32,7 @@ Smoothing = Callable[[Tensor], Tensor]
 
 
 def pictures(paths: list[str]) -> dict[str, Tensor]:
-    """Sharp grey pictures (h, w) in [0, 1] of ``SIDE + 2 BORDER`` pixels, from the middle of larger ones."""
+    """Sharp grey pictures (h, w) in [0, 1] with sides of ``SIDE + 2 BORDER`` pixels, from the middle of larger ones."""
     from PIL import Image
 
     from bags.datamodules.synthetic import make_synthetic_scene
@@ -59,7 +59,7 @@ def blurs() -> Iterator[tuple[str, Tensor]]:
 
 
 def _path(radius: float, turn: float) -> Tensor:
-    """Motion along an arc that turns by ``turn`` radians, ``radius`` pixels from the middle to its farthest point."""
+    """Motion along an arc that turns by ``turn`` radians; its farthest point is ``radius`` pixels from the middle."""
     time = np.linspace(-0.5, 0.5, 4000)
     heading = 0.5 + turn * time
     xy = np.cumsum(np.stack([np.cos(heading), np.sin(heading)]), axis=1)
@@ -74,7 +74,7 @@ def _disc(radius: float) -> Tensor:
 
 
 def _splat(xy: np.ndarray, reach: int) -> Tensor:
-    """Points (2, n) in pixels from the middle, each shared out bilinearly among the four pixels around it."""
+    """Kernel of points (2, n), in pixels from the middle, each distributed bilinearly over four pixels."""
     kernel = np.zeros((2 * reach + 3, 2 * reach + 3))
     corner = np.floor(xy).astype(int)
     part = xy - corner
@@ -101,7 +101,7 @@ def _gaussian(sigma: float) -> Smoothing:
 
 
 def _through(stride: int) -> Smoothing:
-    """Down by averaging, up by bicubic interpolation: what kernels on a smaller image amount to, if all are alike."""
+    """Down by averaging, up by bicubic interpolation: the effect of equal kernels on a smaller image."""
 
     def smooth(image: Tensor) -> Tensor:
         small = avg_pool2d(image[None, None], stride)
@@ -111,7 +111,7 @@ def _through(stride: int) -> Smoothing:
 
 
 def smoothings(stride: int) -> dict[str, Smoothing]:
-    """What the image may be smoothed with before taps ``stride`` pixels apart look at it."""
+    """Ways to smooth the image before it is sampled by taps ``stride`` pixels apart."""
     tent = (1 - torch.arange(-stride, stride + 1).abs() / stride) / stride
     found = {"none": lambda image: image, "box": _separable(box_taps(stride)), "tent": _separable(tent)}
     found |= {f"Gauss {part:g}s": _gaussian(part * stride) for part in (0.35, 0.5)}
@@ -142,14 +142,14 @@ def best_psnr(sharp: Tensor, blurred: Tensor, stride: int, smooth: Smoothing) ->
 
 
 def _on_simplex(table: Tensor, target: Tensor) -> Tensor:
-    """Least squares with weights that are not negative and sum to 1: accelerated projected gradient, with restarts."""
+    """Least squares with non-negative weights that sum to 1, by accelerated projected gradient with restarts."""
     gram, right = table.T @ table / len(table), table.T @ target / len(table)
     step = 1 / torch.linalg.eigvalsh(gram)[-1]
     weights = ahead = torch.full_like(right, 1 / len(right))
     speed = 1.0
     for _ in range(ITERATIONS):
         new = _projected(ahead - step * (gram @ ahead - right))
-        if (ahead - new) @ (new - weights) > 0:  # it overshoots: start over from here
+        if (ahead - new) @ (new - weights) > 0:  # it overshoots: restart the acceleration from here
             speed, ahead, weights = 1.0, new, new
             continue
         faster = (1 + math.sqrt(1 + 4 * speed * speed)) / 2
@@ -158,7 +158,7 @@ def _on_simplex(table: Tensor, target: Tensor) -> Tensor:
 
 
 def _projected(point: Tensor) -> Tensor:
-    """The nearest point whose entries are not negative and sum to 1."""
+    """The nearest point with non-negative entries that sum to 1."""
     falling = point.sort(descending=True).values
     excess = (falling.cumsum(0) - 1) / torch.arange(1, len(point) + 1)
     last = int((falling > excess).sum()) - 1
@@ -166,7 +166,7 @@ def _projected(point: Tensor) -> Tensor:
 
 
 def main(paths: list[str]) -> None:
-    """Print a table for every picture: a blur a row, a way to reach it a column."""
+    """Print a table for every picture, with one row per blur and one column per way to reach it."""
     console, middle = Console(), slice(BORDER, BORDER + SIDE)
     for name, sharp in pictures(paths).items():
         table = Table(title=f"{name}: PSNR of the best prediction with {TAPS} x {TAPS} taps", title_justify="left")

@@ -1,4 +1,4 @@
-"""The benchmark's rows: our kernels against the plain alternative."""
+"""The benchmark's rows: our kernels compared with plain PyTorch."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def projection_row(count: int, repeats: int) -> dict[str, Any]:
 
 
 def unfolded_conv(image: Tensor, features: Tensor, head: Tensor, mask: Tensor) -> Tensor:
-    """The per-pixel convolution as published: torch's ``unfold`` writes out what every tap of every pixel sees."""
+    """The per-pixel convolution as published: torch's ``unfold`` materialises the input of every tap of every pixel."""
     side, size = image.shape[1] - mask.shape[0] + 1, mask.shape
     weights = (head @ features.flatten(1)).softmax(dim=0)
     blurred = (unfold(image[None], side).view(3, side * side, -1) * weights).sum(dim=1).view(3, *size)
@@ -77,9 +77,9 @@ def unfolded_conv(image: Tensor, features: Tensor, head: Tensor, mask: Tensor) -
 
 
 def convolution_memory_row(side: int, width: int, height: int) -> dict[str, Any]:
-    """The convolution's own memory on the CPU, forward and backward, beyond inputs, result and their gradients.
+    """Memory of the convolution on the CPU, forward and backward, beyond inputs, result and their gradients.
 
-    Ours is measured, one call; beside it, what its tensors count. Unfold's is counted only: it would not fit.
+    Ours is measured in one call, and also counted from its tensors. That of unfold is only counted: it would not fit.
     """
     counted = counted_mb(side, width, height)
     measured = own_mb(per_pixel_conv, side, width, height)
@@ -96,12 +96,13 @@ def convolution_memory_row(side: int, width: int, height: int) -> dict[str, Any]
 
 
 def counted_mb(side: int, width: int, height: int) -> tuple[float, float]:
-    """MB that the tensors of ``per_pixel_conv`` on the CPU, and of ``unfolded_conv``, take at the peak.
+    """Peak MiB of the tensors of ``per_pixel_conv`` on the CPU, and of ``unfolded_conv``.
 
-    Ours, planes of H x W: log-sum-exp 1 and blurred image 3, kept for the backward pass; there the gradient of the
-    blurred image 3, its mean 1, the gradient of the sharp image 3 and its factor 1. And the image gradients of all
-    bands of rows, in case none is added yet. Unfold's, planes of K*K x H x W: weights 1 and patches 3, kept; there the
-    gradients of both factors of their product, 3 each, and the first of them summed over the channels, 1.
+    Ours, in planes of H x W: log-sum-exp 1 and blurred image 3, saved for the backward pass; in the backward pass the
+    gradient of the blurred image 3, its mean 1, the gradient of the sharp image 3 and its factor 1. In addition, the
+    image gradients of all bands of rows, in case none has been added yet. Unfold, in planes of K*K x H x W: weights 1
+    and patches 3, saved; in the backward pass the gradients of both factors of their product, 3 each, and the first of
+    them summed over the channels, 1.
     """
     bands, reach = -(-height // BAND_ROWS), side - 1
     ours = 12 * height * width + bands * 3 * (BAND_ROWS + reach) * (width + reach)
@@ -109,7 +110,7 @@ def counted_mb(side: int, width: int, height: int) -> tuple[float, float]:
 
 
 def own_mb(convolve: Callable[..., Tensor], side: int, width: int, height: int) -> float | None:
-    """MB that a call needs at its peak beyond inputs, result and their gradients; None where unknown."""
+    """Peak MiB of a call beyond inputs, result and their gradients; None if unknown."""
     generator = torch.Generator().manual_seed(0)
 
     def leaf(*shape: int) -> Tensor:
@@ -130,10 +131,10 @@ def own_mb(convolve: Callable[..., Tensor], side: int, width: int, height: int) 
 def convolution_row(
     side: int, width: int, height: int, repeats: int, device: torch.device | str = "cpu", compare: bool = True
 ) -> dict[str, Any]:
-    """Head product, softmax, gather and mask, forward and backward, against unfold.
+    """Head product, softmax, gather and mask, forward and backward, compared with unfold.
 
-    The bound is arithmetic: the matrix products alone (logits twice, their two gradients), done in one piece each.
-    ``compare=False`` leaves unfold out, whose memory grows with K*K times the image.
+    The bound is the arithmetic of the matrix products alone (logits twice, and their two gradients). ``compare=False``
+    leaves out unfold, whose memory grows with K*K times the image.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -151,7 +152,7 @@ def convolution_row(
         clear_gradients(image, features, head, mask)
 
     ours = measure(lambda: both(per_pixel_conv), repeats, device)
-    rounds = has_fast_bfloat16(device)  # elsewhere it takes many times as long, and nothing uses it
+    rounds = has_fast_bfloat16(device)  # elsewhere it is several times slower and not used
     half = measure(lambda: both(per_pixel_conv, bfloat16=True), repeats, device) if rounds else None
     plain = measure(lambda: both(unfolded_conv), repeats, device) if compare else None
     flat = features.detach().flatten(1)
@@ -179,9 +180,9 @@ def convolution_row(
 def interpolated_row(side: int, width: int, height: int, spacing: int, repeats: int) -> dict[str, Any]:
     """The convolution with kernels ``spacing`` pixels apart: logits, softmax, interpolation, gather and mask.
 
-    The plain alternative is torch's ``unfold`` with the kernels enlarged by its ``interpolate``. The bound is
-    arithmetic: the fused multiply-adds that every tap of every pixel needs, 4 forward and 8 backward, against the rate
-    that this machine reaches in a large matrix product.
+    It is compared with torch's ``unfold`` and kernels enlarged by ``interpolate``. The bound is arithmetic: the fused
+    multiply-adds of every tap of every pixel, 4 forward and 8 backward, at the rate that this machine reaches in a
+    matrix product.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -218,7 +219,7 @@ def interpolated_row(side: int, width: int, height: int, spacing: int, repeats: 
 
 
 def product_rate(repeats: int) -> float:
-    """Floating-point operations a second in a float32 matrix product that fits the second-level cache."""
+    """Floating-point operations per second in a float32 matrix product that fits into the L2 cache."""
     a, b = torch.randn(384, 384), torch.randn(384, 384)
 
     def products() -> None:

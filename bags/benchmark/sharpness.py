@@ -1,15 +1,15 @@
 """Is a run sharper than one at a lower resolution? ``python -m bags.benchmark.sharpness RUN LOWER [PHOTO ...]``.
 
-Both are finished runs' folders of the same scene; pictures of ``LOWER`` are brought to ``RUN``'s size by bicubic
-interpolation. Noise is not sharpness: what counts is how much of the *photo's* fine detail a render has. Fine detail
-is what a picture loses when it is shrunk by a factor and enlarged again. Of a sharp photo's detail p and the render's
-r, the share ``<r, p> / <p, p>`` is 1 for the photo itself and 0 for noise; the correlation ``<r, p> / |r| |p|`` falls
-where a render has detail that is not the photo's.
+Both are folders of finished runs of the same scene. Pictures of ``LOWER`` are enlarged to ``RUN``'s size by bicubic
+interpolation. Noise is not sharpness, so the comparison is about how much of the *photo's* fine detail a render has.
+Fine detail is what a picture loses when it is shrunk by a factor and enlarged again. For a sharp photo's detail p and
+the render's detail r, the share ``<r, p> / <p, p>`` is 1 for the photo itself and 0 for noise. The correlation
+``<r, p> / |r| |p|`` is lower if a render has detail that the photo does not have.
 
-The training photos ``PHOTO ...`` (their names without suffix) are sharp: their sharp renders are judged by them, as
-those of test photos are. Of the others, which are blurred, some detail is still finer than a quarter of their size can
-hold, and the blurry prediction should have it. The variance of the sharp render's Laplacian, the custom's measure of
-sharpness, is raised by noise too.
+``PHOTO ...`` are the sharp training photos (names without suffix). Their sharp renders are compared with them, like
+those of test photos. The other training photos are blurred, but they too have some detail that a quarter of their size
+cannot represent, and the blurry prediction should have it. The variance of the sharp render's Laplacian, the customary
+measure of sharpness, is also raised by noise.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ FACTORS = (4, 8, 16)
 
 @dataclass(frozen=True)
 class Detail:
-    """Of a render's fine detail: ``share`` of the photo's that it has, and ``correlation`` with the photo's."""
+    """A render's fine detail: the ``share`` of the photo's detail that it has, and its ``correlation`` with that."""
 
     share: float
     correlation: float
 
 
 def fine(image: Tensor, factor: float) -> Tensor:
-    """(3, H, W) what ``image`` loses when it is shrunk by ``factor`` (area means) and enlarged again (bicubic)."""
+    """(3, H, W) detail that ``image`` loses when it is shrunk by ``factor`` (area means) and enlarged (bicubic)."""
     size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[2] / factor)))
     small = interpolate(image[None], size=size, mode="area")
     return image - interpolate(small, size=image.shape[1:], mode="bicubic", align_corners=False)[0]
@@ -76,12 +76,12 @@ def _judge(figures: Figures, kind: str, render: Tensor, photo: Tensor, factors: 
 
 
 def judged(run: Path, other: Path, sharp_photos: Collection[str] = ()) -> Figures:
-    """One number a picture for each figure of ``other``'s pictures, enlarged to the size of ``run``'s photos.
+    """One number per picture for each figure of ``other``'s pictures, enlarged to the size of ``run``'s photos.
 
     Args:
         run: folder of the run whose photos are the truth.
-        other: folder of the run that is judged.
-        sharp_photos: training photos that are sharp, without suffix.
+        other: folder of the run to evaluate.
+        sharp_photos: names, without suffix, of the sharp training photos.
     """
     figures: Figures = {}
     for path in sorted((run / "test" / "ground_truth").glob("*.png")):
@@ -99,7 +99,7 @@ def judged(run: Path, other: Path, sharp_photos: Collection[str] = ()) -> Figure
 
 
 def main(run: str, lower: str, *sharp_photos: str) -> None:
-    """Print the table: means over the pictures, and how many of them are better at the full size."""
+    """Print the table: means over the pictures, and how many pictures are better at the full size."""
     table = Table("", Path(run).name, f"{Path(lower).name}, enlarged", "better in")
     ours, theirs = (judged(Path(run), Path(folder), sharp_photos) for folder in (run, lower))
     for name, values in ours.items():

@@ -1,4 +1,4 @@
-"""A whole training step, part by part."""
+"""Times a whole training step and its parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bags.types import Splats
 
 
 def _leaves(value: Any) -> Any:
-    """A dataclass of tensors with every float one cut off its graph."""
+    """A dataclass of tensors, with all floating-point ones detached and as leaves."""
     fields = {key: tensor.detach().requires_grad_(tensor.is_floating_point()) for key, tensor in value.__dict__.items()}
     return type(value)(**fields)
 
@@ -40,21 +40,21 @@ def step_row(
     compare: bool = True,
     spacing: int = 4,
 ) -> dict[str, Any]:
-    """Render, blur, loss, backward and Adam as one training step does them, whole and in parts.
+    """Time one training step (render, blur, loss, backward and Adam), as a whole and in parts.
 
-    The plain alternative of the whole step swaps in the torch reference of rasteriser, convolution and loss.
+    For comparison, the whole step is timed with the torch references of rasteriser, convolution and loss.
 
     Args:
         width: of the photo, pixels.
         height: of the photo, pixels.
         count: Gaussians.
         pixels: their standard deviation on screen.
-        kernel: kernel side of the Blur Proposal Network (with margin, in the precision that this machine is fast in);
+        kernel: kernel side of the Blur Proposal Network (with margin, in the precision that is fast on this machine);
             None: no blur model.
         repeats: of every measurement.
-        device: where the step runs, with the best rasteriser there.
-        compare: measure the plain alternative too.
-        spacing: pixels between proposed kernels; twice as many squared are averaged for render features, as in
+        device: of the step, which uses the fastest rasteriser for it.
+        compare: also time the references.
+        spacing: pixels between proposed kernels; render features are averaged over twice this number squared, as in
             ``conf/model/bags.yaml``. 1: as published.
     """
     gaussians = random_gaussians(count, pixels, width, device)
@@ -91,7 +91,7 @@ def step_row(
 
 
 def plain_blur(proposal: Proposal, image: Tensor) -> Tensor:
-    """``Proposal.blur`` by the references."""
+    """``Proposal.blur`` with the reference convolutions."""
     features, head = proposal.features.float(), proposal.head.float()
     if proposal.spacing == 1:
         return per_pixel_conv_reference(image, features, head, proposal.mask)
@@ -101,7 +101,7 @@ def plain_blur(proposal: Proposal, image: Tensor) -> Tensor:
 def parts(
     gaussians: Gaussians, bpn: BPN | None, camera: Any, margin: int, photo: Tensor, adam: Any, repeats: int
 ) -> dict[str, float]:
-    """Milliseconds of each part, forward and backward, on inputs cut off from the parts before."""
+    """Milliseconds of each part, forward and backward, with inputs detached from the parts before."""
     device = photo.device
     rasterizer: Any = make_rasterizer("auto", device)
     timed: dict[str, float] = {}

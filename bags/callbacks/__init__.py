@@ -1,4 +1,4 @@
-"""Training callbacks, one concern a file. Their order matters and is that of ``conf/callbacks/default.yaml``."""
+"""Training callbacks, one concern per file. Their order matters; conf/callbacks/default.yaml defines it."""
 
 from bags.callbacks.carry_over import CarryOver
 from bags.callbacks.checkpoint import Checkpoint

@@ -15,23 +15,23 @@ class RunCallback(Callback):
     """A callback that is configured by the run's settings."""
 
     def configure(self, settings: Settings) -> None:
-        """Take what this callback needs; called once, when the trainer is made."""
+        """Take what this callback needs; called once, when the trainer is created."""
 
 
 class StepCallback(RunCallback):
     """A callback of whole steps, each of which may take several batches (``trainer.views_per_step``).
 
     Attributes:
-        first_rank_only: where several processes train together, ``after_step`` is called on the first one only, which
-            is the one that writes and shows things.
-        halted: why this callback has ended the run; told when the last step is saved.
+        first_rank_only: in distributed training call ``after_step`` only on the first process, which does all writing
+            and displaying.
+        halted: why this callback has ended the run; reported once the last step is saved.
     """
 
     first_rank_only = False
     halted: str | None = None
 
     def halt(self, trainer: Trainer, why: str) -> None:
-        """End the run after this step, with a checkpoint; on every process, or on none."""
+        """End the run after this step, with a checkpoint; must be called on every process or on none."""
         self.halted = why
         trainer.should_stop = True
 
@@ -42,14 +42,14 @@ class StepCallback(RunCallback):
         """Called after the optimiser step; ``output`` is that of the step's last view on this process."""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: BagsModule, batch: ViewBatch, batch_idx: int) -> None:  # type: ignore[override]
-        """Find the first batch of a step."""
+        """Call ``before_step`` before the first batch of a step."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.before_step(trainer, pl_module, batch.step)
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: BagsModule, outputs: Any, batch: ViewBatch, batch_idx: int
     ) -> None:
-        """Find the last batch of a step."""
+        """Call ``after_step`` after the last batch of a step."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not (
             self.first_rank_only and not trainer.is_global_zero
         ):

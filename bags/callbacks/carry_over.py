@@ -1,4 +1,4 @@
-"""When a scale's head takes over from that of the scale before (``model.bpn.carry_over``)."""
+"""When a scale's head is initialised from that of the scale before (``model.bpn.carry_over``)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 
 class CarryOver(StepCallback):
-    """Carries the blur proposal over at the first step of every scale but the first, where the settings ask for it.
+    """Carries the blur proposal over at the first step of every scale but the first, if the settings ask for it.
 
-    The second network, which has other layers, starts from random weights all the same.
+    The second network has other layers and always starts from random weights.
     """
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
-        """Compare the head of ``step`` with that of the step before."""
+        """Carry over if ``step`` uses another head than the step before."""
         blur = pl_module.kernels
         if blur is None or not pl_module.model.bpn.carry_over or step == 1:
             return

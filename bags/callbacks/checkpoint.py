@@ -18,13 +18,13 @@ from bags.system.signals import heard_by, stop
 class Checkpoint(StepCallback):
     """Writes ``last.ckpt`` and ``step_N.ckpt`` into the run's ``checkpoints`` folder.
 
-    A first Ctrl-C (or SIGTERM, or SIGUSR1) lets the step finish, writes ``last.ckpt`` and stops; a second Ctrl-C stops
-    at once. A signal to one of several processes stops all of them after the same step. So does another callback that
-    sets ``trainer.should_stop``.
+    After a first Ctrl-C (or SIGTERM, or SIGUSR1) the step is finished, ``last.ckpt`` is written and the run stops; a
+    second Ctrl-C stops it at once. A signal to one of several processes stops all of them after the same step. Another
+    callback that sets ``trainer.should_stop`` has the same effect.
 
     Attributes:
-        stopped: did a signal end the run early?
-        signal: which one, where this process had it.
+        stopped: whether a signal ended the run early.
+        signal: the signal, if this process received it.
     """
 
     def __init__(self) -> None:
@@ -42,10 +42,10 @@ class Checkpoint(StepCallback):
         self._listening.enter_context(heard_by(self._ask_to_stop))
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        if not self._asked:  # not ``stopped``: another process may have had the same Ctrl-C a moment earlier
+        if not self._asked:  # not ``stopped``: another process may have received the same Ctrl-C a moment earlier
             self._asked = self.stopped = True
             self.signal = signal.Signals(number)
-        elif number == signal.SIGINT:  # whereas a SIGTERM may well come twice: a scheduler's, and its launcher's
+        elif number == signal.SIGINT:  # but a SIGTERM may arrive twice, from a scheduler and from its launcher
             stop(number, frame)
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
@@ -60,9 +60,9 @@ class Checkpoint(StepCallback):
             trainer.save_checkpoint(self._folder / "last.ckpt")
 
     def on_train_end(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Stop listening: what follows ends at once when asked to."""
+        """Stop listening: after training, a signal ends the process at once."""
         self._listening.close()
 
     def on_exception(self, trainer: Trainer, pl_module: BagsModule, exception: BaseException) -> None:  # type: ignore[override]
-        """The same."""
+        """Stop listening."""
         self._listening.close()

@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class Densify(RunCallback):
-    """Gathers gradients at every step and grows the scene when the schedule says so.
+    """Accumulates gradients at every step and grows the scene when the schedule says so.
 
-    Works between the backward pass and the optimiser step; the statistics live on the Gaussians and so survive a
-    checkpoint. Those of a step's views are combined over all processes at once, so that all of them always
-    hold the same statistics and take the same decisions.
+    Works between the backward pass and the optimiser step. The statistics are buffers of the Gaussians and so are saved
+    in checkpoints. At every step they are combined over all processes, so that all have the same statistics and make
+    the same decisions.
     """
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class Densify(RunCallback):
         self._settings, self._seed = settings.densify, settings.seed
 
     def on_after_backward(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Observe a view, with the gradient of its own whole photo's mean loss, which the thresholds mean."""
+        """Observe a view, with the gradient scaled to the mean loss of its whole photo, as the thresholds expect."""
         output = pl_module.output
         assert output is not None
         gradients = [gradient for render in output.renders if (gradient := render.screen_gradients()) is not None]
         if not gradients or not pl_module.schedule.densifying(output.phase.step):
             return
-        # The gradient at hand is divided by the step's views; a window's mean has fewer pixels to share than a photo's.
+        # The gradient is divided by the number of views of the step, and a window's mean is over fewer pixels.
         width, height = output.batch.camera.photo_size
         share = trainer.accumulate_grad_batches * output.batch.image[0].numel() / (width * height)
         radii = torch.stack([render.radii for render in output.renders]).amax(dim=0)
@@ -51,7 +51,7 @@ class Densify(RunCallback):
         self._seen = seen if self._seen is None else self._seen + seen
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
-        """Gather this step's statistics; clone and split when due."""
+        """Accumulate this step's statistics; clone and split when due."""
         output = pl_module.output
         assert output is not None
         step, gaussians = output.phase.step, pl_module.gaussians
@@ -72,9 +72,9 @@ class Densify(RunCallback):
         rebuild(gaussians, optimizer, ~growth.split, grown(gaussians, growth, densify, noise))
 
     def _room(self, pl_module: BagsModule) -> int:
-        """How many Gaussians may be added: the same on every process."""
+        """How many Gaussians may be added; the same on every process."""
         gaussians = pl_module.gaussians
         most, by_memory = room(gaussians, pl_module.model.gaussians.max_count, free_memory(pl_module.device))
-        if by_memory and most < len(gaussians):  # who doubles them would not find room
+        if by_memory and most < len(gaussians):  # not enough memory to double them
             log.warning("memory allows at most %d more Gaussians; there are %d now", most, len(gaussians))
         return -int(max_over_ranks(torch.tensor(-most)))

@@ -10,15 +10,15 @@ from bags.modules.bags_module import BagsModule
 
 
 class Filter3D(StepCallback):
-    """Recomputes the filter at the start, at changes of resolution, after densification and now and then after it."""
+    """Recomputes the filter at the start, at changes of resolution, after each densification, and regularly later."""
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
-        """At the first step of every resolution (step 1 included)."""
+        """Recompute at the first step of every resolution (step 1 included)."""
         if pl_module.schedule.changes_scale(step):
             self._update(trainer, pl_module, step, pl_module.model.gaussians.absorb_filter and step > 1)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
-        """After this step's edits."""
+        """Recompute after this step's edits of the Gaussians, if due."""
         assert pl_module.output is not None
         if pl_module.schedule.refilters(pl_module.output.phase.step):
             self._update(trainer, pl_module, pl_module.output.phase.step)

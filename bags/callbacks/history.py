@@ -1,4 +1,4 @@
-"""How a run went: a small table of loss, PSNR and Gaussians over the steps, for the report."""
+"""Training history: a small table of loss, PSNR and Gaussians over the steps, for the report."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bags.modules.bags_module import BagsModule, TrainingOutput
 from bags.ops.psnr import square_error
 from bags.settings import Settings
 
-ROWS = 300  # at most, however long the run
-EVERY = 10  # steps between two rows, or a multiple
+ROWS = 300  # at most, for any length of the run
+EVERY = 10  # steps between two rows, or a multiple of it
 
 
 class History(StepCallback):
-    """Keeps ``history.csv`` in the run's folder: a row for every few steps, means over them.
+    """Maintains ``history.csv`` in the run's folder, with one row of means for every few steps.
 
-    Between two rows the sums stay on the device, so that ordinary steps do not wait for it. The table travels with the
-    checkpoint: a resumed run goes on with the rows up to that step.
+    Between two rows the sums stay on the device, so that most steps do not wait for it. The table is saved in the
+    checkpoint: a resumed run continues with the rows up to that step.
 
     Attributes:
         rows: ``step``, ``loss`` (all terms), ``psnr`` (of the mean squared error of the prediction, dB), ``gaussians``
@@ -45,7 +45,7 @@ class History(StepCallback):
         loss = torch.stack(list(output.losses.values())).sum()
         error = square_error(output.prediction.detach().clamp(0, 1), output.batch.image, output.batch.counts)
         step = torch.stack([loss, error, torch.ones_like(error)])
-        step = torch.where(step.isfinite().all(), step, 0.0)  # a step that was left out tells nothing
+        step = torch.where(step.isfinite().all(), step, 0.0)  # skipped steps do not count
         self._sums = step if self._sums is None else self._sums + step
         phase, total = output.phase, pl_module.schedule.total
         if phase.step % row_every(total) and phase.step != total:
@@ -67,15 +67,15 @@ class History(StepCallback):
         write_table(self._folder / "history.csv", self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far, and the sums towards the next."""
+        """The rows so far, and the sums for the next one."""
         return {"rows": self.rows, "sums": None if self._sums is None else self._sums.cpu()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the interrupted run's rows."""
+        """Continue with the rows of the interrupted run."""
         self.rows, self._sums = list(state_dict["rows"]), state_dict["sums"]
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Bring loaded sums to the run's device."""
+        """Move loaded sums to the run's device."""
         if self._sums is not None:
             self._sums = self._sums.to(pl_module.device)
 

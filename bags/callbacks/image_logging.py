@@ -1,4 +1,4 @@
-"""Pictures of the training as it goes: photo, blurry prediction, sharp render, mask, kernels."""
+"""Pictures during training: photo, blurry prediction, sharp render, mask, kernels."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bags.settings import Settings
 
 
 class ImageLogging(StepCallback):
-    """Writes one picture every ``output.images_every`` steps into ``progress/``; image loggers get its parts."""
+    """Writes a picture to ``progress/`` every ``output.images_every`` steps; image loggers get its parts."""
 
     first_rank_only = True
 
     def configure(self, settings: Settings) -> None:
-        """How often pictures are made, and where they go."""
+        """Take the interval and the folder of pictures."""
         self._every, self._folder = settings.output.images_every, settings.folder
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
-        """Show the step's own view."""
+        """Write a picture of the step's view, if due."""
         if not self._every or output.phase.step % self._every:
             return
         pictures = view_pictures(output)

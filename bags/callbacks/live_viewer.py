@@ -1,4 +1,4 @@
-"""The scene in the browser while it is learned (docs/viewer.md)."""
+"""The scene in the browser during training (docs/viewer.md)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class LiveViewer(StepCallback):
-    """Draws for browsers between the steps, in at most ``viewer.share`` of the time; only with ``viewer.live``.
+    """Draws for browsers between steps, in at most ``viewer.share`` of the time; only with ``viewer.live``.
 
-    Drawing changes nothing that training reads. The caller of the training calls ``end`` when everything is finished.
+    Drawing does not affect the training. The caller of the training calls ``end`` when everything is finished.
     """
 
     first_rank_only = True
@@ -29,11 +29,11 @@ class LiveViewer(StepCallback):
         self._rest_until = 0.0
 
     def configure(self, settings: Settings) -> None:
-        """Whether to serve, how, and under which name."""
+        """Take the viewer's settings and the run's name."""
         self._settings, self._name = settings.viewer, settings.name
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Open the server and say where."""
+        """Start the server and log its address."""
         if not self._settings.live or not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -42,7 +42,7 @@ class LiveViewer(StepCallback):
         log.info("viewer: %s", self.viewer.address)
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
-        """Draw one picture, if somebody is looking and drawing has paused long enough."""
+        """Draw one picture, if a browser needs one and drawing has paused long enough."""
         if self.viewer is None:
             return
         self.viewer.painter.step = output.phase.step
@@ -52,7 +52,7 @@ class LiveViewer(StepCallback):
             self._rest_until = now + (now - start) * (1 / self._settings.share - 1)
 
     def end(self, stay: bool) -> None:
-        """Stop the server, if there is one; first show the final state until Ctrl-C, where it is to ``stay``."""
+        """Stop the server, if there is one; with ``stay``, first show the final state until Ctrl-C."""
         if self.viewer is None:
             return
         if stay:

@@ -12,10 +12,10 @@ from bags.settings import Settings
 
 
 class OpacityReset(RunCallback):
-    """Makes every Gaussian nearly transparent now and then, so that floaters do not come back."""
+    """Regularly makes every Gaussian nearly transparent, so that floaters disappear."""
 
     def configure(self, settings: Settings) -> None:
-        """The opacity that it resets to."""
+        """Take the opacity to reset to."""
         self._opacity = settings.densify.reset_opacity
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]

@@ -16,7 +16,7 @@ class PlyExport(StepCallback):
     first_rank_only = True
 
     def configure(self, settings: Settings) -> None:
-        """When files are written, and where."""
+        """Take the steps and the folder."""
         self._output, self._folder = settings.output, settings.folder
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:

@@ -21,15 +21,15 @@ from bags.ops.psnr import psnr
 from bags.settings import Settings
 from bags.system.terminal import terminal
 
-SMOOTHING = 0.95  # of the running means shown
-REFRESH_STEPS = 10  # reading a number off the device waits for it: not at every step
+SMOOTHING = 0.95  # of the displayed running means
+REFRESH_STEPS = 10  # not at every step, because reading a number from the device waits for it
 LONGEST_NAME = 16
-SPEED_SECONDS = 120.0  # the time left is estimated from the last so many seconds; ten steps may take half a minute
-QUIET_SECONDS = 20.0  # without a terminal: one line this often
+SPEED_SECONDS = 120.0  # period from which the time left is estimated; ten steps may take half a minute
+QUIET_SECONDS = 20.0  # between two lines where there is no terminal
 
 
 class Progress(StepCallback):
-    """A bar on a terminal; a line now and then elsewhere."""
+    """A progress bar on a terminal; otherwise a line every ``QUIET_SECONDS``."""
 
     first_rank_only = True
 
@@ -42,11 +42,11 @@ class Progress(StepCallback):
         self._spoke = 0.0
 
     def configure(self, settings: Settings) -> None:
-        """What the run is called, and whether it is shown."""
+        """Take the run's name, and whether to show progress."""
         self._name, self._shown = settings.name, settings.trainer.progress
 
     def on_train_start(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Show the bar, at the step where a resumed run goes on."""
+        """Show the bar, from the step at which a resumed run continues."""
         if not (self._shown and trainer.is_global_zero):
             return
         self._spoke = time.monotonic()
@@ -84,18 +84,18 @@ class Progress(StepCallback):
             self._console.print(f"{self._name}  step {step}/{total}{when}  {numbers}")
 
     def _left(self, step: int) -> float | None:
-        """Seconds that a time budget leaves."""
+        """Remaining seconds of a time budget, if there is one."""
         return None if self._budget is None else self._budget.left(step)
 
     def teardown(self, trainer: Trainer, pl_module: BagsModule, stage: str) -> None:  # type: ignore[override]
-        """Leave the terminal tidy, also after an error."""
+        """Restore the terminal, also after an error."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
 def bar(console: Console, name: str, total: int) -> Bar:
-    """Columns of the bar: in a narrow window name, steps and times stay whole, and the numbers at the end are cut."""
+    """The bar: in a narrow window the numbers at its end are cut off, but name, steps and times stay complete."""
 
     def whole(width: int) -> Column:
         return Column(min_width=width, no_wrap=True)
@@ -114,7 +114,7 @@ def bar(console: Console, name: str, total: int) -> Bar:
 
 
 class TimeLeftColumn(TimeRemainingColumn):
-    """What a time budget leaves (the task's field ``left``, in seconds); without one, estimated from the speed."""
+    """Time left of a time budget (the task's field ``left``, in seconds); without one, estimated from the speed."""
 
     def render(self, task: Task) -> Text:
         """As hours, minutes and seconds."""
@@ -128,10 +128,10 @@ def in_hours(seconds: float) -> str:
 
 
 def shortened(name: str) -> str:
-    """``name``, or its beginning where it is long."""
+    """``name``, truncated to ``LONGEST_NAME`` characters."""
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def smoothed(mean: float, value: float) -> float:
-    """Exponential running mean that starts with its first value."""
+    """Exponential running mean that starts with the first value."""
     return value if mean != mean else SMOOTHING * mean + (1 - SMOOTHING) * value

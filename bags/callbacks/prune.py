@@ -20,7 +20,7 @@ class Prune(RunCallback):
     """Prunes right after densification and resets the gradient statistics."""
 
     def configure(self, settings: Settings) -> None:
-        """What is pruned."""
+        """Take the thresholds."""
         self._settings = settings.densify
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
@@ -32,7 +32,7 @@ class Prune(RunCallback):
         big = pl_module.schedule.prunes_big(phase.step)
         pruned = choose_pruned(gaussians, self._settings, phase.multi_scale, big)
         if bool(pruned.all()):
-            log.warning("step %d: every Gaussian would be pruned; all are kept (is the scene empty?)", phase.step)
+            log.warning("step %d: every Gaussian would be pruned, so all are kept (is the scene empty?)", phase.step)
             pruned.fill_(False)
         rebuild(gaussians, optimizer, ~pruned)
         for name in gaussians.STATISTICS:

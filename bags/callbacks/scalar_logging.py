@@ -12,7 +12,7 @@ LOG_EVERY = 10  # steps
 
 
 class ScalarLogging(StepCallback):
-    """Logs to whatever loggers the run has, every ``LOG_EVERY`` steps; nothing without a logger."""
+    """Logs to all loggers of the run, every ``LOG_EVERY`` steps."""
 
     first_rank_only = True
 

@@ -1,4 +1,4 @@
-"""Learning rates from the schedule's clock, and the position rate's reset after the multi-scale phase."""
+"""Learning rates from the schedule's clock, and the reset of the position rate after the multi-scale phase."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class ScaleReset(StepCallback):
-    """Sets the rates of every step (docs/method.md section 4) and logs changes of scale and the restart."""
+    """Sets the learning rates of every step (docs/method.md section 4); logs changes of scale and the restart."""
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Set the rates from the clock, which restarts when the single-scale phase begins."""

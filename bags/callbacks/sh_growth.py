@@ -1,4 +1,4 @@
-"""Growth of the spherical harmonics' degree (docs/method.md section 1)."""
+"""Increase of the degree of the spherical harmonics (docs/method.md section 1)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ class SHGrowth(StepCallback):
     """Sets the active degree before every step."""
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
-        """Ask the schedule for the degree of this step."""
+        """Set the schedule's degree for this step."""
         largest = pl_module.model.gaussians.sh_degree
         pl_module.gaussians.sh_degree = pl_module.schedule.sh_degree(step, largest)

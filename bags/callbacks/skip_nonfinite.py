@@ -17,22 +17,22 @@ from bags.ops.ranks import max_over_ranks
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 10  # steps; to read a number off the device waits for it
+LOOK_EVERY = 10  # steps; reading a number from the device waits for it
 
 
 class SkipNonFinite(StepCallback):
     """Makes the optimiser skip a step with NaN or infinity: parameters, Adam's moments and statistics do not change.
 
-    A gradient whose norm overflows counts as infinite: its square would stay in Adam's second moment for ever. Whether
-    a step is spoiled is worked out on the device and handed to Adam there (``found_inf``, as mixed precision does), so
-    that ordinary steps do not wait; a warning follows every ``LOOK_EVERY`` steps. There the run is also stopped if the
-    last ``optim.most_skipped`` steps or more were skipped: the saved state is that from before them.
+    A gradient whose norm overflows counts as infinite, because its square would stay in Adam's second moment for ever.
+    The check runs on the device, and its result is passed to Adam there (``found_inf``, as in mixed precision), so that
+    steps do not wait for it. Every ``LOOK_EVERY`` steps the results are read: skipped steps are logged, and the run is
+    stopped if the last ``optim.most_skipped`` steps or more were skipped. The saved state is that from before them.
 
-    Has to come before the callbacks that look at gradients or edit the Gaussians.
+    Must come before the callbacks that use gradients or edit the Gaussians.
 
     Attributes:
         skipped: steps skipped so far.
-        since: first of the consecutive skipped steps up to the last look; None: the last step was fine.
+        since: first of the consecutive skipped steps up to the last check; None: the last step was finite.
     """
 
     def __init__(self) -> None:
@@ -40,17 +40,17 @@ class SkipNonFinite(StepCallback):
         self.since: int | None = None
         self._losses: list[Tensor] = []  # of the step's views
         self._views: list[str] = []
-        self._unread: list[tuple[int, list[str], Tensor]] = []  # step, views; spoiled, then each view's loss finite?
+        self._unread: list[tuple[int, list[str], Tensor]] = []  # step, views, flags: skipped, each view's loss finite
 
     def on_after_backward(self, trainer: Trainer, pl_module: BagsModule) -> None:  # type: ignore[override]
-        """Note a view's loss."""
+        """Record a view's loss."""
         output = pl_module.output
         assert output is not None
         self._losses.append(torch.stack(list(output.losses.values())).sum())
         self._views.append(output.batch.name)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: BagsModule, optimizer: Optimizer) -> None:  # type: ignore[override]
-        """Tell the optimiser whether to skip this step."""
+        """Set whether the optimiser skips this step."""
         assert pl_module.output is not None
         step, losses = pl_module.output.phase.step, torch.stack(self._losses).isfinite()
         gradients = [g for _, parameter in _parameters(pl_module) if (g := parameter.grad) is not None]
@@ -64,7 +64,7 @@ class SkipNonFinite(StepCallback):
                 self._give_up(trainer, pl_module, step)
 
     def _look(self) -> None:
-        """Count the steps skipped since the last look, and log them."""
+        """Count and log the steps skipped since the last check."""
         steps, names = [], []
         for step, views, flags in self._unread:
             spoiled, *fine = flags.tolist()
@@ -84,7 +84,7 @@ class SkipNonFinite(StepCallback):
         """Stop with a diagnosis, after this step and its checkpoint.
 
         Raises:
-            BagsError: the state itself holds NaN or infinity: there is nothing to save.
+            BagsError: the parameters themselves contain NaN or infinity, so there is nothing to save.
         """
         assert pl_module.output is not None
         named = _parameters(pl_module)
@@ -99,17 +99,17 @@ class SkipNonFinite(StepCallback):
         self.halt(trainer, f"{why}. The saved state is from before step {self.since}")
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts, so that a resumed run goes on with them."""
+        """The counts, so that a resumed run continues with them."""
         self._look()
         return {"skipped": self.skipped, "since": self.since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the interrupted run's counts."""
+        """Continue with the counts of the interrupted run."""
         self.skipped, self.since = state_dict["skipped"], state_dict["since"]
 
 
 def left_out(optimizer: Optimizer) -> Tensor | None:
-    """Is this step to be skipped? A scalar, 1 or 0, on the device; None without the callback."""
+    """Whether this step is skipped: a scalar, 1 or 0, on the device; None without the callback."""
     return getattr(optimizer, "found_inf", None)
 
 
@@ -118,7 +118,7 @@ def _parameters(module: BagsModule) -> list[tuple[str, Tensor]]:
 
 
 def _count(name: str, values: Tensor) -> str | None:
-    """``name`` with how many of ``values`` are not finite; None: all are."""
+    """``name`` with the number of non-finite ``values``; None: all are finite."""
     bad = int((~values.isfinite()).sum())
     return f"{name} ({bad:,} of {values.numel():,})" if bad else None
 

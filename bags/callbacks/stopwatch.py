@@ -1,4 +1,4 @@
-"""Training time, summed over a run's interruptions."""
+"""Training time, summed over all sessions of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Stopwatch(Callback):
         self._waited = False
 
     def tick(self) -> float:
-        """Count up to now.
+        """Add the time since the last call.
 
         Returns:
             The seconds so far.
@@ -42,7 +42,7 @@ class Stopwatch(Callback):
         self._since = perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Count up to here, so that a checkpoint holds the time; the first step is logged."""
+        """Add the time of this batch, so that checkpoints contain it; log the first step."""
         self.tick()
         if not self._waited:
             self._waited = True
@@ -53,5 +53,5 @@ class Stopwatch(Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting from the interrupted run's time."""
+        """Continue from the time of the interrupted run."""
         self.seconds = float(state_dict["seconds"])

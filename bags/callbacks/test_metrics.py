@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class TestMetrics(StepCallback):
-    """Evaluates the test views at ``output.test_steps`` and writes ``metrics_N.json``; nothing depends on them."""
+    """Evaluates the test views at ``output.test_steps`` and writes ``metrics_N.json``; training does not use them."""
 
-    __test__ = False  # not a test class, whatever its name looks like to pytest
+    __test__ = False  # not a test class, although pytest collects this name
     first_rank_only = True
 
     def configure(self, settings: Settings) -> None:
-        """When and how test views are evaluated, and where the figures go."""
+        """Take the steps, the metrics and the folder."""
         self._output, self._metrics, self._folder = settings.output, settings.metrics, settings.folder
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:

@@ -19,14 +19,14 @@ from bags.schedule.pace import Pace
 
 log = logging.getLogger(__name__)
 
-FEWEST = 300  # steps; fewer show nothing worth looking at
+FEWEST = 300  # steps; fewer give no useful result
 
 
 class TimeBudget(StepCallback):
     """Decides how many steps fit into ``schedule.minutes``, before the first step and during training.
 
-    The schedule holds the decisions, and a checkpoint keeps them (``BagsModule``), so a resumed run has the same ones.
-    The stopwatch measures the time. Several processes decide together, by the slowest. Has to come after the stopwatch
+    The schedule stores the decisions and checkpoints contain them (``BagsModule``), so a resumed run has the same ones.
+    The stopwatch measures the time. Several processes decide together, by the slowest. Must come after the stopwatch
     and before any callback that needs the length of the run.
     """
 
@@ -39,7 +39,7 @@ class TimeBudget(StepCallback):
         """Measure a step of every kind, unless the checkpoint has the times, and decide.
 
         Raises:
-            BagsError: hardly any steps fit.
+            BagsError: fewer than ``FEWEST`` steps fit.
         """
         schedule, minutes = pl_module.schedule, pl_module.schedule.settings.minutes
         if minutes is None or trainer.global_step >= schedule.total:
@@ -57,7 +57,7 @@ class TimeBudget(StepCallback):
         self.pace = Pace(schedule, 60 * minutes, costs)
         now = agreed(self._watch.tick())
         if not decided:
-            self._see_that_it_is_worth_it(step, now)
+            self._check_length(step, now)
         self.pace.begin(step, now, self._before)
         if not decided:
             finest = max(seconds for kind, seconds in costs.items() if kind[0] == schedule.finest)
@@ -66,18 +66,18 @@ class TimeBudget(StepCallback):
                 finest, schedule.total, f"{self.pace.left(step) / 60:.1f} of {minutes:g}",
             )  # fmt: skip
 
-    def _see_that_it_is_worth_it(self, step: int, now: float) -> None:
+    def _check_length(self, step: int, now: float) -> None:
         assert self.pace is not None
         fit, cost = self.pace.fitting(step, now) - step, self.pace.cost(step)
         if fit < min(FEWEST, self.pace.schedule.longest - step):
             raise BagsError(
-                f"schedule.minutes = {self.pace.seconds / 60:g} is too short: at {cost:.2g} s a step, the"
+                f"schedule.minutes = {self.pace.seconds / 60:g} is too short: at {cost:.2g} s per step, the"
                 f" least number of steps ({FEWEST}) takes {(now + FEWEST * cost) / 60:.1f} minutes here;"
-                " smaller photos (a larger dataset.factor) take less"
+                " allow more time, or use smaller photos (a larger dataset.factor)"
             )
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
-        """Look at the clock."""
+        """Adjust the number of steps to the measured time, if due."""
         if self.pace is None or self._watch is None:
             return
         if self.pace.passed(output.phase, agreed(self._watch.seconds)):
@@ -98,5 +98,5 @@ class TimeBudget(StepCallback):
 
 
 def agreed(seconds: float) -> float:
-    """The longest of all processes, so that they decide alike."""
+    """The longest time of all processes, so that they make the same decision."""
     return float(max_over_ranks(torch.tensor(seconds, dtype=torch.float64)))

@@ -1,4 +1,4 @@
-"""The training as a film."""
+"""Time-lapse video of the training."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from bags.settings import Settings
 from bags.types import Camera
 
 LARGEST = 800  # pixels along the longer side of a frame
-FPS = 8.0  # of the film, in which the last frame stands still for a second
+FPS = 8.0  # of the video, whose last frame is shown for a second
 
 
 class TimeLapse(StepCallback):
-    """Draws the first training view sharp, ``output.time_lapse`` times evenly over the training.
+    """Renders the first training view sharp, ``output.time_lapse`` times at equal intervals.
 
-    The pictures are ``progress/time_lapse/step_N.png``, so that a run that goes on has the earlier ones; the film that
-    the last step makes of them is ``time_lapse.mp4``.
+    The pictures are ``progress/time_lapse/step_N.png``, so that a resumed run has the earlier ones. The last step makes
+    the video ``time_lapse.mp4`` of them.
     """
 
     first_rank_only = True
 
     def configure(self, settings: Settings) -> None:
-        """How many pictures there are, and where they go."""
+        """Take the number of pictures and the folder."""
         self._count, self._folder = settings.output.time_lapse, settings.folder
 
     @torch.no_grad()
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
-        """Draw a picture where one is due."""
+        """Write a picture if one is due, and the video after the last step."""
         step, total = output.phase.step, pl_module.schedule.total
         if not self._count or (step % max(1, total // self._count) and step != total):
             return
@@ -46,13 +46,13 @@ class TimeLapse(StepCallback):
 
 
 def framed(camera: Camera) -> Camera:
-    """The camera for a picture of even sides, as videos want them, and at most ``LARGEST`` pixels."""
+    """The camera for a picture whose sides are even, as videos require, and at most ``LARGEST`` pixels."""
     scale = min(1.0, LARGEST / max(camera.width, camera.height))
     return camera.resized(*(max(2, round(scale * side / 2) * 2) for side in (camera.width, camera.height)))
 
 
 def write_film(path: Path, pictures: list[Path]) -> None:
-    """A film of ``pictures``, all of one size."""
+    """Write a video of ``pictures``, which have the same size."""
     with writing_video(path, *image_size(pictures[-1]), FPS) as write:
         for picture in [*pictures, *pictures[-1:] * round(FPS)]:
             write(from_picture(read_image(picture)))

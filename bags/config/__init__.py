@@ -1,4 +1,4 @@
-"""From Hydra's configuration to checked settings; ``compose`` does it in Python."""
+"""From Hydra's configuration to validated settings; ``compose`` does the same from Python."""
 
 from bags.config.files import compose
 

@@ -1,4 +1,4 @@
-"""The YAML files in ``conf/``: where they are, and settings composed of them in Python."""
+"""The YAML files in ``conf/``: their location, and how to compose settings from them in Python."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def config_folder() -> str:
-    """``conf/`` of the checkout, or the copy inside an installed wheel."""
+    """``conf/`` of the checkout, or the copy in an installed wheel."""
     checkout = PACKAGE.parent / "conf"
     return str(checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf")
 
 
 def config_groups() -> set[str]:
-    """Names of the groups of options, such as ``model``; ``local`` may be a user's own."""
+    """Names of the configuration groups, such as ``model``; ``local`` is for users' files."""
     return {path.name for path in Path(config_folder()).iterdir() if path.is_dir()} | {"local"}
 
 
 def compose(*words: str) -> Settings:
     """The settings that a command line would give: ``compose("scene=demo", "schedule.steps=300")``.
 
-    Settings are frozen dataclasses; ``dataclasses.replace`` changes a copy. Hydra only merges the YAML files: the
-    working directory, ``sys.argv`` and the log stay as they are.
+    Settings are frozen dataclasses; use ``dataclasses.replace`` for a changed copy. Hydra only merges the YAML files:
+    the working directory, ``sys.argv`` and logging are not changed.
 
     Args:
         words: ``key=value``, as on the command line.
 
     Raises:
-        SettingError: an unknown key or an invalid value; names it.
+        SettingError: a key is unknown or a value is invalid; names it.
     """
     register()
     check_keys(words, config_groups())

@@ -1,4 +1,4 @@
-"""From Hydra's nodes to checked ``Settings``; the only place that instantiates ``_target_`` nodes."""
+"""From Hydra's nodes to validated ``Settings``; the only place that instantiates ``_target_`` nodes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from bags.settings import Settings
 
 
 def register() -> None:
-    """Tell Hydra every key with its default (the config ``base``) and ``${folder_name:PATH}``, a path's last part.
+    """Register with Hydra all keys and defaults (the config ``base``) and ``${folder_name:PATH}``, a path's last part.
 
-    Of a file (a video), that is without its extension.
+    For a file (a video), that is its name without the extension.
     """
     ConfigStore.instance().store(name="base", node=asdict(Settings()))
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
@@ -37,10 +37,10 @@ def _folder_name(path: str | None) -> str:
 
 
 def to_settings(cfg: DictConfig) -> Settings:
-    """Check a composed configuration.
+    """Validate a composed configuration.
 
     Raises:
-        SettingError: names the unknown key, wrong type or impossible value.
+        SettingError: names the unknown key, the wrong type or the invalid value.
     """
     try:
         plain = OmegaConf.to_container(cfg, resolve=True)
@@ -56,7 +56,7 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
     Args:
         cfg: composed from the command line.
         saved: the run's ``config.yaml``.
-        overrides: ``key=value`` of the command line; a key may be a value's or a group's (the whole section is taken).
+        overrides: ``key=value`` of the command line; the key of a group replaces the whole section.
 
     Raises:
         DataError: ``saved`` is not a run's configuration.
@@ -64,7 +64,7 @@ def on_top_of_saved(cfg: DictConfig, saved: Path, overrides: Sequence[str]) -> D
     try:
         merged = OmegaConf.create(read_yaml(saved))
     except (OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise DataError(f"{saved}: is not a run's configuration ({error})") from error
+        raise DataError(f"{saved}: not a run's configuration ({error})") from error
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
         value = OmegaConf.select(cfg, key)
@@ -81,11 +81,11 @@ def said() -> set[str]:
 
 
 def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
-    """Refuse a mistyped key by name, before Hydra advises to append it with a plus.
+    """Reject unknown keys by name, before Hydra suggests to add them with a plus.
 
     Args:
-        words: of the command line. What adds or deletes (``+``, ``~``) and Hydra's own keys are for Hydra to judge.
-        groups: names of the groups of options.
+        words: of the command line. Additions and deletions (``+``, ``~``) and Hydra's own keys are left to Hydra.
+        groups: names of the configuration groups.
 
     Raises:
         SettingError: there is no such key or group; suggests similar ones.
@@ -103,7 +103,7 @@ def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
 
 
 def _keys(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all values; an empty section counts as one, anything may be put there."""
+    """Dotted keys of all values; an empty section counts as a value, because it may contain anything."""
     for name, value in section.items():
         if isinstance(value, dict) and value:
             yield from _keys(value, f"{prefix}{name}.")
@@ -112,7 +112,7 @@ def _keys(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def instantiate(name: str, section: dict[str, Any]) -> list[Any]:
-    """Make every ``_target_`` node of the section ``name``, in order; null entries are left out.
+    """Instantiate every ``_target_`` node of the section ``name``, in order; null entries are skipped.
 
     Raises:
         SettingError: there is no such class, or it needs a package that is not installed.
@@ -147,7 +147,7 @@ def _build(kind: type, values: Any, prefix: str) -> Any:
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
-    """``value`` as the type ``hint`` says, or an error that names ``key``."""
+    """``value`` converted to the type ``hint``; errors name ``key``."""
     origin, arguments = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
         return _build(typing.cast(type, hint), value, f"{key}.")
@@ -173,7 +173,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         except OverflowError as error:
             raise SettingError(key, value, "must be a number of fewer than 300 digits") from error
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)  # a folder called 2024 is a name too
+        return str(value)  # a name may be a number, such as a folder 2024
     if hint is str and isinstance(value, str) and "${" in value:
         raise SettingError(key, value, "must not contain ${, which refers to another setting")
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

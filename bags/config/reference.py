@@ -1,6 +1,6 @@
 """The reference page of all settings, in Markdown: ``python -m bags.config.reference > FILE``.
 
-Meaning, type and limits come from the classes of ``bags.settings``, the defaults from them and the files of ``conf/``.
+Meanings, types and limits come from the classes in ``bags.settings``, defaults from them and from ``conf/``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from bags.settings.limits import Section
 
 ENTRY = re.compile(r"^ {4}(\w+(?:, \w+)*): (.*)$")
 PAGE = re.compile(r"\bdocs/(\w+)\.md")
-MUST = re.compile(r"^(?:must be|must lie|is) ")  # a limit's remedy without it says what is allowed
+MUST = re.compile(r"^(?:must be|must lie|is) ")  # beginning of a limit's remedy; the rest says what is allowed
 
 
 @dataclass(frozen=True)
 class Documented:
-    """A section's docstring in parts: what it says about the section, and about each field."""
+    """A section's docstring in parts: the text about the section, and about each field."""
 
     about: str
     meanings: dict[str, str]
 
     @classmethod
     def of(cls, kind: type[Section]) -> Documented:
-        """Of the class ``kind``; a line that documents several fields belongs to each of them."""
+        """Parse the docstring of the class ``kind``; an entry for several fields belongs to each of them."""
         about, _, attributes = (inspect.getdoc(kind) or "").partition("Attributes:\n")
         meanings: dict[str, str] = {}
         names: list[str] = []
@@ -45,12 +45,12 @@ class Documented:
 
 
 def defaults() -> Settings:
-    """The settings of a run without a scene or anything else on the command line."""
+    """The settings of an empty command line, without a scene."""
     return compose("~scene")
 
 
 def page(default: Settings) -> Iterator[str]:
-    """Lines of Markdown: a heading and a table for every section, those inside of others after them."""
+    """Lines of Markdown: a heading and a table for every section; nested sections follow their parents."""
     yield from _section(Settings(), default, "Top level")
 
 
@@ -87,7 +87,7 @@ def _row(key: str, field: Field[Any], published: Any, default: Any, meaning: str
 
 
 def _shown(value: Any) -> str:
-    """A value as it is written on the command line."""
+    """A value in the notation of the command line."""
     if isinstance(value, dict):
         return "an option of the group"
     if isinstance(value, tuple):
@@ -100,7 +100,7 @@ def _cell(text: str) -> str:
 
 
 def _linked(text: str) -> str:
-    """``text`` with the pages that it names as links, from ``docs/reference/``."""
+    """``text`` with links to the pages that it names, relative to ``docs/reference/``."""
     return PAGE.sub(r"[\1](../\1.md)", text)
 
 

@@ -1,4 +1,4 @@
-"""The command line as typed, converted to the form that Hydra reads (docs/inputs.md)."""
+"""Converts the command line as typed to Hydra's syntax (docs/inputs.md)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from bags.errors import SettingError
 from bags.settings import Settings
 
-PATHS = ("source", "dataset.root", "output_root", "paths.data", "ckpt_path")  # ``~/`` at their front is the home folder
-# Hydra's flags that take the next word; ``--info`` takes it where it is no key=value.
+PATHS = ("source", "dataset.root", "output_root", "paths.data", "ckpt_path")  # a leading ``~/`` is the home folder
+# Hydra's flags that take the next word as their argument; ``--info`` does so unless the word is key=value.
 TAKE_A_WORD = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
     "--experimental-rerun",
@@ -32,17 +32,17 @@ ITEM = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")\s*(?=,|$)|((?:\\.
 def for_hydra(words: Sequence[str]) -> list[str]:
     """``words`` with text values quoted where Hydra's grammar would misread or reject them.
 
-    ``null``, ``${...}`` and values in quotes stay what they are to Hydra. So does, in a sweep, a list with commas; each
-    of its values is text on its own.
+    ``null``, ``${...}`` and quoted values keep their meaning for Hydra. In a sweep, so does a list with commas, each of
+    whose values is a text.
 
     Args:
-        words: of the command line. Words that are in Hydra's form already are returned unchanged.
+        words: of the command line. Words that are already in Hydra's syntax are returned unchanged.
 
     Returns:
-        Settings first, then flags: Hydra wants its settings side by side.
+        Settings first, then flags, because Hydra needs its settings side by side.
 
     Raises:
-        SettingError: a ``${`` that nothing closes.
+        SettingError: a ``${`` is not closed.
     """
     settings, flags = in_order(words)
     sweep = any(flag == "-m" or (len(flag) > 3 and "--multirun".startswith(flag)) for flag in flags)
@@ -68,23 +68,23 @@ def in_order(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def quoted(text: str) -> str:
-    """``text`` as Hydra's command line takes it, whatever it holds."""
+    """``text`` quoted for Hydra's command line."""
     return QuotedString(text, Quote.single).with_quotes()
 
 
 def as_text(value: str, may_be_none: bool = False) -> str:
-    """One value in the form for Hydra.
+    """One value in Hydra's syntax.
 
     Args:
         value: as typed.
-        may_be_none: ``null`` stands for no value.
+        may_be_none: whether ``null`` means no value.
     """
     found = _parsed(value)
     if isinstance(found, QuotedString) or (value == "null" and may_be_none):
         return value
     if "\\" not in value:
         return value if found == value else quoted(value)
-    # With backslashes before what Hydra would take for something else, it is in Hydra's form already.
+    # If its backslashes escape special characters of Hydra, it is already in Hydra's syntax.
     return value if isinstance(found, str) and _parsed(found) != found else quoted(value)
 
 
@@ -106,29 +106,29 @@ def _setting(word: str, sweep: bool) -> str:
         return word if inside is None else f"{key}=[{','.join(as_text(item) for item in _items(inside))}]"
     if sweep and _is_function(value):
         return word
-    # A list of scenes, which are options of a group, is a sweep that lacks its flag: Hydra reports that.
+    # A list of scenes, which are options of a group, is a sweep without its flag: Hydra reports that.
     items = _items(value) if sweep or key == "scene" else [value]
     return f"{key}={','.join(as_text(item, kind == 'text or null') for item in items)}"
 
 
 def _items(values: str) -> Iterator[str]:
-    """The parts of a list with commas, without the spaces around them; none of an empty one."""
+    """The parts of a list with commas, without surrounding spaces; none for an empty list."""
     place = 0
     while values and place <= len(values):
         found = ITEM.match(values, place)
-        assert found is not None  # what is not in quotes may be anything
+        assert found is not None  # the pattern matches anything
         yield (found[1] or found[2]).strip()
         place = found.end() + 1
 
 
 def _is_function(value: str) -> bool:
-    """Is it a sweep in words of Hydra's, as ``choice(a,b)``?"""
+    """Whether it is one of Hydra's sweep functions, such as ``choice(a,b)``."""
     override = _override(value)
     return override is not None and override.is_sweep_override() and "(" in value
 
 
 def _parsed(value: str) -> Any:
-    """What Hydra's grammar makes of a value; a tuple, which no value is, where it makes nothing of it."""
+    """A value as parsed by Hydra's grammar; an empty tuple, which is never a value, if it cannot be parsed."""
     override = _override(value)
     return () if override is None else override._value
 

@@ -1,1 +1,1 @@
-"""Scenes and the views drawn from them: parsers, the built-in scene, the loader."""
+"""Scenes and their views: parsers, the built-in scene, the loader."""

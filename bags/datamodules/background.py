@@ -10,20 +10,21 @@ from bags.datamodules.pyramid import ImagePyramid, as_float
 from bags.settings import GaussianSettings
 from bags.types import Camera, PointCloud
 
-FAR = 0.99  # of the points are nearer to the cameras than the background
+FAR = 0.99  # share of the points that are nearer than the background
 
 
 def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: int) -> PointCloud:
-    """``points`` and ``count`` more on a sphere around the cameras, behind (nearly) all of them.
+    """``points`` and up to ``count`` more, on a sphere around the cameras and behind nearly all of the points.
 
-    Each is a pixel, drawn from all photos at their coarsest resolution, seen from its camera out to the sphere, and has
-    that pixel's colour. So they lie only where some photo looks, as densely as photos look there. No pixel is drawn
-    twice, so there may be fewer than ``count``. Not part of the published method; docs/defaults.md: what they bring.
+    Each new point is a pixel of a photo at its coarsest resolution, drawn at random and projected from its camera onto
+    the sphere, with the pixel's colour. So they lie only where photos look, and are denser where more photos look. No
+    pixel is drawn twice, so there may be fewer than ``count``. Not part of the published method; docs/defaults.md has
+    their effect.
 
     Args:
         points: at least one, finite.
         photos: training views.
-        count: 0: only ``points``.
+        count: with 0, only ``points`` are returned.
         seed: of the draw.
     """
     if count == 0:
@@ -32,7 +33,7 @@ def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: 
     centers = torch.stack([camera.center.double() for camera in cameras])
     middle = centers.mean(dim=0)
     reach = (points.xyz.double() - middle).norm(dim=1).numpy()
-    # Also where all points are nearer to the middle than some camera is, every camera looks from inside.
+    # At least twice the distance of the cameras, so that every camera is inside even if all points are near the middle.
     radius = max(float(np.quantile(reach, FAR)), 2 * float((centers - middle).norm(dim=1).max()))
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(len(cameras), (count,), generator=generator).bincount(minlength=len(cameras)).tolist()
@@ -46,14 +47,14 @@ def with_background(points: PointCloud, photos: ImagePyramid, count: int, seed: 
 
 
 def count_beside(points: int, settings: GaussianSettings) -> int:
-    """How many to add to ``points``: as set, but half of the room up to the limit stays for what training adds."""
+    """How many to add to ``points``: as set, but at most half of what ``max_count`` allows; training adds the rest."""
     if settings.max_count is None:
         return settings.background_points
     return min(settings.background_points, max(0, settings.max_count - points) // 2)
 
 
 def _on_sphere(camera: Camera, middle: Tensor, radius: float, column: Tensor, row: Tensor) -> Tensor:
-    """(N, 3) where the rays of a camera within the sphere meet it."""
+    """(N, 3) intersections of a camera's rays with the sphere; the camera is inside it."""
     x, y = (column - camera.cx) / camera.fx, (row - camera.cy) / camera.fy
     directions = torch.stack([x, y, torch.ones_like(x)], dim=1).double() @ camera.rotation.double()
     directions /= directions.norm(dim=1, keepdim=True)

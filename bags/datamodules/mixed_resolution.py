@@ -1,4 +1,4 @@
-"""Training views of mixed resolution, made from sharp photos (docs/datasets.md)."""
+"""Training views of mixed resolution, generated from sharp photos (docs/datasets.md)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from bags.types import BlurTruth, Scene, View
 
 
 def mix_resolutions(scene: Scene, settings: DatasetSettings) -> Scene:
-    """``scene`` with every training view downsampled by its factor and brought back to size; test views stay.
+    """``scene`` with every training view downsampled by its factor and enlarged again; test views are not changed.
 
-    Works at full training resolution, since a photo that is reduced for training anyway would hide a smaller factor:
-    the photo is averaged over areas to ``1 / factor`` of the training size and enlarged to it by bicubic interpolation.
-    The factors are a function of ``mixed_resolution.seed`` and the number of training views alone.
+    The photo is area-averaged to ``1 / factor`` of the full training size and enlarged to that size by bicubic
+    interpolation. (At the photo's own size, a small factor would have no effect if the photo is reduced for training.)
+    The factors depend only on ``mixed_resolution.seed`` and the number of training views.
 
     Args:
         scene: sharp photos.
-        settings: ``mixed_resolution`` and ``factor`` are used; no factors: the scene comes back as it is.
+        settings: ``mixed_resolution`` and ``factor`` are used; without factors the scene is returned unchanged.
     """
     mixed = settings.mixed_resolution
     if not mixed.factors:
@@ -35,7 +35,7 @@ def mix_resolutions(scene: Scene, settings: DatasetSettings) -> Scene:
 
 
 def deal(factors: Sequence[float], count: int, seed: int) -> list[float]:
-    """A factor for each of ``count`` views: each factor as often as the others (to one), in random order."""
+    """A factor for each of ``count`` views: all factors equally often (up to one view), in random order."""
     order = np.random.default_rng(seed).permutation(count)
     return [factors[place % len(factors)] for place in order]
 
@@ -46,10 +46,10 @@ def low_size(width: int, height: int, factor: float) -> tuple[int, int]:
 
 
 def low_resolution_truth(width: int, height: int, factor: float) -> BlurTruth:
-    """Spread of the down-and-up filter in pixels of a photo of ``width`` x ``height``, beyond the pixel's own area.
+    """Spread of the down-and-up filter in pixels of a photo of ``width`` x ``height``, beyond that of a pixel.
 
-    A box of side f has the variance f^2 / 12 per axis, the sharp photo's own pixel 1 / 12; bicubic interpolation
-    (Keys' kernel, a = -1/2) reproduces parabolas, so it adds none. Root mean square over both axes:
+    A box of side f has the variance f^2 / 12 per axis, a pixel of the sharp photo 1 / 12. Bicubic interpolation (Keys'
+    kernel, a = -1/2) reproduces parabolas, so it adds no variance. The root mean square spread over both axes is
     sqrt((fx^2 - 1 + fy^2 - 1) / 12).
     """
     low_width, low_height = low_size(width, height, factor)

@@ -1,4 +1,4 @@
-"""Where training photos are kept, and how they reach the device."""
+"""Where training photos are stored, and how they get to the device."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from torch import Tensor
 from bags.datamodules.pyramid import ImagePyramid, as_float
 from bags.types import ViewBatch
 
-PART = 0.25  # of the free memory of a GPU that photos may take with images_on=auto: the rest is for what grows
+PART = 0.25  # share of a GPU's free memory that photos may take with images_on=auto; the rest is for the Gaussians
 
-Feed = Callable[[Iterator[ViewBatch]], Iterator[ViewBatch]]  # batches in 8-bit pixels -> batches ready to be used
+Feed = Callable[[Iterator[ViewBatch]], Iterator[ViewBatch]]  # batches of 8-bit pixels -> batches ready for use
 
 
 def ready(batch: ViewBatch) -> ViewBatch:
-    """``batch`` with its 8-bit pixels turned into floats in [0, 1], and its mask into ``counts``, where they are."""
+    """``batch`` with its 8-bit pixels as floats in [0, 1] and its mask as ``counts``, on the same device."""
     counts = batch.image[3] > 0 if len(batch.image) > 3 else None
     return replace(batch, image=as_float(batch.image[:3]), counts=counts)
 
 
 def where_they_are(batches: Iterator[ViewBatch]) -> Iterator[ViewBatch]:
-    """The feed that copies nothing."""
+    """The feed that copies nothing to another device."""
     return map(ready, batches)
 
 
 def place(pyramid: ImagePyramid, images_on: str, device: torch.device) -> tuple[ImagePyramid, Feed]:
-    """Put the photos where they are to be kept.
+    """Move the photos to where they are stored during training.
 
     Args:
         pyramid: in memory.
         images_on: ``host``, ``device``, or ``auto``: on the device if they take at most ``PART`` of its free memory.
-        device: where they are used; on the CPU they stay as they are.
+        device: where they are used; for the CPU they are not moved.
 
     Returns:
-        The pyramid as it is kept, its cameras on ``device``, and the feed that goes with it.
+        The moved pyramid, with its cameras on ``device``, and its feed.
     """
     if device.type != "cuda":
         return pyramid, where_they_are
@@ -49,20 +49,20 @@ def place(pyramid: ImagePyramid, images_on: str, device: torch.device) -> tuple[
 
 
 class CopyStream:
-    """Copies pixels to a GPU on a stream of their own, so that they travel while the GPU works on something else."""
+    """Copies pixels to a GPU on a separate stream, so that copies overlap with the GPU's other work."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.stream = torch.cuda.Stream(device)
 
     def start(self, batch: ViewBatch) -> ViewBatch:
-        """Begin to copy. Only pinned memory in one piece is copied without waiting; a window is not in one piece."""
+        """Start a copy. Only contiguous pinned memory is copied asynchronously, and a window is not contiguous."""
         pixels = batch.image if batch.image.is_contiguous() else batch.image.contiguous().pin_memory()
         with torch.cuda.stream(self.stream):
             return replace(batch, image=pixels.to(self.device, non_blocking=True))
 
     def finish(self, batch: ViewBatch) -> ViewBatch:
-        """Let the work that follows on the GPU wait for what was begun last; the host does not wait."""
+        """Make later work on the GPU wait for the copies started so far; the host does not wait."""
         current = torch.cuda.current_stream(self.device)
         current.wait_stream(self.stream)
         batch.image.record_stream(current)
@@ -70,12 +70,12 @@ class CopyStream:
 
 
 def ahead(copies: CopyStream) -> Feed:
-    """A feed that begins to copy a view before it hands out the one before it."""
+    """A feed that starts to copy the next view before it yields the current one."""
 
     def feed(batches: Iterator[ViewBatch]) -> Iterator[ViewBatch]:
         begun = None
         for batch in batches:
-            # First the end, then the beginning: else the end would wait for the copy that has just begun, too.
+            # Finish one copy before starting the next; otherwise finishing would also wait for the new copy.
             done = None if begun is None else copies.finish(begun)
             begun = copies.start(batch)
             if done is not None:

@@ -1,4 +1,4 @@
-"""Photos at every training resolution, kept in memory."""
+"""Photos at every training resolution, in memory."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from bags.settings import DatasetSettings
 from bags.system.memory import free_memory, in_words
 from bags.types import Camera, View
 
-THREADS = 4  # decoding and resizing release the interpreter; originals in memory at once are as many
-MAKING = 10  # bytes for a pixel that is being resized: Pillow's four, and twice three on the way to a tensor
+THREADS = 4  # decoding and resizing release the GIL; also the number of original photos in memory at once
+MAKING = 10  # bytes per pixel during resizing: four in Pillow, and twice three during conversion to a tensor
 
 
 class ImagePyramid:
     """Photos and cameras of some views at some scales.
 
-    All photos are read when the pyramid is made, so that a broken one stops the run before it starts. Each level is
-    resized from the original in one step by Pillow's antialiased bicubic filter (docs/method.md section 4) and kept as
-    8-bit; originals are not kept. A mask is a fourth channel: 255 where all of the mask below the pixel is white.
+    All photos are read when the pyramid is created, so that an unreadable one stops the run before it starts. Each
+    level is resized from the original in one step by Pillow's antialiased bicubic filter (docs/method.md section 4) and
+    stored as 8-bit; originals are not kept. A mask is a fourth channel: 255 where all of the mask in the pixel's area
+    is white.
 
     Args:
         views: photos, of any sizes.
@@ -36,14 +37,14 @@ class ImagePyramid:
 
     Raises:
         DataError: a photo cannot be read.
-        SettingError: a level would be too small, or all of them larger than the memory that is free.
+        SettingError: a level would be too small, or all of them together exceed the free memory.
     """
 
     def __init__(self, views: Sequence[View], settings: DatasetSettings, divisors: Sequence[int]) -> None:
         self.views = tuple(views)
         self.divisors = tuple(divisors)
         self._cameras = [[self._camera(view, settings.factor, divisor) for divisor in divisors] for view in views]
-        self._see_that_it_fits(settings.factor)
+        self._check_memory(settings.factor)
         background = (255, 255, 255) if settings.white_background else (0, 0, 0)
 
         def levels(index: int) -> list[Tensor]:
@@ -61,7 +62,7 @@ class ImagePyramid:
     def _camera(view: View, factor: int, divisor: int) -> Camera:
         return view.camera.resized(*training_size(view.camera.width, view.camera.height, factor, divisor))
 
-    def _see_that_it_fits(self, factor: int) -> None:
+    def _check_memory(self, factor: int) -> None:
         pixels = [camera.width * camera.height for cameras in self._cameras for camera in cameras]
         channels = 3 + any(view.mask is not None for view in self.views)
         needed = channels * sum(pixels) + MAKING * max(pixels, default=0) * min(THREADS, len(self.views))
@@ -69,8 +70,8 @@ class ImagePyramid:
             raise SettingError(
                 "dataset.factor",
                 factor,
-                f"{len(self.views)} photos at {len(self.divisors)} resolutions need {in_words(needed)} of memory and"
-                f" {in_words(free)} are free; use a lower resolution, or fewer photos",
+                f"{len(self.views)} photos at {len(self.divisors)} resolutions need {in_words(needed)} of memory, but"
+                f" only {in_words(free)} are free; use a lower resolution, or fewer photos",
             )
 
     def __len__(self) -> int:
@@ -78,11 +79,11 @@ class ImagePyramid:
         return len(self.views)
 
     def camera(self, view: int, scale: int) -> Camera:
-        """Camera of view number ``view`` at ``divisors[scale]``."""
+        """Camera of view ``view`` at ``divisors[scale]``."""
         return self._cameras[view][scale]
 
     def pixels(self, view: int, scale: int, window: Window | None = None) -> Tensor:
-        """Photo of view number ``view`` at ``divisors[scale]``, or a window of it, read only.
+        """Photo of view ``view`` at ``divisors[scale]``, or a window of it, read only.
 
         (3, H, W) uint8; (4, H, W) with a mask.
         """
@@ -90,7 +91,7 @@ class ImagePyramid:
         return pixels if window is None else window.of(pixels)
 
     def image(self, view: int, scale: int, window: Window | None = None) -> Tensor:
-        """Its colours as (3, H, W) float32 in [0, 1]."""
+        """Colours of ``pixels`` as (3, H, W) float32 in [0, 1]."""
         return as_float(self.pixels(view, scale, window)[:3])
 
     @property
@@ -107,7 +108,7 @@ class ImagePyramid:
 
 
 def as_float(pixels: Tensor) -> Tensor:
-    """8-bit pixels as float32 in [0, 1], wherever they are."""
+    """8-bit pixels as float32 in [0, 1], on the same device."""
     return pixels.float().div_(255)
 
 
@@ -126,6 +127,6 @@ def resized(photo: Image.Image, width: int, height: int) -> Tensor:
 
 
 def reduced_mask(mask: Image.Image, width: int, height: int) -> Tensor:
-    """A mask of 0 and 255 as (1, height, width) uint8: a pixel counts where all that it covers does."""
+    """A mask of 0 and 255 as (1, height, width) uint8: a pixel is 255 only if its whole area is."""
     shares = torch.from_numpy(np.array(mask.resize((width, height), Image.Resampling.BOX)))
     return torch.where(shares == 255, 255, 0).to(torch.uint8)[None]

@@ -13,7 +13,7 @@ LARGEST = 20_000  # pixels
 def training_size(
     width: int, height: int, factor: int, divisor: int = 1, key: str = "dataset.factor"
 ) -> tuple[int, int]:
-    """Size in pixels at which a photo is trained on.
+    """Size in pixels of a photo in training.
 
     Args:
         width: of the photo.
@@ -21,7 +21,7 @@ def training_size(
         factor: ``dataset.factor``: a power of two up to 64 divides the photo's size; -1 keeps it but at most 1600
             pixels wide; any other number is the width (enlarging a narrower photo).
         divisor: of the schedule's current scale.
-        key: of the setting that ``factor`` is, for messages.
+        key: name of the setting that holds ``factor``, for messages.
 
     Returns:
         Width and height: the photo's, scaled in one step and rounded (halves to even, as published).
@@ -41,7 +41,7 @@ def training_size(
         raise SettingError(
             key,
             factor,
-            f"a photo of {width} x {height} pixels would become {size[0]} x {size[1]}{coarse}, sides may be"
+            f"a photo of {width} x {height} pixels would become {size[0]} x {size[1]}{coarse}, but sides must be"
             f" {SMALLEST} to {LARGEST:,}; powers of two up to {DIVISORS[-1]} divide the size, other numbers are the"
             " width in pixels",
         )

@@ -1,4 +1,4 @@
-"""A scene as Lightning wants it."""
+"""A scene as a Lightning data module."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ PARSERS: dict[str, Parser] = {
 
 
 def register_parser(name: str) -> Callable[[Parser], Parser]:
-    """Let ``dataset.parser=name`` read scenes by the decorated function (examples/03_own_dataset.py).
+    """Let ``dataset.parser=name`` read scenes with the decorated function (examples/03_own_dataset.py).
 
     The function takes the section ``dataset`` and returns a ``Scene``. It raises ``DataError`` for files that it cannot
     use.
@@ -81,14 +81,14 @@ def scene_extent(cameras: Sequence[Camera]) -> float:
     extent = 1.1 * float((centers - centers.mean(dim=0)).norm(dim=1).max())
     if not extent > 0:
         raise DataError(
-            f"the {len(cameras)} training camera(s) are all in one place: the scene's extent is 0; use photos from"
+            f"the {len(cameras)} training camera(s) are all in one place, so the scene's extent is 0; use photos from"
             " different places, or hold out fewer of them (dataset.hold)"
         )
     return extent
 
 
 class SceneDataModule(LightningDataModule):
-    """Parses a scene and hands its views out. What it holds is read at first use, and once.
+    """Parses a scene and provides its views. Everything is read once, at first use.
 
     Args:
         settings: of the data set.
@@ -106,7 +106,7 @@ class SceneDataModule(LightningDataModule):
 
     @cached_property
     def scene(self) -> Scene:
-        """The parsed scene, its training views of mixed resolution where the settings ask for that."""
+        """The parsed scene, with training views of mixed resolution if the settings ask for that."""
         scene = PARSERS[self.settings.parser](self.settings)
         if scene.summary:
             log.info("%s", scene.summary)
@@ -133,11 +133,11 @@ class SceneDataModule(LightningDataModule):
         return max(camera.width for camera in self.cameras(self.schedule.finest))
 
     def cameras(self, scale: int) -> list[Camera]:
-        """All training cameras at scale number ``scale`` (0 = coarsest)."""
+        """All training cameras at scale ``scale`` (0 = coarsest)."""
         return [self.train.camera(index, scale) for index in range(len(self.train))]
 
     def setup(self, stage: str | None = None) -> None:
-        """Read everything, so that errors in the scene are reported now.
+        """Read everything, so that errors in the scene are reported immediately.
 
         Raises:
             DataError: the scene cannot be used.
@@ -146,7 +146,7 @@ class SceneDataModule(LightningDataModule):
         _ = self.train, self.test, self.extent
 
     def train_dataloader(self) -> ViewLoader:
-        """The training views of every step that this process takes: all of them, or its share."""
+        """The training views of every step for this process: all of them, or its share."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = self.views // world
         slots = range(rank * share, (rank + 1) * share)

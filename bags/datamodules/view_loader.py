@@ -1,4 +1,4 @@
-"""Which view is used at which step, and the loaders of views."""
+"""Loaders of views, and the order in which training uses them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bags.types import ViewBatch
 
 
 def view_at(pyramid: ImagePyramid, index: int, scale: int) -> ViewBatch:
-    """View number ``index`` at scale number ``scale``."""
+    """View ``index`` at scale ``scale``."""
     return ready(_in_pixels(pyramid, index, scale))
 
 
 def _in_pixels(pyramid: ImagePyramid, index: int, scale: int, window: Window | None = None) -> ViewBatch:
-    """The view, or a window of it, with its image still in 8-bit pixels."""
+    """The view, or a window of it, with its image as 8-bit pixels."""
     camera = pyramid.camera(index, scale)
     return ViewBatch(
         camera=camera if window is None else camera.cropped(*window),
@@ -34,18 +34,18 @@ def _in_pixels(pyramid: ImagePyramid, index: int, scale: int, window: Window | N
 class ViewLoader:
     """The views of every optimiser step: drawn uniformly with replacement, at the schedule's resolution of that step.
 
-    A view is a function of seed, step and its slot within the step, whichever process takes that slot. The loader is
-    sized and stateful: as a Lightning training loader it resumes at exactly the step after which the checkpoint
-    was written (Lightning does not read ahead in sized loaders). Iterating it anew starts from the first step again.
+    The view is a function of seed, step and slot within the step, independent of the process that takes the slot. The
+    loader is sized and stateful: a Lightning training loader resumes at exactly the step after which the checkpoint was
+    written (Lightning does not prefetch from sized loaders). A second iteration starts from the first step again.
 
     Args:
         pyramid: training views at all scales of ``schedule``.
-        schedule: gives the number of steps and the scale of each.
+        schedule: has the number of steps and the scale of each.
         seed: of the draws.
-        window: side in pixels of the part of the view that is seen (``draw_window``); None: the whole view.
+        window: side in pixels of the part of the view that is used (``draw_window``); None: the whole view.
         views: per step, over all processes.
         slots: which of a step's views this process takes; None: all of them.
-        feed: brings the views' pixels to where they are used.
+        feed: moves the views' pixels to where they are used.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class ViewLoader:
         self._resume_at = 0
 
     def __len__(self) -> int:
-        """Views of the whole run that this process takes; of a time budget's, at most: it tells while it runs."""
+        """Views of the whole run in this process; with a time budget, an upper limit, as it decides during the run."""
         return self.schedule.longest * len(self.slots)
 
     def __iter__(self) -> Iterator[ViewBatch]:
-        """Batches of steps 1 to N, or those after the position that was loaded."""
+        """Batches of steps 1 to N, or those after a loaded position."""
         self._done, self._resume_at = self._resume_at, 0
         for batch in self.feed(self._batch(number) for number in range(self._done, len(self))):
             if batch.step > self.schedule.total:
                 return
-            self._done += 1  # counts what is handed out: the feed may be ahead
+            self._done += 1  # counts yielded batches, because the feed may be ahead
             yield batch
 
     def of_step(self, step: int) -> list[ViewBatch]:
@@ -98,18 +98,18 @@ class ViewLoader:
         return replace(_in_pixels(self.pyramid, index, scale, window), step=step, slot=slot)
 
     def state_dict(self) -> dict[str, int]:
-        """Position: views handed out so far, and how many of each step this process takes."""
+        """Position: views yielded so far, and how many of each step this process takes."""
         return {"done": self._done, "share": len(self.slots)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration go on after ``state``.
+        """Make the next iteration continue after ``state``.
 
         Raises:
-            DataError: the state is of a run with other numbers of views per step and process.
+            DataError: the state is of a run with another number of views per step and process.
         """
         if state["share"] != len(self.slots):
             raise DataError(
-                f"the checkpoint's run took {state['share']} view(s) per step and process, this one {len(self.slots)}:"
+                f"the checkpoint's run used {state['share']} view(s) per step and process, this one {len(self.slots)}:"
                 " resume with the same trainer.views_per_step and trainer.devices"
             )
         self._done = self._resume_at = int(state["done"])

@@ -14,7 +14,7 @@ from bags.settings import DensifySettings
 # Of a Gaussian's parameters, in memory at the same time: value, gradient and Adam's two moments; what is drawn from
 # them and its gradient; and, while some are added, the old and the new of what is being copied.
 COPIES = 10
-PART = 0.5  # of the free memory that densification may take at once: others want some, too
+PART = 0.5  # share of the free memory that densification may use at once
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def room(gaussians: Gaussians, most: int | None, free: int) -> tuple[int, bool]:
     """How many Gaussians may be added, and whether memory is the limit.
 
     Args:
-        gaussians: those that there are.
-        most: there may be; None: no limit of its own.
-        free: bytes of memory that are free.
+        gaussians: the current ones.
+        most: largest total number; None: only memory is a limit.
+        free: bytes of free memory.
     """
     held = int(free * PART) // (4 * COPIES * floats_each(gaussians))
     left = held if most is None else max(0, most - len(gaussians))

@@ -1,7 +1,7 @@
-"""Gaussians that an exported scene can do without: what each gives to the training photos, and rules of four kinds.
+"""Finds Gaussians that can be removed from an exported scene, by four rules.
 
-Editors of splats remove what is faint, large or far from its neighbours. What a Gaussian gives to the photos is known
-here, so most rules go by that. docs/export.md has what they remove and at which price.
+Splat editors remove Gaussians that are faint, large or far from their neighbours. Here each Gaussian's contribution to
+the training photos is known, so most rules use that. docs/export.md says what they remove and what it costs.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from bags.modules.bags_module import BagsModule
 from bags.ops.sh import rgb_to_dc
 from bags.types import Camera, Splats
 
-SURFACE = 0.8  # nearer than so much of a pixel's depth a Gaussian is in free space
-SOLID = 0.5  # opacity from which a pixel has a depth
-NEIGHBOURS = 8  # a Gaussian can hang together with so many of those nearest to it
+SURFACE = 0.8  # a Gaussian nearer than this fraction of the pixel's depth is in free space
+SOLID = 0.5  # smallest opacity of a pixel that has a depth
+NEIGHBOURS = 8  # number of nearest Gaussians to which a Gaussian can be connected
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much goes. All but ``faint`` holds in free space only: elsewhere the same Gaussians are walls and details.
+    """Thresholds of the rules. All but ``faint`` apply only in free space, where there are no walls or details.
 
     Attributes:
-        faint: what makes no more than so many pixels of any photo.
-        huge: what is larger (standard deviation) than so much of its distance from the nearest camera.
-        few: what is drawn in fewer photos than so many.
-        speck: what hangs together with fewer Gaussians than so many, itself included.
-        reach: two hang together where centres are no further apart than so many standard deviations of both.
+        faint: removed if its contribution to every photo is below this number of pixels.
+        huge: removed if its largest standard deviation exceeds this fraction of the distance to the nearest camera.
+        few: removed if it is visible in fewer photos than this.
+        speck: removed if its connected group has fewer Gaussians than this.
+        reach: two are connected if the distance of their centres is at most this times the sum of their standard
+            deviations.
     """
 
     faint: float
@@ -52,14 +53,14 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the training views say of N Gaussians; (N,) tensors.
+    """Statistics of N Gaussians over the training views; (N,) tensors.
 
     Attributes:
-        most: its share of the light of a photo, summed over the pixels; the largest of all photos.
-        photos: how many it is drawn in: of its shares s in all photos ``(sum s)^2 / sum s^2``.
-        nearest: distance from the nearest camera, scene units.
-        seen: views whose picture holds its centre, where there is a surface.
-        before: of these, the views in which it is in free space before that surface.
+        most: its blending weight, summed over the pixels of a photo; the largest over all photos.
+        photos: effective number of photos that show it: ``(sum s)^2 / sum s^2`` of its weights s in all photos.
+        nearest: distance to the nearest camera, scene units.
+        seen: number of views that contain its centre, at a pixel with a surface.
+        before: number of these in which it is in free space in front of that surface.
     """
 
     most: Tensor
@@ -70,9 +71,10 @@ class Evidence:
 
 
 def gather(module: BagsModule, cameras: Sequence[Camera]) -> Evidence:
-    """Draw every view once, and look how much each Gaussian gives to it.
+    """Render every view once, and measure the contribution of each Gaussian.
 
-    A pixel's colour is the sum of the Gaussians' colours times what they give, so that is its derivative.
+    A pixel's colour is the sum of the Gaussians' colours times their blending weights, so the weights are its
+    derivatives with respect to the colours.
 
     Args:
         module: trained.
@@ -101,7 +103,7 @@ def gather(module: BagsModule, cameras: Sequence[Camera]) -> Evidence:
 
 
 def at_centres(picture: Tensor, camera: Camera, means: Tensor) -> Tensor:
-    """(N,) what ``picture`` (H, W) shows where the camera sees ``means`` (N, 3); 0 where it sees none of them."""
+    """(N,) values of ``picture`` (H, W) at the pixels of ``means`` (N, 3); 0 for those outside the picture."""
     x, y, z = (means @ camera.rotation.T + camera.translation).T
     columns = (camera.fx * x / z + camera.cx).round().nan_to_num(-1).clamp(-1, camera.width).long()
     rows = (camera.fy * y / z + camera.cy).round().nan_to_num(-1).clamp(-1, camera.height).long()
@@ -111,12 +113,12 @@ def at_centres(picture: Tensor, camera: Camera, means: Tensor) -> Tensor:
 
 
 def removable(splats: Splats, evidence: Evidence, limits: Limits) -> dict[str, Tensor]:
-    """(N,) bool for each reason: the Gaussians to remove for it. The first reason that holds is the one that counts.
+    """(N,) bool for each reason: the Gaussians to remove. Each is listed only under the first reason that applies.
 
     Args:
         splats: N Gaussians as they are drawn.
-        evidence: of them.
-        limits: how much goes.
+        evidence: their statistics.
+        limits: thresholds.
     """
     sizes = splats.scales.amax(dim=1)
     free = (evidence.before > 0) & (2 * evidence.before >= evidence.seen)
@@ -136,9 +138,10 @@ def removable(splats: Splats, evidence: Evidence, limits: Limits) -> dict[str, T
 
 
 def group_sizes(means: Tensor, sizes: Tensor, reach: float) -> Tensor:
-    """(N,) how many Gaussians hang together with each of them, itself included.
+    """(N,) number of Gaussians in the connected group of each, including itself.
 
-    Two neighbours do whose centres (N, 3) are no further apart than ``reach`` times their ``sizes`` (N,) together.
+    Two neighbours are connected if the distance of their centres (N, 3) is at most ``reach`` times the sum of their
+    ``sizes`` (N,).
     """
     count = len(means)
     if count < 2:

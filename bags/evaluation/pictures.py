@@ -1,4 +1,4 @@
-"""Pictures of kernels, and of a training view as a whole."""
+"""Pictures of kernels, and of a whole training view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def effective_kernels(proposal: Blur, rows: Tensor, columns: Tensor) -> Tensor:
-    """(P, K, K) kernels ``m w + (1 - m) delta`` at chosen pixels: what the view's blur amounts to there."""
+    """(P, K, K) effective kernels ``m w + (1 - m) delta`` at chosen pixels."""
     kernels = proposal.kernels_at(rows, columns)
     mask = proposal.mask[rows, columns][:, None, None]
     effective = mask * kernels
@@ -47,11 +47,11 @@ def kernel_sheet(proposal: Blur) -> Tensor:
 
 @torch.no_grad()
 def view_pictures(output: Explanation) -> dict[str, Tensor]:
-    """What there is to see of one training view.
+    """The pictures of one training view.
 
     Returns:
-        Pictures (3, h, w) in [0, 1] on the CPU: ``photo``, ``sharp`` (render), ``prediction`` (blurry) and, where blur
-        is modelled, ``mask`` and ``kernels``.
+        Pictures (3, h, w) in [0, 1] on the CPU: ``photo``, ``sharp`` (render), ``prediction`` (blurry) and, if blur is
+        modelled, ``mask`` and ``kernels``.
     """
     images = {"photo": output.batch.image, "sharp": output.sharp, "prediction": output.prediction}
     if output.proposal is not None:

@@ -1,4 +1,4 @@
-"""Sheets of pictures that sum up a run's training views, made of what ``describe_training_views`` drew of each."""
+"""Contact sheets that summarise a run's training views, from the pictures of ``describe_training_views``."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
 COMPARED_ROWS, COMPARED_WIDTH = 3, 600  # likewise, of before and after
 KERNELS_WIDTH = 4000  # pixels of the whole sheet of kernels
 MARK = np.array([255.0, 120.0, 0.0])  # colour of masks and kernels, bright on a darkened photo
-COVER = 0.8  # the most that the colour covers of it
+COVER = 0.8  # largest opacity of that colour
 
 
 def write_sheets(folder: Path, described: Sequence[Mapping[str, Any]], views: Sequence[View]) -> None:
-    """Write ``overview.png``, ``before_after.png`` and ``kernels.png``; nothing where no view's blur is known.
+    """Write ``overview.png``, ``before_after.png`` and ``kernels.png``; nothing if the model describes no blur.
 
     Args:
         folder: of the run, with the pictures below ``train_views/``.
@@ -40,7 +40,7 @@ def write_sheets(folder: Path, described: Sequence[Mapping[str, Any]], views: Se
 
 
 def overview(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> Tensor:
-    """(3, h, w) in [0, 1]: a view a row, in all pictures that there are of it; large ones are shrunk."""
+    """(3, h, w) in [0, 1]: one view per row, with all its pictures; large ones are shrunk."""
     images, labels = [], []
     for entry in shown:
         for kind in PICTURES:
@@ -50,7 +50,7 @@ def overview(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> Tensor:
 
 
 def of_each_kind(blurred: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The first view of every kind of blur, at most ``COMPARED_ROWS``; the first of all where none is blurred."""
+    """The first view of every kind of blur, at most ``COMPARED_ROWS``; if none is blurred, the first of all."""
     first: dict[str, Mapping[str, Any]] = {}
     for entry in blurred:
         first.setdefault(entry["kind"], entry)
@@ -59,7 +59,7 @@ def of_each_kind(blurred: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def before_after(pictures: Path, shown: Sequence[Mapping[str, Any]], views: Sequence[View]) -> Tensor:
-    """(3, h, w) in [0, 1]: a view a row, photo beside sharp render and, where it is known for all, the truth."""
+    """(3, h, w) in [0, 1]: one view per row, photo beside sharp render and, if known for all, the sharp truth."""
     truths = {view.name: view.sharp for view in views}
     known = all(truths[entry["name"]] for entry in shown)
     images: list[Tensor] = []
@@ -75,7 +75,7 @@ def before_after(pictures: Path, shown: Sequence[Mapping[str, Any]], views: Sequ
 
 
 def kernel_contact_sheet(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> Tensor:
-    """(3, h, w) in [0, 1]: every view's photo with its kernels drawn over it; the more there are, the smaller."""
+    """(3, h, w) in [0, 1]: every view's photo with its kernels drawn over it; smaller if there are many."""
     columns = math.ceil(math.sqrt(len(shown)))
     side = min(OVERVIEW_WIDTH, KERNELS_WIDTH // columns)
     images = [_shrunk(marked(pictures / "kernels", _file(entry)), side) for entry in shown]
@@ -83,9 +83,9 @@ def kernel_contact_sheet(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> 
 
 
 def marked(folder: Path, name: str) -> Image.Image:
-    """What ``folder / name`` says (black to white), drawn in colour over the view's photo, which is darkened.
+    """The grey picture ``folder / name`` drawn in colour over the darkened photo of the view.
 
-    The photo is ``../photo/<name>``; the picture is brought to its size.
+    The photo is ``../photo/<name>``; the picture is resized to it.
     """
     photo = read_image(folder.parent / "photo" / name).convert("L")
     strength = read_image(folder / name).convert("L").resize(photo.size, Image.Resampling.BILINEAR)

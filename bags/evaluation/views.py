@@ -23,12 +23,12 @@ from bags.ops.sharpness import laplacian_variance
 from bags.settings import MetricsSettings
 from bags.types import ViewBatch
 
-STREAK = 3.0  # pixels of motion below which its direction is not judged
+STREAK = 3.0  # pixels of motion below which its direction is not compared
 PIXEL = (1 / 6) ** 0.5  # root mean square spread of a pixel itself, in pixels
 
 
 def stem(name: str) -> str:
-    """File name of a view's pictures: its own, without folder separators and extension."""
+    """File name of a view's pictures: the view's name without folder separators and extension."""
     return str(Path(name).with_suffix("")).replace("/", "_")
 
 
@@ -41,12 +41,12 @@ def judge_test_views(
     Args:
         module: trained.
         views: test views at full training resolution.
-        settings: the protocol whose figures come first, and whether LPIPS is computed.
+        settings: the main protocol, and whether LPIPS is computed.
         folder: write ``render``, ``ground_truth`` and ``depth`` pictures here; None: write nothing.
 
     Returns:
-        ``psnr``, ``ssim``, ``lpips`` (means over the images, null where there are none) and ``per_view`` of
-        ``protocol``; the same of every protocol in ``protocols``.
+        ``psnr``, ``ssim``, ``lpips`` (means over the images, None if there are none) and ``per_view`` of ``protocol``;
+        the same for every protocol in ``protocols``.
     """
     judges = {protocol: ImageMetrics(replace(settings, protocol=protocol)) for protocol in PROTOCOLS}
     found: dict[str, list[dict[str, Any]]] = {protocol: [] for protocol in PROTOCOLS}
@@ -67,19 +67,19 @@ def judge_test_views(
 def describe_training_views(
     module: BagsModule, datamodule: SceneDataModule, folder: Path | None = None, limit: int | None = None
 ) -> dict[str, Any]:
-    """What the model makes of training views, at full training resolution and with the last step's networks.
+    """Describe how the model explains training views, at full training resolution and in the phase of the last step.
 
     Args:
         module: trained.
         datamodule: of the run.
-        folder: write ``photo``, ``prediction``, ``sharp``, ``mask`` and ``kernels`` pictures here.
-        limit: look at no more views than this, spread over the list (a large photo takes long); None: at all.
+        folder: write ``photo``, ``prediction``, ``sharp``, ``mask``, ``kernels`` and ``depth`` pictures here.
+        limit: largest number of views, evenly spread over the list, because large photos take long; None: all.
 
     Returns:
-        ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, ``sharpness`` of the photo
-        and of the sharp render (``laplacian_variance``) and, with a blur model that describes its blur, what
-        ``BlurEstimate`` says and the view's ``rank`` by quality, 1 the least blurred; where the true blur is known also
-        ``true_blur`` (its attributes), and how well the estimates agree with it (``agreement``).
+        ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, and ``sharpness`` of the
+        photo and of the sharp render (``laplacian_variance``). If the blur model describes its blur, also the fields of
+        ``BlurEstimate`` and the view's ``rank``, 1 for the least blurred. If the true blur is known, also ``true_blur``
+        (its attributes), and beside ``train_views`` the agreement of the estimates with it (``agreement``).
     """
     phase = module.schedule.at(module.schedule.total)
     views = datamodule.scene.train
@@ -108,7 +108,7 @@ def describe_training_views(
 
 
 def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of ``views.csv`` (docs/report.md): ``train_views``, the best view first; None where nothing is known."""
+    """Rows of ``views.csv`` (docs/report.md): ``train_views``, the least blurred first; None for unknown values."""
     rows = []
     for entry in sorted(described, key=lambda entry: entry.get("rank", 0)):
         truth = entry.get("true_blur", {})
@@ -122,13 +122,13 @@ def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def agreement(described: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """How well the estimates agree with the true blur, where that is known.
+    """How well the estimates agree with the true blur; empty if that is unknown.
 
     Returns:
-        ``blur_rank_correlation``: Spearman's, of ``spread`` with the true amount, where that is not all the same;
-        ``blur_kind_share``: of the views whose kind is right, where a true blur narrower than a pixel itself
-        (``PIXEL``) may be called sharp; ``blur_direction_error``: median in degrees over the views whose streak is
-        longer than ``STREAK`` pixels, where there are any.
+        ``blur_rank_correlation``: Spearman's, of ``spread`` and the true amount, unless one of them is constant;
+        ``blur_kind_share``: share of views with the right kind, where a true blur narrower than a pixel (``PIXEL``) may
+        also be classified as sharp; ``blur_direction_error``: median in degrees over the views with streaks longer than
+        ``STREAK`` pixels, if there are any.
     """
     if not described or not all("true_blur" in entry and "spread" in entry for entry in described):
         return {}

@@ -1,1 +1,1 @@
-"""Files: photos and pictures, Gaussians as PLY. Every file is written whole or not at all."""
+"""Files: photos and pictures, Gaussians as PLY. Every file is written atomically."""

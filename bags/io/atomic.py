@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files: completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bags.system.locks import locked
 
 WINDOWS = os.name == "nt"
 MARK = ".part-"  # in the name of every file that is being written
-# What the disk, not the program, is to blame for: no room, no more quota, too large, broken; read-only or not ours; a
-# file where a folder should be, or a folder or a link in the file's place.
+# Errors of the disk rather than the program: full, over quota, file too large, I/O error; read-only, no permission; a
+# file where a folder should be, or a folder or a link where the file should be.
 TROUBLE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
     errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
@@ -29,20 +29,20 @@ class WriteError(BagsError):
 
 @contextmanager
 def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool = False) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well.
+    """A temporary file beside ``path`` that replaces it when the block ends without an error.
 
-    A reader never sees half a file, and an interrupted writer leaves the old one. Missing folders are made. The
-    temporary file is locked while its writer lives, so that ``sweep`` can tell those that a killed writer left.
+    A reader never sees an incomplete file, and an interrupted writer leaves the old one. Missing folders are created.
+    The temporary file is locked while its writer runs, so that ``sweep`` recognises the files of killed writers.
 
     Args:
         path: the file to write; the temporary one has the same suffix.
-        earlier: the file that was at ``path`` is kept under this name, in the same file system. Killed between the two
-            renames, ``path`` is missing and ``earlier`` there.
-        durable: the file, then the folder with its name, have reached the disk when this returns: a power cut leaves
-            the old file or the new one, never an empty one.
+        earlier: the old file at ``path`` is kept under this name, in the same file system. If the process is killed
+            between the two renames, ``path`` is missing and ``earlier`` exists.
+        durable: flush the file, and then its folder, to disk before returning: a power failure leaves the old file or
+            the new one, never an empty one.
 
     Raises:
-        WriteError: no room, or no permission.
+        WriteError: the disk is full, or there is no permission.
     """
     path = Path(path)
     with explained(path):
@@ -50,12 +50,12 @@ def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}{MARK}", suffix=path.suffix)
         temporary = Path(name)
         try:
-            if WINDOWS:  # what is open there is neither renamed nor, locked, written to by others
+            if WINDOWS:  # open files cannot be renamed there, nor can others write to locked ones
                 os.close(handle)
             else:
                 locked(handle)
             yield temporary
-            umask = os.umask(0)  # mkstemp makes private files; others are made as the umask says
+            umask = os.umask(0)  # mkstemp creates private files; apply the umask as for other files
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
             if durable:
@@ -73,12 +73,12 @@ def replacing(path: str | Path, earlier: str | Path | None = None, durable: bool
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns disk errors in the block, also those wrapped by a library, into one line that names ``path``.
+    """Turns disk errors in the block, including those wrapped by a library, into one line that names ``path``.
 
-    An error at another place is not changed: only its own message says where.
+    Errors at unrelated places are not changed, because their own message says where they happened.
 
     Raises:
-        WriteError: ``path``, or what is in it, above it or beside it, could not be written.
+        WriteError: ``path``, or something in it, above it or beside it, could not be written.
     """
     try:
         yield
@@ -90,32 +90,32 @@ def explained(path: Path) -> Iterator[None]:
         where = f" ({place})" if place not in (None, path) else ""
         raise WriteError(
             f"cannot write {path}: {refusal.strerror}{where}; "
-            "make room or choose another place with output_root= (a prepared scene's: dataset.root=)"
+            "free some space, or choose another folder with output_root= (for a prepared scene: dataset.root=)"
         ) from error
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove the temporary files of killed writers in ``folder`` and below; those of living processes stay.
+    """Remove the temporary files of killed writers in ``folder`` and below; those of running processes stay.
 
-    Where there are no locks, and on Windows, all stay.
+    Without file locks, and on Windows, all stay.
 
     Returns:
-        The files removed.
+        The removed files.
     """
     gone: list[Path] = []
     if WINDOWS:
         return gone
     for path in folder.rglob(f".*{MARK}*"):
         try:
-            # For writing: NFS locks no other files. A pipe would wait for its writer.
+            # Opened for writing, because NFS locks only such files; non-blocking, because a pipe would wait.
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:  # its writer has just finished; a link; not ours
+        except OSError:  # its writer has just finished, or it is a link or belongs to someone else
             continue
         try:
             if stat.S_ISREG(os.fstat(handle).st_mode) and locked(handle):
                 path.unlink(missing_ok=True)
                 gone.append(path)
-        except OSError:  # not ours
+        except OSError:  # it belongs to someone else
             continue
         finally:
             os.close(handle)
@@ -123,7 +123,7 @@ def sweep(folder: Path) -> list[Path]:
 
 
 def _refusal(error: BaseException | None, path: Path) -> OSError | None:
-    """The disk error at ``path`` in a chain of errors (torch, for one, raises an error of its own after it)."""
+    """The disk error at ``path`` in a chain of errors (torch, for example, raises another error after it)."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in TROUBLE and _concerns(_place(error), path):
             return error
@@ -132,13 +132,13 @@ def _refusal(error: BaseException | None, path: Path) -> OSError | None:
 
 
 def _place(error: OSError) -> Path | None:
-    """The file that ``error`` names; None: no name, as when an open one takes no more."""
+    """The file that ``error`` names; None if it names none, as when writing to an open file fails."""
     name = error.filename
     return Path(os.fsdecode(name)) if isinstance(name, (str, bytes, os.PathLike)) else None
 
 
 def _concerns(place: Path | None, path: Path) -> bool:
-    """Is ``place`` in ``path``, above it, or beside it, as temporary files are? Without a place, assume so."""
+    """Whether ``place`` is in ``path``, above it, or beside it like a temporary file. None counts as yes."""
     if place is None:
         return True
     place, path = Path(os.path.abspath(place)), Path(os.path.abspath(path))
@@ -146,7 +146,7 @@ def _concerns(place: Path | None, path: Path) -> bool:
 
 
 def _flush(path: Path) -> None:
-    if WINDOWS and path.is_dir():  # cannot be opened there
+    if WINDOWS and path.is_dir():  # folders cannot be opened there
         return
     handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""Cameras as a COLMAP model, for programs that need to know where the photos were taken."""
+"""Cameras as a COLMAP model, for other programs that need the photos' poses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FILES = ("cameras.bin", "images.bin", "points3D.bin")
 def write_colmap(folder: Path, cameras: Mapping[str, Camera], points: PointCloud) -> list[Path]:
     """Write ``cameras.bin``, ``images.bin`` and ``points3D.bin``; each replaces an earlier one in one step.
 
-    Views with the same intrinsics share a PINHOLE camera. COLMAP counts pixels from the image's left edge, not from the
-    first pixel's centre: its principal point is ours plus a half.
+    Views with the same intrinsics share a PINHOLE camera. COLMAP's pixel coordinates start at the image's edge instead
+    of the first pixel's centre, so its principal point is ours plus a half.
 
     Args:
         folder: usually ``sparse/0``.
         cameras: of the photos, by file name.
-        points: without observations, which no program needs to show or to train a scene.
+        points: written without observations, which are not needed to show or to train a scene.
 
     Returns:
         The files.

@@ -1,4 +1,4 @@
-"""Untrusted JSON and YAML files: reading them is cheap and executes nothing."""
+"""Reads untrusted JSON and YAML files with limited effort and without executing anything."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     """The text of a file.
 
     Raises:
-        DataError: no such file (or a pipe or device), more than ``largest`` bytes, or neither UTF-8 nor
-            UTF-16 with a mark at its front, which Windows' programs write.
+        DataError: there is no such file (or it is a pipe or device), it has more than ``largest`` bytes, or it is
+            neither UTF-8 nor UTF-16 with a byte order mark, which Windows programs write.
     """
     try:
         if not path.is_file():
@@ -36,10 +36,10 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
+    """The top-level object of a JSON file.
 
     Raises:
-        DataError: as ``read_text``; no JSON, a key given twice, or no object.
+        DataError: as ``read_text``; or it is not valid JSON, has a duplicate key, or is not an object.
     """
     try:
         return _object(path, json.loads(read_text(path), object_pairs_hook=_without_duplicates))
@@ -48,11 +48,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The section that a YAML file of plain values holds.
+    """The keys and values of a YAML file of plain values.
 
     Raises:
-        DataError: as ``read_text``; no YAML, no section, a key given twice, a tag, or an alias or ``${...}`` (a few
-            lines can stand for gigabytes, or for what the environment holds).
+        DataError: as ``read_text``; or it is not valid YAML, is not a mapping, or has a duplicate key, a tag, an alias
+            or ``${...}`` (a few lines could stand for gigabytes, or insert values of the environment).
     """
     try:
         return _object(path, yaml.load(read_text(path, LARGEST_YAML), _Loader))
@@ -62,7 +62,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _object(path: Path, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise DataError(f"{path}: holds a {type(value).__name__} instead of keys with values; create it again")
+        raise DataError(f"{path}: contains a {type(value).__name__} instead of keys and values; create it again")
     return value
 
 
@@ -80,7 +80,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         if reference := _reference(event):
-            raise yaml.YAMLError(f"{reference}, line {event.start_mark.line + 1}: write the value out")
+            raise yaml.YAMLError(f"{reference}, line {event.start_mark.line + 1}: write the value itself")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -93,5 +93,5 @@ def _reference(event: Any) -> str | None:
         return "an alias"
     if getattr(event, "tag", None) is not None:
         return f"a tag {event.tag}"
-    # OmegaConf would put another value, or the environment's, in its place.
+    # OmegaConf would replace it by another value, or by one of the environment.
     return "a ${...}" if "${" in getattr(event, "value", "") else None

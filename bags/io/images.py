@@ -1,4 +1,4 @@
-"""Photos in, pictures out."""
+"""Reads photos and writes pictures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor
 from bags.errors import BagsError, DataError
 from bags.io.atomic import replacing
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # Pillow knows many more, and runs programs for some
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # Pillow supports more, but runs external programs for some
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 LABEL_HEIGHT = 14  # pixels above each picture of a contact sheet
 
-# Dark blue over green to yellow: even steps of lightness, so that equal depth steps look equal.
+# Dark blue via green to yellow, in equal steps of lightness, so that equal depth steps look equal.
 _DEPTH_COLOURS = torch.tensor(
     [[13, 8, 80], [41, 60, 132], [36, 104, 142], [31, 146, 140], [63, 185, 113], [150, 216, 64], [252, 231, 40]]
 )
@@ -26,21 +26,21 @@ _DEPTH_COLOURS = torch.tensor(
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """A picture of one of ``FORMATS`` (or HEIC, where that is installed), whatever its file is called.
+    """An image of one of ``FORMATS`` (or HEIC, if installed); the file's name does not matter.
 
-    Pillow reads the pixels when asked for them.
+    Pillow reads the pixels only when they are used.
 
     Raises:
-        DataError: it cannot be read, at once or later in the block.
+        DataError: it cannot be read, here or later in the block.
     """
     try:
-        if not path.is_file():  # nor a pipe, which would be waited for
+        if not path.is_file():  # opening a pipe would wait
             raise FileNotFoundError("no such file")
         with Image.open(path, formats=(*FORMATS, *({"HEIF"} & Image.OPEN.keys()))) as image:
             yield image
     except BagsError:
         raise
-    except Exception as error:  # decoders of damaged files raise whatever they stumble over
+    except Exception as error:  # decoders raise many kinds for damaged files
         raise DataError(
             f"{path}: cannot be read as an image ({str(error) or type(error).__name__}); replace it"
         ) from error
@@ -50,23 +50,23 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """Width and height in pixels from the file's header, as stored (an EXIF orientation is not applied).
 
     Raises:
-        DataError: not a picture.
+        DataError: it is not an image.
     """
     with opened(Path(path)) as image:
         return image.size
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """A photo as 8-bit RGB, or RGBA where it has transparency; an EXIF orientation is not applied (as COLMAP).
+    """A photo as 8-bit RGB, or RGBA if it has transparency; like in COLMAP, EXIF orientation is not applied.
 
     Raises:
-        DataError: unreadable, cut short, or of more than 8 bits a channel.
+        DataError: it is unreadable or truncated, or has more than 8 bits per channel.
     """
     path = Path(path)
     with opened(path) as image:
         image.load()
         if image.mode.startswith(("I", "F")):
-            raise DataError(f"{path}: pixels of mode {image.mode!r}; convert the photo to 8 bits per channel")
+            raise DataError(f"{path}: has pixels of mode {image.mode!r}; convert the photo to 8 bits per channel")
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
@@ -79,28 +79,28 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def to_picture(image: Tensor) -> Image.Image:
-    """A (3, H, W) or (H, W) float image in [0, 1] as Pillow's, RGB."""
+    """A (3, H, W) or (H, W) float image in [0, 1] as an RGB image of Pillow."""
     return Image.fromarray(to_uint8(image).contiguous().numpy())
 
 
 def from_picture(picture: Image.Image) -> Tensor:
-    """A picture of Pillow's as (3, H, W) float32 in [0, 1]."""
+    """An image of Pillow as (3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).float().div(255).contiguous()
 
 
 def write_png(path: str | Path, image: Tensor) -> None:
-    """Write ``image``, (3, H, W) or (H, W) float in [0, 1] (values beyond are clamped), as an 8-bit RGB PNG."""
+    """Write ``image``, (3, H, W) or (H, W) float, clamped to [0, 1], as an 8-bit RGB PNG."""
     picture = to_picture(image)
     with replacing(path) as temporary:
         picture.save(temporary, format="PNG")
 
 
 def depth_ends(depth: Tensor, alpha: Tensor) -> tuple[float, float]:
-    """Near and far end of a depth map's colours: its 2nd and 98th percentile, so that stray pixels do not flatten it.
+    """Near and far end of a depth map's colours: its 2nd and 98th percentile, so that outliers do not matter.
 
     Args:
         depth: (H, W) sum of alpha * transmittance * distance (``RenderOutput.depth``).
-        alpha: (H, W) accumulated opacity. Where nothing is drawn at all, both ends are 0.
+        alpha: (H, W) accumulated opacity. If nothing is drawn at all, both ends are 0.
     """
     drawn = alpha > 0.05
     if not bool(drawn.any()):
@@ -136,8 +136,8 @@ def tile(images: Sequence[Tensor], columns: int, labels: Sequence[str] | None = 
 
     Args:
         images: (3, H, W) or (H, W) floats in [0, 1], of any sizes; each cell is as large as the largest.
-        columns: pictures a row.
-        labels: one short text a picture, written above it.
+        columns: pictures per row.
+        labels: one short text per picture, written above it.
 
     Returns:
         (3, rows * cell height, columns * cell width) float32 in [0, 1], black where there is no picture.

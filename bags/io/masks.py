@@ -1,4 +1,4 @@
-"""Masks of photos: white where a photo counts, black where it does not, as COLMAP has them."""
+"""Masks of photos, as in COLMAP: white where a photo is used, black where it is not."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bags.errors import DataError
 from bags.io.images import image_size, read_image
 
 FOLDER = "masks"  # beside the folder of photos
-COUNTS = 128  # grey level from which a pixel counts
+COUNTS = 128  # lowest grey level of a used pixel
 
 
 def mask_name(photo: str) -> str:
-    """What the mask of the photo ``photo`` is called: its whole name, and ``.png``."""
+    """File name of the mask of the photo ``photo``: the photo's whole name and ``.png``."""
     return f"{photo}.png"
 
 
@@ -24,20 +24,18 @@ def black_or_white(picture: Image.Image) -> Image.Image:
 
 
 def read_mask(path: Path, photo: Path) -> Image.Image:
-    """A mask as an 8-bit grey picture of 0 and 255; colours count by their brightness, transparency as black.
+    """A mask as an 8-bit grey image of 0 and 255; colours are converted to grey, transparency to black.
 
     Raises:
-        DataError: it is no picture, not of the photo's size, or hides all of it.
+        DataError: it is not an image, has not the photo's size, or hides all of it.
     """
     picture, size = read_image(path), image_size(photo)
     if picture.size != size:
         here, there = (f"{width} x {height}" for width, height in (picture.size, size))
-        raise DataError(f"{path}: the mask is {here} pixels and its photo {photo.name} {there}: make it of that size")
+        raise DataError(f"{path}: the mask has {here} pixels, but its photo {photo.name} {there}; resize the mask")
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", size, (0, 0, 0, 255)), picture)
     mask = black_or_white(picture)
     if mask.getbbox() is None:
-        raise DataError(
-            f"{path}: the mask hides all of {photo.name}: make the parts to use white, or leave the photo out"
-        )
+        raise DataError(f"{path}: the mask hides all of {photo.name}; make the parts to use white, or remove the photo")
     return mask

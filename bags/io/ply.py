@@ -1,4 +1,4 @@
-"""Gaussians as PLY files in the layout that 3DGS viewers and tools share."""
+"""Gaussians as PLY files in the common layout of 3DGS viewers and tools."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from bags.ops.filter3d import opacity_coefficient
 from bags.types import Splats
 
 FILTER_COLUMN = "filter_3D"
-MODE = "SplatRenderMode: mip"  # by which viewers know to draw anti-aliased
-EDGE = 1e-7  # of opacities: float32 steps near 1 are 6e-8, and a logit must be finite
+MODE = "SplatRenderMode: mip"  # tells viewers to draw with antialiasing
+EDGE = 1e-7  # least distance of opacities from 0 and 1, for finite logits; float32 steps near 1 are 6e-8
 
 
 @dataclass(frozen=True)
 class PlyGaussians:
-    """N Gaussians as they stand in a PLY file: float32 CPU tensors, before activation.
+    """N Gaussians as in a PLY file: float32 CPU tensors, before activation.
 
     Attributes:
         means: (N, 3) world positions.
-        sh_dc: (N, 1, 3); sh_rest: (N, S, 3) spherical harmonics, S = 0, 3, 8 or 15.
+        sh_dc, sh_rest: (N, 1, 3) and (N, S, 3) spherical harmonics, S = 0, 3, 8 or 15.
         opacity_logits: (N,).
         log_scales: (N, 3) natural logarithm of the standard deviations.
         rotations: (N, 4) quaternions wxyz.
-        filter_sigma: (N,) standard deviation of Mip-Splatting's 3D filter, where it is *not* baked in; else None.
+        filter_sigma: (N,) standard deviation of Mip-Splatting's 3D filter if it is *not* baked in; else None.
     """
 
     means: Tensor
@@ -44,10 +44,10 @@ class PlyGaussians:
 
 
 def from_splats(splats: Splats) -> PlyGaussians:
-    """Gaussians as every 3DGS viewer expects them: what is drawn, so the 3D filter is in scale and opacity.
+    """Gaussians as every 3DGS viewer expects them, with the 3D filter baked into scale and opacity.
 
-    Without the filter baked in, a viewer that does not know it shows Gaussians too thin and too opaque. Quaternions
-    are normalised, as some viewers take them for that; opacities are kept ``EDGE`` away from 0 and 1.
+    Otherwise, viewers that do not know the filter would show Gaussians too thin and too opaque. Quaternions are
+    normalised, because some viewers assume it; opacities are kept ``EDGE`` away from 0 and 1.
     """
     return PlyGaussians(
         means=splats.means,
@@ -60,7 +60,7 @@ def from_splats(splats: Splats) -> PlyGaussians:
 
 
 def to_splats(gaussians: PlyGaussians) -> Splats:
-    """The Gaussians as they are drawn: activated, a 3D filter that came along applied (docs/method.md section 1)."""
+    """The Gaussians as they are drawn: activated, with their 3D filter, if any, applied (docs/method.md section 1)."""
     scales, opacities = gaussians.log_scales.exp(), gaussians.opacity_logits.sigmoid()
     if gaussians.filter_sigma is not None:
         opacities = opacities * opacity_coefficient(scales, gaussians.filter_sigma)
@@ -80,13 +80,13 @@ def _columns(rest: int) -> list[str]:
 
 
 def taken(gaussians: PlyGaussians, rows: Tensor) -> PlyGaussians:
-    """Those of ``gaussians`` that ``rows`` names, by number or as a mask."""
+    """The ``rows`` of ``gaussians``, given as indices or as a mask."""
     present = {field.name: getattr(gaussians, field.name) for field in fields(PlyGaussians)}
     return replace(gaussians, **{name: part[rows] for name, part in present.items() if part is not None})
 
 
 def write_ply(path: str | Path, gaussians: PlyGaussians) -> None:
-    """``write``, replacing ``path`` in one step."""
+    """Write ``gaussians`` to ``path`` atomically; see ``write``."""
     with replacing(path) as temporary:
         write(temporary, gaussians)
 
@@ -95,7 +95,7 @@ def write(path: Path, gaussians: PlyGaussians) -> None:
     """Write ``gaussians`` (binary, little endian, float32).
 
     Columns: ``x y z nx ny nz f_dc_* f_rest_* opacity scale_* rot_*``, the harmonics channel by channel, normals zero;
-    then Mip-Splatting's ``filter_3D`` where there is a filter. A comment says that it is drawn as Mip-Splatting does.
+    then Mip-Splatting's ``filter_3D`` if there is a filter. A comment tells viewers to draw it like Mip-Splatting.
     """
     count, rest = gaussians.sh_rest.shape[:2]
     parts = [
@@ -120,12 +120,12 @@ def read_ply(path: str | Path) -> PlyGaussians:
     """Read what ``write_ply`` or another 3DGS tool wrote; normals and unknown columns are ignored.
 
     Raises:
-        DataError: no such file, not a PLY file, cut short, columns missing, or numbers that are not finite.
+        DataError: there is no such file, or it is not a PLY file, is truncated, lacks columns or has non-finite values.
     """
     path = Path(path)
     try:
         vertices = read_vertices(path)
-    except Exception as error:  # of a damaged file anything may come
+    except Exception as error:  # a damaged file may raise many kinds
         raise DataError(
             f"{path}: cannot be read as a PLY file of Gaussians ({str(error) or type(error).__name__})"
         ) from error
@@ -144,10 +144,10 @@ def read_ply(path: str | Path) -> PlyGaussians:
             raise DataError(
                 f"{path}: {', '.join(names)} are not numbers; not a PLY file of Gaussians in the 3DGS layout"
             )
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are rejected
             table = np.stack([column.astype(np.float32) for column in columns], axis=1)
         if bad := int((~np.isfinite(table)).any(axis=1).sum()):
-            raise DataError(f"{path}: {bad} of {count} Gaussians have {names[0]}, ... that are not finite; remove them")
+            raise DataError(f"{path}: {bad} of {count} Gaussians have non-finite values ({names[0]}, ...); remove them")
         return torch.from_numpy(table)
 
     harmonics = [f"f_rest_{i}" for i in range(3 * rest)]

@@ -37,21 +37,21 @@ def write_vertices(path: Path, rows: NDArray[Any], comments: Sequence[str] = ())
 
 
 def read_vertices(path: Path) -> NDArray[Any]:
-    """The element ``vertex`` as a structured array, text or binary of either byte order.
+    """The element ``vertex`` as a structured array, from text or binary of either byte order.
 
-    It has to be the file's first element, without lists, as all programs write it.
+    It must be the file's first element and have no lists, as written by all known programs.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no such file, or cut short.
+        ValueError: it is not such a file, or is truncated.
     """
-    if not path.is_file():  # nor a pipe, which would be waited for
+    if not path.is_file():  # opening a pipe would wait
         raise FileNotFoundError("no such file")
     with path.open("rb") as file:
         order, count, columns = _header(file)
         kind = np.dtype([(name, order + code) for name, code in columns])
         if not columns or count < 0:
-            raise ValueError("no vertices with numbers")
+            raise ValueError("it has no vertices with numbers")
         if order == ORDERS["ascii"]:
             return _text(file, count, kind)
         if path.stat().st_size - file.tell() < count * kind.itemsize:
@@ -78,22 +78,22 @@ def _header(file: BinaryIO) -> tuple[str, int, list[tuple[str, str]]]:
             case [] | ["comment" | "obj_info", *_]:
                 pass
             case _:
-                raise ValueError(f"its header says: {' '.join(words)}")
+                raise ValueError(f"its header has the unsupported line: {' '.join(words)}")
     if not order:
-        raise ValueError("its header names no format")
+        raise ValueError("its header states no format")
     return order, count, columns
 
 
 def _words(file: BinaryIO) -> list[str]:
     line = file.readline(LONGEST_LINE)
     if not line.endswith(b"\n"):
-        raise ValueError("its header does not end")
+        raise ValueError("its header is incomplete")
     return line.decode("ascii", "replace").split()
 
 
 def _text(file: BinaryIO, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an empty table
+        warnings.simplefilter("ignore")  # about an empty table
         rows = np.loadtxt(file, dtype=kind, max_rows=count, ndmin=1) if count else np.empty(0, kind)
     if len(rows) < count:
         raise ValueError(f"truncated: the header states {count} vertices")

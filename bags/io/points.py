@@ -1,4 +1,4 @@
-"""Points with colours from PLY files, as photogrammetry and nerfstudio write them."""
+"""Points with colours from PLY files, as written by photogrammetry programs and nerfstudio."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ GREY = 128.0
 
 
 def read_points(path: Path) -> NDArray[np.float64]:
-    """(P, 6): place, and colour in [0, 255]; mid-grey where the file has no colours.
+    """(P, 6) position, and colour in [0, 255]; mid-grey if the file has no colours.
 
     Raises:
-        DataError: no such file, no PLY file, cut short, or no points with x, y and z in it.
+        DataError: there is no such file, or it is not a PLY file, is truncated, or has no points with x, y and z.
     """
     try:
         vertices = read_vertices(path)
@@ -28,13 +28,13 @@ def read_points(path: Path) -> NDArray[np.float64]:
         found = next((keys for keys in COLOURS if set(keys) <= set(names)), ())
         levels = [_levels(vertices[name]) for name in found] or [np.full(len(vertices), GREY)] * 3
         return np.column_stack([*places, *levels])
-    except Exception as error:  # of a damaged file anything may come
+    except Exception as error:  # a damaged file may raise many kinds
         raise DataError(
-            f"{path}: cannot be read as a PLY file of points ({str(error) or type(error).__name__}); make it again"
+            f"{path}: cannot be read as a PLY file of points ({str(error) or type(error).__name__}); create it again"
         ) from error
 
 
 def _levels(column: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Levels from 0 to 255; floating-point colours are from 0 to 1."""
+    """Levels from 0 to 255; floating-point colours are taken to be from 0 to 1."""
     full = {"f": 1.0, "u": float(2 ** (8 * column.dtype.itemsize) - 1)}.get(column.dtype.kind, 255.0)
     return np.clip(np.nan_to_num(column.astype(np.float64)) * (255 / full), 0, 255)

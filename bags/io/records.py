@@ -1,4 +1,4 @@
-"""Text, JSON and tables of ours, written whole or not at all."""
+"""Our text, JSON and table files, written atomically."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bags.io.atomic import replacing
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` so that ``path`` holds either what it held before or all of it.
+    """Write ``text`` atomically, in UTF-8.
 
-    What is not UTF-8, as names of files from other systems, is escaped.
+    Characters that UTF-8 cannot encode, such as those in file names of other systems, are escaped.
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -29,7 +29,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``rows`` as CSV, atomically: a column for every key of the first row, in its order; None is left empty.
 
-    Text that a spreadsheet would take for a formula, as a photo may be called, gets an apostrophe before it.
+    Text that a spreadsheet would treat as a formula, such as some photos' names, gets a leading apostrophe.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
@@ -43,7 +43,7 @@ def _cell(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """``value`` with tuples as lists, as YAML and the settings reader know them."""
+    """``value`` with tuples as lists, as YAML and the settings reader expect them."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

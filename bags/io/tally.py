@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-MOST = 8  # names in a row; of more, the number says the rest
+MOST = 8  # names that are listed; the others are only counted
 
 
 def in_one_line(
@@ -18,11 +18,11 @@ def in_one_line(
     """Such as ``41 of 43 photos of images/ used (2 left out: blurred: a.jpg, b.jpg), 1 camera, 9,252 points, ...``.
 
     Args:
-        used: photos that are training or test views.
-        folder: of the photos, as it is to be called.
-        left_out: names of the other photos, by the reason.
-        cameras: how many different ones.
-        points: to start from.
+        used: number of photos that are training or test views.
+        folder: name of the folder of photos.
+        left_out: names of the other photos, by reason.
+        cameras: number of different cameras.
+        points: number of initial points.
         tests: names of the test views.
     """
     missed = sum(map(len, left_out.values()))

@@ -1,4 +1,4 @@
-"""Videos out."""
+"""Writes videos."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from torch import Tensor
 from bags.io.atomic import replacing
 from bags.io.images import to_uint8
 
-ENCODERS = ("libx264", "libopenh264", "mpeg4")  # the first that PyAV was built with; any player shows the last, too
-BT709, LIMITED = 1, 1  # of colours and of levels, as the file says: else players guess by the picture's size
+ENCODERS = ("libx264", "libopenh264", "mpeg4")  # the first that PyAV was built with; all players support all of them
+BT709, LIMITED = 1, 1  # colour space and range, stated in the file: otherwise players guess from the picture's size
 
 
 @contextmanager
 def writing_video(path: str | Path, width: int, height: int, fps: float) -> Iterator[Callable[[Tensor], None]]:
-    """An MP4 that takes its place at ``path`` when the block ends well.
+    """An MP4 file that is moved to ``path`` when the block ends without an error.
 
     Args:
         path: ends in ``.mp4``.
-        width: of the frames; both sides even, as the pixel format (yuv420p, which every player knows) wants them.
-        height: of the frames.
+        width: of the frames; even, as required by the pixel format (yuv420p, which every player supports).
+        height: of the frames; even.
         fps: frames per second.
 
     Yields:
-        What appends a frame, (3, H, W) or (H, W) float in [0, 1].
+        A function that appends a frame, (3, H, W) or (H, W) float in [0, 1].
     """
     with (
         replacing(path) as temporary,
@@ -42,8 +42,8 @@ def writing_video(path: str | Path, width: int, height: int, fps: float) -> Iter
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
         if context.name == "libx264":
-            stream.options = {"crf": "17"}  # the eye sees no loss
-        else:  # without such a scale: bits per second
+            stream.options = {"crf": "17"}  # visually lossless
+        else:  # no constant-quality mode: bits per second
             stream.bit_rate = round(0.3 * width * height * fps)
 
         def write(image: Tensor) -> None:
@@ -56,5 +56,5 @@ def writing_video(path: str | Path, width: int, height: int, fps: float) -> Iter
 
 
 def encoder() -> str:
-    """The best encoder there is: H.264, or MPEG-4 part 2, which PyAV always has."""
+    """The best available encoder: H.264, or MPEG-4 part 2, which PyAV always has."""
     return next(name for name in ENCODERS if name in av.codecs_available)

@@ -1,8 +1,8 @@
-"""Blur explained where there is some: nothing for sharp photos of a sharp scene, else the camera's path and lens.
+"""The blur model ``auto``: none for the sharp photos of a sharp scene, else the camera's path and lens.
 
-No blur model is free: what may explain blur also explains a little of what is none, at a loss in new views. Where the
-photos themselves rule blur out (``bags.ops.edge_width``), they are taken as they are. Among blurred photos the sharp
-ones keep their path and lens: a blur too weak to be seen in a photo is still one.
+No blur model is free. Whatever can explain blur also absorbs a little detail that is not blur, which costs quality in
+new views. So photos whose edges rule blur out (``bags.ops.edge_width``) are taken as they are. In a scene with blurred
+photos, sharp ones keep their path and lens too: blur may be too weak to be seen in a photo.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from bags.settings import OptimSettings
 from bags.types import Camera, ViewBatch
 
 SHARP_EDGES = 0.81  # pixels (``edge_width``); a step from one pixel to the next has 0.8
-NEARLY_ALL = 0.85  # of the photos that tell; then the scene counts as sharp
+NEARLY_ALL = 0.85  # share of the judged photos that must be sharp for the scene to count as sharp
 UNDECIDED, SHARP, BLURRED = range(3)
 
 
 class Choices(nn.Module):
-    """Which training photos are blurred; kept with the checkpoint.
+    """Which training photos are blurred; saved in the checkpoint.
 
     Attributes:
         models: (num_views,) ``UNDECIDED``, ``SHARP`` or ``BLURRED``.
-        listed: the same on the host, so that no step waits for a device.
+        listed: the same on the host, so that no step has to wait for the device.
     """
 
     models: Tensor
@@ -40,7 +40,7 @@ class Choices(nn.Module):
         self.listed = [UNDECIDED] * num_views
 
     def choose(self, widths: Sequence[float | None]) -> None:
-        """By the widths of the photos' edges in pixels; None: a photo that does not tell."""
+        """Decide from the widths of the photos' edges in pixels; None: a photo that cannot be judged."""
         telling = [width for width in widths if width is not None]
         narrow = sum(width <= SHARP_EDGES for width in telling)
         scene_is_sharp = bool(telling) and narrow >= NEARLY_ALL * len(telling)
@@ -51,7 +51,7 @@ class Choices(nn.Module):
 
     @property
     def made(self) -> bool:
-        """Has it been decided?"""
+        """Whether every photo has been decided."""
         return UNDECIDED not in self.listed
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -63,7 +63,7 @@ class AutoBlur:
     """The blur model ``auto``.
 
     Args:
-        camera: for blurred photos.
+        camera: model of the blurred photos.
         choices: made before a run's first step (``bags.run.build``).
     """
 
@@ -71,11 +71,11 @@ class AutoBlur:
         self.camera, self.choices = camera, choices
 
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
-        """The camera's."""
+        """Those of the camera's model."""
         return self.camera.parameter_groups(optim)
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
-        """Explain the view by what was chosen for it."""
+        """Explain the view by the model chosen for it."""
         if self.choices.listed[view.index] == SHARP:
             return self.camera.rest(view, camera, draw)
         return self.camera.expose(view, camera, phase, draw)

@@ -33,9 +33,10 @@ class Explanation:
 
     Attributes:
         batch: the view.
-        sharp: (3, H, W) sharp render; depth, alpha: (H, W), its (``RenderOutput``).
+        sharp: (3, H, W) sharp render.
+        depth, alpha: (H, W) of that render (``RenderOutput``).
         prediction: (3, H, W) what is compared with the photo.
-        proposal: what blurs the photo, as the blur model has it; None where blur is not modelled.
+        proposal: the blur of the photo by the blur model; None where blur is not modelled.
     """
 
     batch: ViewBatch
@@ -48,11 +49,11 @@ class Explanation:
 
 @dataclass(frozen=True)
 class TrainingOutput(Explanation):
-    """What a training step made, for callbacks; tensors carry their graph.
+    """What a training step computed, for callbacks; tensors carry their graph.
 
     Attributes:
-        phase: where the step stood.
-        renders: rasteriser outputs that the prediction is made of.
+        phase: of the step.
+        renders: rasteriser outputs that the prediction is made from.
         losses: weighted terms, detached.
     """
 
@@ -71,16 +72,16 @@ class BagsModule(LightningModule):
         model: what is learned.
         optim: its learning rates.
         loss: the weights of the loss's terms.
-        dataset: which part of a view a step sees (``window``), and what is behind the scene (``white_background``).
+        dataset: which part of a view a step sees (``window``), and the background colour (``white_background``).
         seed: of every random draw.
-        schedule: the run's clock, which the loader of views goes by, too.
-        points: to start from (overwritten when a checkpoint is loaded).
-        num_views: training views.
+        schedule: the run's clock, shared with the loader of views.
+        points: initial points (overwritten when a checkpoint is loaded).
+        num_views: number of training views.
         extent: scene extent.
-        centre: (3,) of what the photos show, scene units.
+        centre: (3,) of what the photos show, in scene units.
         width: training width in pixels; kernel sides are fitted to it where the settings ask for it.
         rasterizer: draws the Gaussians.
-        bfloat16: run the network in it; what a checkpoint says wins.
+        bfloat16: run the network in bfloat16; a loaded checkpoint overrides it.
     """
 
     output: TrainingOutput | None
@@ -149,7 +150,7 @@ class BagsModule(LightningModule):
         )
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
-        """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""
+        """Draw the Gaussians sharp, as at test time; ``splats``, if given, are drawn instead."""
         return self.rasterizer(
             splats or self.gaussians.splats(),
             camera,
@@ -159,7 +160,7 @@ class BagsModule(LightningModule):
         )
 
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
-        """Render one training view sharp and, where ``phase`` says so, let the blur model make its photo of it."""
+        """Render one training view sharp and, where ``phase`` says so, let the blur model predict the photo from it."""
         camera = self.jittered(batch)
         if self.blur is not None and phase.blur:
             seen = self.blur.expose(batch, camera, phase, self.render)
@@ -172,7 +173,7 @@ class BagsModule(LightningModule):
 
     @torch.no_grad()
     def explain_whole(self, batch: ViewBatch, phase: Phase) -> Explanation:
-        """As ``explain``, without gradients, window by window where ``dataset.window`` says that training looks so.
+        """As ``explain``, without gradients, for the whole photo; in windows where training uses ``dataset.window``.
 
         The network's normalisation then sees what it saw in training, and only the result has the photo's size.
         """
@@ -191,7 +192,7 @@ class BagsModule(LightningModule):
         return Explanation(batch, whole["sharp"], whole["depth"], whole["alpha"], whole["prediction"], proposal)
 
     def jittered(self, batch: ViewBatch) -> Camera:
-        """The view's camera with a sub-pixel offset of its own, where ``model.ray_jitter`` asks for it."""
+        """The view's camera, shifted by a random part of a pixel where ``model.ray_jitter`` asks for it."""
         if not self.model.ray_jitter or batch.step == 0:
             return batch.camera
         x, y = (uniform((2,), self.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
@@ -213,11 +214,11 @@ class BagsModule(LightningModule):
         return torch.stack(list(terms.values())).sum()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """How long the run was found to be is part of its state (``schedule.minutes``)."""
+        """Save the decisions on the run's length with its state (``schedule.minutes``)."""
         checkpoint["decisions"] = [list(decision) for decision in self.schedule.decisions]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let a finished run go on where its schedule has grown longer, although Lightning saw the last batch then."""
+        """Let a finished run continue if its schedule has become longer: Lightning has marked its batch as the last."""
         if checkpoint["global_step"] < self.schedule.total:
             checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 

@@ -1,4 +1,4 @@
-"""What the blur model says of a view: how much blur, of what kind, and where."""
+"""What the blur model says about a view: how much blur, of what kind, and where."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from bags.modules.blur_kind import Kind, blur_field
 from bags.modules.blur_model import Blur
 
-PIXELS = 300_000  # of a larger view, every n-th row and column are looked at: these are plenty for a mean
+PIXELS = 300_000  # enough for a mean: of a larger view only every n-th row and column is used
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class BlurEstimate:
     Attributes:
         mask: mean of the mask, in [0, 1].
         spread: root mean square spread of the effective kernels ``m w + (1 - m) delta``, averaged where the photo has
-            detail, since nothing constrains a kernel on an even surface.
+            detail, since nothing constrains a kernel on a uniform surface.
         kind: of blur (``bags.modules.blur_kind``).
-        length: motion: of the streak; 0 for other kinds.
-        direction: motion: of the streak in degrees, [0, 180), 0 = along +x, 90 = along +y; else 0.
-        radius: defocus: of the disc, root mean square over the photo; else 0.
+        length: of the streak, for motion; else 0.
+        direction: of the streak in degrees, [0, 180), 0 = along +x, 90 = along +y, for motion; else 0.
+        radius: of the disc, root mean square over the photo, for defocus; else 0.
     """
 
     mask: float
@@ -37,11 +37,11 @@ class BlurEstimate:
 
 
 def estimate_blur(proposal: Blur, sharp: Tensor, depth: Tensor) -> BlurEstimate:
-    """Judge one view.
+    """Estimate the blur of one view.
 
     Args:
         proposal: of the view at full training resolution.
-        sharp: (3, H, W) sharp render of the view; its gradients tell where there is detail.
+        sharp: (3, H, W) sharp render of the view; its gradients show where there is detail.
         depth: (H, W) its depth.
     """
     mask = proposal.mask.detach()
@@ -62,7 +62,7 @@ def estimate_blur(proposal: Blur, sharp: Tensor, depth: Tensor) -> BlurEstimate:
 
 
 def gradient(image: Tensor) -> Tensor:
-    """(2, H, W) central differences (x, y) of the grey of a (3, H, W) image; one-sided at its borders."""
+    """(2, H, W) central differences (x, y) of the grey values of a (3, H, W) image; one-sided at its borders."""
     grey = image.mean(dim=0)
     y, x = (torch.gradient(grey, dim=axis)[0] if grey.shape[axis] > 1 else torch.zeros_like(grey) for axis in (0, 1))
     return torch.stack([x, y])

@@ -1,16 +1,17 @@
 """Which kind of blur a field of kernels is: camera shake, defocus, low resolution or none.
 
-A photo constrains the kernel of a pixel only across its edges: along an edge blur is not seen. So of every kernel's
-covariance C what counts is its part ``g^T C g`` along the gradient g of the sharp image. Three figures tell the kinds
-apart, each a property of the optics rather than of the scene:
+A photo constrains a pixel's kernel only across edges: blur along an edge is invisible. So of every kernel's covariance
+C only the part ``g^T C g`` along the gradient g of the sharp image counts. Three figures distinguish the kinds. Each is
+a property of the optics rather than of the scene:
 
-* the mask, or how wide the kernels are: a sharp photo needs neither;
-* roundness: shake smears along a line, the same line (nearly) all over the photo;
-* how far kernels and mask follow the depth: defocus grows away from the plane of focus, while large pixels are as large
-  everywhere.
+* the mask and the width of the kernels: both are small for a sharp photo;
+* roundness: shake smears along a line, in nearly the same direction all over the photo;
+* how far kernels and mask follow the depth: defocus grows away from the plane of focus, while low resolution is the
+  same everywhere.
 
-Shape alone does not tell a small disc from a small square: a scene at a single depth that is out of focus is called low
-resolution. Camera roll around the middle of the photo, whose lines go round in a circle, is not seen as shake.
+Limits: shape alone does not distinguish a small disc from a small square, so an out-of-focus scene at a single depth is
+classified as low resolution. Camera roll around the middle of the photo smears along circles and is not recognised as
+shake.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ Kind = Literal["sharp", "motion", "defocus", "low_resolution"]
 SHARP_MASK = 0.08  # mean of the mask where there is detail; below it: sharp
 SHARP_SPREAD = 0.4  # pixels; below it: sharp, whatever the mask (a network may have none)
 LINE_ROUNDNESS = 0.55  # variance across the line of shake over that along it; below it: shake
-DEPTH_VARIATION = 0.24  # of kernels and mask, following the depth, relative to their means; above it: defocus
+DEPTH_VARIATION = 0.24  # ``BlurField.depth_variation``; above it: defocus
 
 
 @dataclass(frozen=True)
 class BlurField:
-    """A field of kernels in a few figures.
+    """Summary of a field of kernels.
 
     Attributes:
         mask: mean of the mask where there is detail, in [0, 1].
         spread: root mean square spread in pixels, averaged where there is detail.
         major, minor: largest and smallest variance over all directions, in pixels squared.
         direction: of the largest variance in degrees, [0, 180), 0 = along +x, 90 = along +y.
-        depth_variation: standard deviation of what is a function of depth over the mean, of the squared spread and of
-            the mask, averaged.
+        depth_variation: relative variation that depth explains: standard deviation of the part that is a function of
+            depth over the mean, averaged over the squared spread and the mask.
     """
 
     mask: float
@@ -53,12 +54,12 @@ class BlurField:
 
     @property
     def direction_variation(self) -> float:
-        """Standard deviation of the variance over all directions, over its mean."""
+        """Standard deviation of the variance over all directions, divided by its mean."""
         return (self.major - self.minor) / max(self.major + self.minor, 1e-12) / math.sqrt(2)
 
     @property
     def kind(self) -> Kind:
-        """What kind of blur that is; where both direction and depth tell of one, the one that tells more."""
+        """Kind of blur; where both direction and depth vary, the stronger variation decides."""
         if self.mask < SHARP_MASK or self.spread < SHARP_SPREAD:
             return "sharp"
         if self.minor < LINE_ROUNDNESS * self.major and self.direction_variation > self.depth_variation:
@@ -67,21 +68,22 @@ class BlurField:
 
     @property
     def length(self) -> float:
-        """Length in pixels of the even streak that has this largest variance: ``L^2 / 12``."""
+        """Length L in pixels of the uniform streak whose variance, ``L^2 / 12``, is the largest one."""
         return math.sqrt(12 * self.major)
 
     @property
     def radius(self) -> float:
-        """Radius in pixels of the even disc that has this spread: ``r^2 / 2``."""
+        """Radius r in pixels of the uniform disc whose squared spread is ``r^2 / 2``."""
         return math.sqrt(2) * self.spread
 
 
 def blur_field(covariance: Tensor, gradient: Tensor, depth: Tensor, mask: Tensor) -> BlurField:
-    """Sum up a field of kernels.
+    """Summarise a field of kernels.
 
     Args:
         covariance: (3, H, W) of each pixel's effective kernel: (xx, xy, yy) in pixels squared (``kernel_moments``).
-        gradient: (2, H, W) of the sharp image, (x, y); pixels count by its square. Without any all count alike.
+        gradient: (2, H, W) of the sharp image, (x, y); its square is a pixel's weight. If it is 0 everywhere, all
+            pixels have the same weight.
         depth: (H, W) distance from the camera, in any unit.
         mask: (H, W) in [0, 1].
     """
@@ -110,9 +112,10 @@ def blur_field(covariance: Tensor, gradient: Tensor, depth: Tensor, mask: Tensor
 
 
 def _principal(terms: Tensor, seen: Tensor) -> tuple[float, float, float]:
-    """Largest and smallest variance, and the direction of the largest, of the one covariance that fits best.
+    """Largest and smallest variance, and direction of the largest, of the single covariance M that fits best.
 
-    Least squares over all pixels of ``n^T M n = n^T C n``, n the gradient's direction, weighted by its square.
+    Least squares over all pixels of ``n^T M n = n^T C n``, where n is the gradient's direction, weighted by the squared
+    gradient.
     """
     m_xx, m_xy, m_yy = torch.linalg.lstsq(terms.T, seen[:, None], driver="gelsd").solution[:, 0].tolist()
     middle, half = (m_xx + m_yy) / 2, math.hypot((m_xx - m_yy) / 2, m_xy)
@@ -121,9 +124,9 @@ def _principal(terms: Tensor, seen: Tensor) -> tuple[float, float, float]:
 
 
 def _following(values: Tensor, inverse: Tensor, weight: Tensor) -> float:
-    """How far ``values`` follow the depth: standard deviation of the best parabola in ``inverse`` over the mean.
+    """How far ``values`` follow the depth: standard deviation of the best parabola in ``inverse``, over their mean.
 
-    A lens spreads a point by a disc whose diameter is linear in ``1 / depth``, so its variance is a parabola.
+    A lens spreads a point over a disc whose diameter is linear in ``1 / depth``, so the variance is a parabola in it.
     """
     middle = (weight * inverse).sum()
     width = (weight * (inverse - middle).square()).sum().sqrt()

@@ -1,7 +1,7 @@
-"""The door to blur models: what each of them is asked, and what it answers.
+"""The interface of blur models.
 
-A blur model tells how a photo comes of what is sharp. ``BagsModule`` asks it at every step in which blur is modelled;
-evaluation, report and viewer ask the ``Blur`` that it found. To add one, write a class with the methods of
+A blur model predicts a photo from the sharp scene. ``BagsModule`` calls it at every step in which blur is modelled;
+evaluation, report and viewer use the ``Blur`` that it returns. To add one, write a class with the methods of
 ``BlurModel`` and decorate it with ``register_blur_model`` (examples/02_own_blur_model.py).
 """
 
@@ -25,7 +25,7 @@ class Draw(Protocol):
     """Draws the Gaussians sharp."""
 
     def __call__(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
-        """``splats``: instead of the Gaussians as they are."""
+        """``splats``, if given, are drawn instead of the Gaussians."""
         ...
 
 
@@ -34,9 +34,10 @@ class Blur(Protocol):
 
     Attributes:
         mask: (H, W) in [0, 1]: how much of the pixel is blurred.
-        kind: what the model explains by its nature; None: its kernels' shape tells (``bags.modules.blur_kind``).
-        kernel_size: side K of the kernels that ``kernels_at`` gives.
-        reach: pixels around a pixel from which its light comes.
+        kind: the one kind that the model can explain; None: the shape of the kernels decides
+            (``bags.modules.blur_kind``).
+        kernel_size: side K of the kernels that ``kernels_at`` returns.
+        reach: distance in pixels up to which a pixel collects light from others.
     """
 
     @property
@@ -53,22 +54,22 @@ class Blur(Protocol):
 
     @property
     def reach(self) -> int:
-        """Pixels around a pixel."""
+        """How far a pixel's light comes from, in pixels."""
 
     def kernels_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(P, K, K) kernels at the pixels ``(rows[i], columns[i])``; entry [0, 0] weighs the top left neighbour."""
         ...
 
     def moments(self, every: int = 1) -> tuple[Tensor, Tensor]:
-        """Mean (2, h, w) and covariance (3, h, w) of the effective kernels, of every so many rows and columns."""
+        """Mean (2, h, w) and covariance (3, h, w) of the effective kernels, of every ``every``-th row and column."""
         ...
 
     def room(self, height: int, width: int) -> Blur:
-        """Room for the blur of a view of which this is a part, for ``take`` to fill."""
+        """An uninitialised blur of the whole view, of which this one is a part; ``take`` fills it."""
         ...
 
     def take(self, part: Any, window: Window) -> None:
-        """Copy the blur of the pixels ``window`` in place."""
+        """Copy ``part``, the blur of the pixels in ``window``, into this one in place."""
         ...
 
 
@@ -77,11 +78,12 @@ class Exposure:
     """How a blur model explains a view.
 
     Attributes:
-        sharp: (3, H, W) sharp render; depth, alpha: (H, W), its (``RenderOutput``).
+        sharp: (3, H, W) sharp render.
+        depth, alpha: (H, W) of that render (``RenderOutput``).
         prediction: (3, H, W) what is compared with the photo.
-        blur: what makes ``prediction`` of ``sharp``; None: the model does not describe it, and the report says nothing
-            of the photo's blur.
-        renders: what was drawn for it; densification adds up their gradients.
+        blur: what turns ``sharp`` into ``prediction``; None: the model does not describe it, and the report leaves out
+            the photo's blur.
+        renders: everything that was rendered for it; densification sums their gradients.
     """
 
     sharp: Tensor
@@ -93,15 +95,15 @@ class Exposure:
 
 
 class BlurModel(Protocol):
-    """How photos come of what is sharp."""
+    """Predicts photos from the sharp scene."""
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
         """Explain one training view.
 
         Args:
             view: the photo, or a window of it.
-            camera: to draw it with: the view's own, perhaps shifted by a part of a pixel.
-            phase: where the step stands.
+            camera: to draw it with: the view's own, possibly shifted by part of a pixel (``model.ray_jitter``).
+            phase: of the step.
             draw: draws the Gaussians.
         """
         ...
@@ -119,8 +121,8 @@ REGISTERED: dict[str, MakeBlurModel] = {}
 def register_blur_model(name: str) -> Callable[[Made], Made]:
     """Let ``model.blur_model=name`` stand for the decorated class (examples/02_own_blur_model.py).
 
-    It is made once a run, with the number of training views, the section ``model`` and a function that returns the
-    Gaussians as they are drawn. An ``nn.Module`` becomes a part of ``BagsModule``: its parameters are saved, loaded and
-    moved to the device with it.
+    The class is instantiated once per run, with the number of training views, the section ``model`` and a function that
+    returns the Gaussians as they are drawn. An ``nn.Module`` becomes a submodule of ``BagsModule``: its parameters are
+    saved, loaded and moved to the device with it.
     """
     return register(name, model.BLUR_MODELS, REGISTERED)

@@ -26,18 +26,18 @@ from bags.types import Camera
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the network proposes for one view. The kernels themselves are never all written out.
+    """What the network proposes for one view. The kernels are never all in memory at once.
 
     Attributes:
-        features: (C, h, w) hidden features, in bfloat16 where that is asked for: of every pixel, or with ``spacing``
-            above 1 of nodes ``spacing`` pixels apart, as ``bags.ops.interpolated_conv`` has them.
-        head: (K*K, C) makes kernel logits of them, in the order of ``bags.ops.per_pixel_conv``.
+        features: (C, h, w) hidden features, in bfloat16 if requested: of every pixel, or with ``spacing`` above 1 of
+            nodes ``spacing`` pixels apart (``bags.ops.interpolated_conv``).
+        head: (K*K, C) maps features to kernel logits, in the order of ``bags.ops.per_pixel_conv``.
         mask: (H, W) in [0, 1]: how much of the pixel is blurred.
         bfloat16: whether ``blur`` runs its matrix products in bfloat16.
         stride: pixels from one tap of the kernels to the next.
         spacing: pixels from one known kernel to the next.
-        corner: column and row at which the pixels of ``mask`` begin in the whole view, where the nodes cover that;
-            None: they cover these pixels alone.
+        corner: column and row in the whole view of the first pixel of ``mask``, where the nodes cover the whole view;
+            None: the nodes cover only the pixels of ``mask``.
     """
 
     features: Tensor
@@ -50,7 +50,7 @@ class Proposal:
 
     @property
     def kind(self) -> None:
-        """Kernels explain any kind of blur: their shape tells which."""
+        """None: kernels explain any kind of blur, and their shape decides which."""
 
     @property
     def kernel_size(self) -> int:
@@ -59,14 +59,14 @@ class Proposal:
 
     @property
     def reach(self) -> int:
-        """Pixels around the image that ``blur`` needs."""
+        """Margin in pixels around the image that ``blur`` needs."""
         return reach(self.kernel_size, self.stride)
 
     def blur(self, padded_image: Tensor, linear_light: bool = False) -> Tensor:
         """(3, H, W) blurry prediction from a sharp image ``reach`` pixels larger on every side.
 
-        Taps further apart than a pixel see the image smoothed (``bags.ops.smoothing``); the unmasked part stays sharp.
-        With ``linear_light`` kernels and mask mix the light of the images, which both hold sRGB values.
+        Where taps are several pixels apart, they see a smoothed image (``bags.ops.smoothing``); the unmasked part stays
+        sharp. Both images hold sRGB values; with ``linear_light`` kernels and mask mix them as linear light.
         """
         if linear_light:
             return to_srgb(self.blur(to_linear(padded_image)))
@@ -90,7 +90,7 @@ class Proposal:
         """Mean (2, H, W) and covariance (3, H, W) of the effective kernels in pixels (``ops.kernel_moments``).
 
         Args:
-            every: of that many rows and columns, only one is looked at.
+            every: use only every ``every``-th row and column.
         """
         some = (..., slice(None, None, every), slice(None, None, every))
         mask = self.mask.detach()
@@ -102,7 +102,7 @@ class Proposal:
         return effective_moments(raw, mask[some])
 
     def room(self, height: int, width: int) -> Proposal:
-        """Room for the proposal of a view of which this is a part, for ``take`` to fill."""
+        """An uninitialised proposal of the whole view, of which this one is a part; ``take`` fills it."""
         mask = self.mask.new_empty(height, width)
         if self.corner is not None:
             return replace(self, mask=mask, corner=(0, 0))
@@ -110,7 +110,7 @@ class Proposal:
         return replace(self, mask=mask, features=self.features.new_empty(len(self.features), rows, columns))
 
     def take(self, part: Proposal, window: Window) -> None:
-        """Copy the proposal of the pixels ``window``, which begins at a node, in place."""
+        """Copy ``part``, the proposal of the pixels in ``window``, in place; the window begins at a node's cell."""
         window.of(self.mask).copy_(part.mask)
         if self.corner is None:
             height, width = part.features.shape[1:]
@@ -118,17 +118,17 @@ class Proposal:
             nodes.of(self.features).copy_(part.features)
 
     def detached(self) -> Proposal:
-        """The same proposal, from which nothing is learned."""
+        """The same proposal without gradients."""
         return replace(self, **{name: getattr(self, name).detach() for name in ("features", "head", "mask")})
 
     def enlarged(self, factor: int, camera: Camera) -> Proposal:
-        """The same blur for pixels ``factor`` times as fine: taps and nodes that much further apart, the mask between.
+        """The same blur at ``factor`` times the resolution: taps and nodes are further apart, the mask is interpolated.
 
-        Where every pixel has features, those between are interpolated.
+        Where every pixel has features, they are interpolated too.
 
         Args:
-            factor: how much finer.
-            camera: whose pixels are wanted, a part of the photo or the whole; this proposal is of the whole photo, at
+            factor: ratio of the resolutions.
+            camera: of the result, for the whole photo or a part of it. This proposal must be of the whole photo, at
                 ``camera.reduced(factor)``.
         """
         part = Window(*camera.corner, camera.width, camera.height)
@@ -144,7 +144,7 @@ class RenderFeatures(nn.Module):
     Args:
         hidden: channels of the two inner layers.
         channels: of the result.
-        spacing: render and depth are averaged over so many pixels squared first.
+        spacing: render and depth are first averaged over ``spacing`` x ``spacing`` pixels.
     """
 
     def __init__(self, hidden: int, channels: int, spacing: int = 1) -> None:
@@ -157,8 +157,8 @@ class RenderFeatures(nn.Module):
     def forward(self, rgb: Tensor, depth: Tensor, bfloat16: bool = False) -> Tensor:
         """(channels, H, W) from ``rgb`` (3, H, W) and ``depth`` (H, W), which get no gradient.
 
-        Depth is shifted and scaled to [0, 1]; a constant one becomes 0. With a spacing above 1 the result has
-        H / spacing rows and W / spacing columns, rounded up. ``bfloat16``: run in it (parameters stay float32).
+        Depth is shifted and scaled to [0, 1]; constant depth becomes 0. With a spacing above 1 the result has
+        H / spacing rows and W / spacing columns, rounded up. ``bfloat16``: run in bfloat16 (parameters stay float32).
         """
         image = torch.cat([rgb.detach(), normalised(depth.detach())[None]])[None]
         image = cell_means(image, self.spacing).contiguous(memory_format=torch.channels_last)
@@ -169,9 +169,9 @@ class RenderFeatures(nn.Module):
         return features.to(image.dtype)
 
     def _last(self, hidden: Tensor, bfloat16: bool) -> Tensor:
-        """The third convolution, with as many outputs as inputs, of which those beyond ``channels`` are not kept.
+        """The third convolution; in bfloat16 padded to as many outputs as inputs, of which the extra ones are dropped.
 
-        oneDNN's weight gradient for 64 inputs and 32 outputs in bfloat16 takes a path that is 25 times slower (443 ms
+        For 64 inputs and 32 outputs in bfloat16, oneDNN's weight gradient takes a path that is 25 times slower (443 ms
         at 300x200) than the one for 64 outputs.
         """
         weight, bias = self.conv3.weight, self.conv3.bias
@@ -184,28 +184,28 @@ class RenderFeatures(nn.Module):
 
 
 def cell_means(image: Tensor, side: int) -> Tensor:
-    """(1, C, h, w) means over cells of ``side`` x ``side`` pixels of a (1, C, H, W) image; the last ones may be cut."""
+    """(1, C, h, w) means over cells of ``side`` x ``side`` pixels of a (1, C, H, W) image; the last may be smaller."""
     return image if side == 1 else avg_pool2d(image, side, ceil_mode=True, count_include_pad=False)
 
 
 def _normalised(x: Tensor) -> Tensor:
-    """InstanceNorm without affine part of one image: as batch norm, 14 times faster on CPUs in channels-last order."""
+    """InstanceNorm of one image without affine part, run as batch norm: 14 times faster on CPUs in channels-last."""
     assert x.shape[0] == 1
     if x.shape[2:].numel() == 1:
-        return x - x  # a single value is its own mean; torch refuses it
+        return x - x  # a single value is its own mean; torch raises an error for it
     return batch_norm(x, None, None, training=True)
 
 
 class HiddenLayers(nn.Module):
     """1x1 convolutions without bias, each followed by a ReLU, with heads for kernel logits and mask on some of them.
 
-    They are kept as linear layers: the same weights, initialised alike.
+    They are stored as linear layers, which have the same weights and initialisation.
 
     Args:
         inputs: channels of the input.
         hidden: channels of every layer.
         kernels: for each layer the kernel side of its head, or None for no head.
-        masks: with a mask head beside every kernel head.
+        masks: whether there is a mask head beside every kernel head.
     """
 
     def __init__(self, inputs: int, hidden: int, kernels: Sequence[int | None], masks: bool) -> None:
@@ -225,17 +225,18 @@ def _weight(layer: nn.Module) -> Tensor:
 class BPN(nn.Module):
     """Proposes kernel and mask of every pixel from the view, the pixel's position, and render and depth around it.
 
-    Inputs (a) a learned embedding of the view, (b) the fixed positional code, (c) ``RenderFeatures``; (b) and (c) can
-    be switched off. The three layers of the multi-scale network chain, one head pair each, coarse to fine. The second
-    network (two layers, one head pair) shares embedding, code and render features, and has its own layers.
+    Inputs: (a) a learned embedding of the view, (b) the fixed positional code, (c) ``RenderFeatures``; (b) and (c) can
+    be switched off. The three layers of the multi-scale network form a chain, coarse to fine, with one pair of heads
+    each. The second network (two layers, one pair of heads) shares embedding, code and render features, but has its own
+    layers.
 
     Args:
         num_views: training views.
         kernels: kernel side per scale, coarse to fine.
         single_kernel: kernel side of the second network; None: there is none.
-        settings: channels and switches; its own kernel sides and strides, and its precision, are not read here.
-        bfloat16: run convolutions and matrix products in it. Kept with the state: what was trained in one precision
-            goes on in it, on whatever machine.
+        settings: channels and switches; its kernel sides, strides and precision are not read here.
+        bfloat16: run convolutions and matrix products in bfloat16. Saved with the state: a resumed run keeps its
+            precision on any machine.
     """
 
     def __init__(
@@ -265,11 +266,11 @@ class BPN(nn.Module):
         )
 
     def get_extra_state(self) -> Tensor:
-        """The precision."""
+        """The precision, as a flag: bfloat16 or not."""
         return torch.tensor(self.rounds)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take over the precision."""
+        """Restore the precision."""
         self.rounds = bool(state)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -286,7 +287,7 @@ class BPN(nn.Module):
             scale: index of the scale, or ``single`` for the second network.
             rgb: (3, H, W) sharp render in [0, 1].
             depth: (H, W) its depth. Neither gets a gradient from the proposal.
-            camera: tells which part of the photo these pixels are, for the positional code; None: they are the whole.
+            camera: says which part of the photo these pixels are, for the positional code; None: the whole photo.
 
         Raises:
             ValueError: ``single`` without a second network.
@@ -305,7 +306,7 @@ class BPN(nn.Module):
         return Proposal(hidden.unflatten(1, nodes), head, mask, self.rounds, spacing=spacing)
 
     def _mask(self, network: HiddenLayers, level: int, hidden: Tensor, depth: Tensor) -> Tensor:
-        """(H, W) how much of each pixel is blurred; all of it where there is no mask head."""
+        """(H, W) how much of each pixel is blurred; ones if there is no mask head."""
         if not self.settings.use_mask:
             return torch.ones_like(depth)
         weight = _weight(network.mask_heads[str(level)])
@@ -317,10 +318,11 @@ class BPN(nn.Module):
         return between[0].sigmoid().to(depth.dtype)
 
     def _first_layer(self, weight: Tensor, view: int, rgb: Tensor, depth: Tensor, camera: Camera | None) -> Tensor:
-        """(hidden, h*w) the first layer on the concatenated inputs, which are never written out.
+        """(hidden, h*w) the first layer applied to the concatenated inputs, which are never materialised.
 
-        The embedding is constant over the image and each half of the positional code along an axis, so the layer sees a
-        vector, a row profile and a column profile; only the render features are multiplied node by node.
+        The embedding is constant over the image, and each half of the positional code is constant along one axis. So
+        the layer multiplies a vector, a row profile and a column profile; only the render features need a product per
+        node.
         """
         for_view, for_rows, for_columns, for_render = weight.split(self.input_channels, dim=1)
         height, width = depth.shape
@@ -348,5 +350,5 @@ class BPN(nn.Module):
 
 
 def _cell_means_1d(code: Tensor, length: int) -> Tensor:
-    """(C, n): means over cells of ``length`` of a (C, size) code; the last one may be cut."""
+    """(C, n) means over cells of ``length`` entries of a (C, size) code; the last may be smaller."""
     return code if length == 1 else avg_pool1d(code, length, ceil_mode=True, count_include_pad=False)

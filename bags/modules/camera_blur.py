@@ -1,7 +1,7 @@
-"""Blur as a camera makes it: it moves while the shutter is open, and its lens is in focus at one distance.
+"""Physical model of blur: the camera moves while the shutter is open, and its lens is in focus at one distance.
 
-Twelve numbers a photo for the path and three for the lens, all of physics: they explain shake, defocus and low
-resolution, and hardly anything that is no blur.
+With only twelve parameters per photo for the path and three for the lens, it explains shake, defocus and low
+resolution, and hardly anything that is not blur.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bags.schedule import Phase
 from bags.settings import OptimSettings
 from bags.types import Camera, RenderOutput, Splats, ViewBatch
 
-INSTANTS = 16  # of the exposure, at which a point's way over the photo is looked at
+INSTANTS = 16  # of the exposure, at which a point's path across the photo is sampled
 
 
 class CameraBlur:
@@ -32,11 +32,11 @@ class CameraBlur:
 
     Args:
         gaussians: to be drawn from the poses of the paths.
-        paths: of all photos; None: cameras rest.
-        lenses: of all photos; None: all is in focus.
-        poses: along a path, at most.
-        pixels: of a path that one pose stands for, before it takes another.
-        linear_light: mix light instead of sRGB values.
+        paths: of all photos; None: cameras do not move.
+        lenses: of all photos; None: everything is in focus.
+        poses: largest number of poses along a path.
+        pixels: length of path on the photo per pose.
+        linear_light: average linear light instead of sRGB values.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CameraBlur:
         return [{"name": name, "params": list(part.parameters()), "lr": rate} for name, part, rate in groups if part]
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
-        """Draw the view from the poses of its path, average, and spread as the lens does."""
+        """Render the view from the poses along its path, average the renders, and blur the mean by the lens."""
         splats = self.gaussians.splats()
         sharp = self._seen(view, camera, splats, draw, torch.zeros(1))[0]
         distance = _distance(sharp)
@@ -83,13 +83,13 @@ class CameraBlur:
         return Exposure(render.rgb, render.depth, render.alpha, render.rgb, blur, (render,))
 
     def poses_of(self, blur: OpticalBlur) -> int:
-        """As many as the path is long on the photo: an odd number, from 3 on, so that a path can always grow."""
+        """Number of poses for the length of the path on the photo: odd and at least 3, so that a path can grow."""
         if self.paths is None:
             return 1
         return min(self.poses, max(3, 2 * math.ceil(blur.path_length() / self.pixels / 2) + 1))
 
     def _seen(self, view: ViewBatch, camera: Camera, splats: Splats, draw: Draw, times: Tensor) -> list[RenderOutput]:
-        """What the camera sees at ``times`` of the exposure."""
+        """Renders of what the camera sees at ``times`` of the exposure."""
         if self.paths is None:
             return [draw(camera, splats) for _ in times]
         renders = []
@@ -99,14 +99,14 @@ class CameraBlur:
         return renders
 
     def _variance(self, view: ViewBatch, distance: Tensor) -> Tensor:
-        """(H, W) of the lens where the pixels show what lies at ``distance`` (H, W); 0 without lenses."""
+        """(H, W) variance of the lens's blur for pixels that show what is at ``distance`` (H, W); 0 without lenses."""
         if self.lenses is None:
             return torch.zeros_like(distance)
         return self.lenses.variance(view.index, distance, view.camera)
 
     @torch.no_grad()
     def blur_of(self, view: ViewBatch, distance: Tensor, variance: Tensor) -> OpticalBlur:
-        """The blur of a view whose pixels show what lies at ``distance`` (H, W), with the lens's ``variance`` there."""
+        """The blur of a view from the ``distance`` that its pixels show and the lens's ``variance``, both (H, W)."""
         times, weights = (part.to(distance) for part in instants(INSTANTS))
         if self.paths is None:
             turns, shifts = torch.eye(3).to(distance).expand(INSTANTS, 3, 3), distance.new_zeros(INSTANTS, 3)
@@ -116,5 +116,5 @@ class CameraBlur:
 
 
 def _distance(render: RenderOutput) -> Tensor:
-    """(H, W) of what the pixels show from the camera, in scene units."""
+    """(H, W) distance from the camera of what the pixels show, in scene units."""
     return render.depth.detach() / render.alpha.detach().clamp_min(1e-3)

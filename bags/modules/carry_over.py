@@ -1,6 +1,6 @@
-"""A scale's head begins where that of the scale before stands, instead of from random weights.
+"""Start a scale's head from the trained head of the scale before, instead of from random weights.
 
-Beyond the published method (``model.bpn.carry_over``; docs/full_resolution.md has why, and what is known of its use).
+An extension of the published method (``model.bpn.carry_over``); docs/full_resolution.md gives the reasons and results.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bags.modules.bpn import BPN
 
 @torch.no_grad()
 def carry_over(bpn: BPN, before: int, after: int, ratio: float, optimizer: Optimizer) -> None:
-    """Let scale ``after`` propose what scale ``before`` does, in place.
+    """Let scale ``after`` propose the same blur as scale ``before``, in place.
 
-    The layers between become the identity, which changes nothing: what they see has passed a ReLU. The mask head is
-    copied. So are the kernel head's logits where the taps are at the same places; elsewhere they are interpolated.
-    Adam's moments go with what is copied; whatever else begins, begins without any.
+    The layers between become the identity, which changes nothing because their input has passed a ReLU. The mask head
+    is copied. The kernel head is copied where the taps are at the same places, and interpolated otherwise. Adam's
+    moments are copied with the weights; the other new weights start without moments.
 
     Args:
-        bpn: edited.
+        bpn: network to edit.
         before: scale whose head has been trained.
-        after: scale whose head begins, ``after > before``.
-        ratio: distance between two taps of ``after`` over that of ``before``, both as parts of the photo.
-        optimizer: its state is edited along.
+        after: scale whose head is about to start, ``after > before``.
+        ratio: distance between taps of ``after`` over that of ``before``, both relative to the photo.
+        optimizer: its state is edited accordingly.
     """
     network = bpn.scales
     for layer in network.layers[before + 1 : after + 1]:
@@ -48,13 +48,13 @@ def carry_over(bpn: BPN, before: int, after: int, ratio: float, optimizer: Optim
 def resampling(old: int, new: int, ratio: float) -> Tensor:
     """(new^2, old^2) matrix that interpolates the logits of old x old taps bilinearly at new x new places.
 
-    Both grids have the same middle and the order of ``bags.ops.per_pixel_conv``. Taps beyond the old grid take the
-    logits of its border. The identity where the grids are the same.
+    Both grids have the same centre and the order of ``bags.ops.per_pixel_conv``. Taps beyond the old grid take the
+    logits of its border. It is the identity if the grids are the same.
 
     Args:
-        old: side of the kernels there are, odd.
-        new: side of the kernels wanted, odd.
-        ratio: distance between two new taps over that between two old ones.
+        old: side of the existing kernels, odd.
+        new: side of the new kernels, odd.
+        ratio: distance between new taps over that between old ones.
     """
     places = ((torch.arange(new) - new // 2) * ratio + old // 2).clamp(0, old - 1)
     row = (1 - (places[:, None] - torch.arange(old)).abs()).clamp_min(0)
@@ -67,7 +67,7 @@ def _weight(layer: nn.Module) -> Tensor:
 
 
 def _copy(old: Tensor, new: Tensor, optimizer: Optimizer) -> None:
-    """Values and Adam's state, where there is any."""
+    """Copy the values, and Adam's state if there is any."""
     new.copy_(old)
     state = optimizer.state.get(old)
     optimizer.state.pop(new, None)

@@ -23,11 +23,10 @@ def random_points(count: int, seed: int) -> PointCloud:
 
 
 class Gaussians(nn.Module):
-    """Parameters of N Gaussians and what is known about each of them.
+    """Parameters of N Gaussians and statistics of each of them.
 
     Every tensor whose first dimension is N is *per Gaussian*: ``bags.densification.surgery`` edits them together. They
-    are made where the points are.
-    Checkpoints of any N load into any instance.
+    are created on the device of the points. Checkpoints of any N load into any instance.
 
     Attributes:
         means: (N, 3) world positions.
@@ -39,7 +38,7 @@ class Gaussians(nn.Module):
         gradient_sum, gradient_count: (N,) screen-space gradient statistics since the last densification.
         max_radius: (N,) largest screen radius in pixels since then.
         extent: scene extent.
-        sh_degree: active degree. Both are numbers, not tensors: to read them off a device would wait for it.
+        sh_degree: active degree. Both are plain numbers: reading a tensor from the device would wait for it.
     """
 
     PARAMETERS = ("means", "log_scales", "rotations", "opacity_logits", "sh_dc", "sh_rest")
@@ -108,11 +107,11 @@ class Gaussians(nn.Module):
 
     @torch.no_grad()
     def absorb_filter(self, cameras: Sequence[Camera]) -> None:
-        """As ``update_filter``, but what the filter loses in width the Gaussians gain: they are drawn as before.
+        """As ``update_filter``, but where the filter becomes narrower the Gaussians widen, so they look the same.
 
-        ``s'^2 = s^2 + sigma^2 - sigma'^2`` keeps the filtered scales, and as the denominators of the opacity's
-        coefficient then are the same too, ``o' = o sqrt(prod s^2 / prod s'^2)`` keeps the filtered opacity. Where the
-        filter grows, the Gaussians stay as they are.
+        ``s'^2 = s^2 + sigma^2 - sigma'^2`` keeps the filtered scales. The opacity coefficients then have the same
+        denominators, so ``o' = o sqrt(prod s^2 / prod s'^2)`` keeps the filtered opacity. Where the filter becomes
+        wider, the Gaussians are not changed.
         """
         before, square = self.filter_sigma, self.scales.square()
         self.update_filter(cameras)
@@ -121,26 +120,26 @@ class Gaussians(nn.Module):
         opacities = self.opacities * (square / wider).prod(dim=1).sqrt()
         grows = gained > 0
         self.log_scales.copy_(torch.where(grows[:, None], wider.log() / 2, self.log_scales))
-        logits = opacities.clamp(1e-6, 1 - 1e-6).logit()  # finite whatever is rounded away
+        logits = opacities.clamp(1e-6, 1 - 1e-6).logit()  # finite even if rounding gives 0 or 1
         self.opacity_logits.copy_(torch.where(grows, logits, self.opacity_logits))
 
     @torch.no_grad()
     def keep(self, rows: Tensor) -> None:
-        """Drop all but ``rows`` (N,) bool of a finished run; in training ``densification.surgery`` does it."""
+        """Keep only ``rows`` (N,) bool of a finished run; during training use ``densification.surgery``."""
         for name in self.PARAMETERS:
             setattr(self, name, nn.Parameter(getattr(self, name).data[rows]))
         for name in self.BUFFERS:
             setattr(self, name, getattr(self, name)[rows])
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside the tensors."""
+        """What a checkpoint holds besides the tensors."""
         return {"extent": self.extent, "sh_degree": self.sh_degree}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take it from a checkpoint.
+        """Restore extent and degree from a checkpoint.
 
         Raises:
-            ValueError: no extent that is a positive float32, or a degree for which there are no harmonics.
+            ValueError: the extent is not a positive finite float32, or the degree exceeds the settings'.
         """
         extent, degree = float(state["extent"]), int(state["sh_degree"])
         if not 0 < extent < torch.finfo(torch.float32).max or not 0 <= degree <= self.settings.sh_degree:
@@ -148,9 +147,9 @@ class Gaussians(nn.Module):
         self.extent, self.sh_degree = extent, degree
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Resize to the checkpoint's number of Gaussians first; serves fit, test and plain ``load_state_dict``.
+        """Resize to the checkpoint's number of Gaussians first; used by fit, test and plain ``load_state_dict``.
 
-        Other shapes stay as they are, so that torch refuses those of the checkpoint that do not fit.
+        Other dimensions are not changed, so that torch rejects a checkpoint in which they differ.
         """
         means = state_dict.get(prefix + "means")
         count = len(means) if isinstance(means, Tensor) and means.dim() == 2 and len(means) else len(self)

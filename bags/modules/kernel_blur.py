@@ -1,4 +1,4 @@
-"""Blur as a kernel and a mask for every pixel, which the Blur Proposal Network proposes (docs/method.md section 3)."""
+"""Blur as a kernel and a mask value per pixel, proposed by the Blur Proposal Network (docs/method.md section 3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class KernelBlur:
     Args:
         bpn: the network.
         sizes: sides and strides of its heads.
-        model: whether to render a margin, to mix linear light, and to learn from strided steps.
+        model: whether to render a margin, to mix linear light, and to train the network in strided steps.
     """
 
     def __init__(self, bpn: BPN, sizes: KernelSizes, model: ModelSettings) -> None:
@@ -40,7 +40,7 @@ class KernelBlur:
         return "single" if self.sizes.second is not None else len(self.sizes.scales) - 1
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
-        """Render the view sharp, half a kernel more on every side, and blur it as the network proposes."""
+        """Render the view sharp, with a margin of half a kernel, and blur it as the network proposes."""
         head = self.head(phase)
         around = reach(self.sizes.of(head), self.sizes.stride(head))
         margin = around if self.model.bpn.margin else 0
@@ -55,9 +55,9 @@ class KernelBlur:
     def propose(self, view: ViewBatch, head: int | str, sharp: Tensor, depth: Tensor, draw: Draw) -> Proposal:
         """The blur of the view, from its render ``sharp`` and ``depth``.
 
-        Where the taps lie several pixels apart, the network looks at the whole view at so much lower a resolution
-        instead, and its proposal is enlarged: what it learned at a coarser scale holds, whatever the window. With
-        ``model.bpn.freeze_strided`` it does not learn from such steps.
+        Where the taps are several pixels apart, the network sees the whole view at a resolution lower by that factor,
+        and its proposal is enlarged. So what it learned at a coarser scale stays valid, whatever the window is. With
+        ``model.bpn.freeze_strided`` it is not trained in such steps.
         """
         stride = self.sizes.stride(head)
         if stride == 1:

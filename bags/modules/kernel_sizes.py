@@ -19,7 +19,7 @@ class KernelSizes:
     Attributes:
         scales: one side per scale, coarse to fine.
         second: side of the second network's head; None: there is no second network.
-        strides: one per scale; the second network has that of the last.
+        strides: one per scale; the second network uses that of the last scale.
     """
 
     scales: tuple[int, ...]
@@ -30,12 +30,12 @@ class KernelSizes:
     def fitted(cls, settings: BPNSettings, width: int) -> KernelSizes:
         """Sides and strides of ``settings``, shrunk for photos narrower than ``fit_to_width``.
 
-        A blur measured in pixels shrinks with the photo, and so does the largest kernel that is worth its price.
-        Strides shrink first, as far as whole numbers go; sides make up for the rest. The first side stays: the coarsest
-        scale's kernel already is small.
+        Blur measured in pixels shrinks with the photo, and so does the largest kernel that is worth its cost. Strides
+        shrink first, in whole numbers; sides make up for the rest. The first side stays the same, because the kernel of
+        the coarsest scale is small already.
 
         Args:
-            settings: sides and strides as stated, and the width in pixels they are meant for.
+            settings: sides and strides as configured, and the width in pixels they are meant for.
             width: training width in pixels.
         """
         first = settings.kernels[0]

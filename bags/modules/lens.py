@@ -1,9 +1,9 @@
 """How far every training photo is out of focus, from the depth of what it shows.
 
-A lens of aperture A focused at distance F spreads a point at distance d over a circle of confusion that grows with
-``A |1/d - 1/F|`` (Potmesil and Chakravarty 1981); as in DoF-Gaussian (Shen et al. 2025) A and F are learned for each
-photo. Here the circle is a Gaussian, whose variance adds to one that is the same all over the photo: that of a lens or
-a sensor that is not sharp anywhere.
+A lens of aperture A focused at distance F spreads a point at distance d over a circle of confusion whose size is
+proportional to ``A |1/d - 1/F|`` (Potmesil and Chakravarty 1981). As in DoF-Gaussian (Shen et al. 2025), A and F are
+learned for each photo. Here the circle is approximated by a Gaussian. A constant variance is added for a lens or sensor
+that is not sharp at any distance.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from bags.ops.random import normal
 from bags.settings import LensSettings
 from bags.types import Camera
 
-NEAREST = 10.0  # D / d: what is nearer counts as that near
+NEAREST = 10.0  # largest D / d; nearer points are treated as being at that distance
 
 
 class Lenses(nn.Module):
     """The lenses of all training photos.
 
     Args:
-        num_views: training views.
-        settings: start.
-        centre: (3,) of the scene, in its units.
-        seed: of the small random numbers to start from: a lens that is exactly in focus would never leave it.
+        num_views: number of training views.
+        settings: initial values.
+        centre: (3,) of the scene, in scene units.
+        seed: of the small random initial values: an exactly focused lens has zero gradient and would stay in focus.
 
     Attributes:
         numbers: (num_views, 3) a, b and c, in radians: the standard deviation of the blur at distance d is
-            ``sqrt((a (D / d - 1) + b)^2 + c^2)``. So a is the aperture, and in focus is what makes the bracket 0.
-            D is the camera's distance from the scene's centre, so that a changes the blur of near and far, b that of
-            all.
-        centre: (3,), kept with the checkpoint.
+            ``sqrt((a (D / d - 1) + b)^2 + c^2)``. So a is the aperture, and points where the bracket is 0 are in focus.
+            D is the camera's distance from the scene's centre: a changes the blur of near and far points only, b that
+            of all.
+        centre: (3,), saved in the checkpoint.
     """
 
     centre: Tensor
@@ -44,7 +44,7 @@ class Lenses(nn.Module):
         self.register_buffer("centre", centre)
 
     def variance(self, view: int, distance: Tensor, camera: Camera) -> Tensor:
-        """(H, W) along one axis, in the camera's pixels squared, of what lies at ``distance`` (H, W), scene units."""
+        """(H, W) variance along one axis in pixels squared, for points at ``distance`` (H, W) in scene units."""
         a, b, c = self.numbers[view]
         middle = (camera.center - self.centre).norm()
         near = (middle / distance.clamp_min(1e-6)).clamp(max=NEAREST)

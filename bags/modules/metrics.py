@@ -1,14 +1,14 @@
-"""How a render is judged against a photo: the two protocols of docs/method.md section 5.
+"""Image metrics of a render against a photo, by the two protocols of docs/method.md section 5.
 
 ==============  ===============================================  ==========================================
 protocol        SSIM                                             LPIPS
 ==============  ===============================================  ==========================================
 deblur_nerf     scikit-image, 7x7 uniform window, on [-1, 1]     AlexNet, fed [-1, 1]
-mip_splatting   11x11 Gaussian window, zero padding, on [0, 1]   VGG, fed [0, 1] as that code does it
+mip_splatting   11x11 Gaussian window, zero padding, on [0, 1]   VGG, fed [0, 1] as in the published code
 ==============  ===============================================  ==========================================
 
-PSNR is the same in both: of each image alone, never pooled over a set. Renders are clamped to [0, 1] but not rounded
-to 8 bits. Figures of different protocols cannot be compared.
+PSNR is the same in both: computed per image, never pooled over a set. Renders are clamped to [0, 1] but not rounded to
+8 bits. Figures of different protocols cannot be compared.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 NAMES = ("psnr", "ssim", "lpips")
 PROTOCOLS = ("deblur_nerf", "mip_splatting")
-PATIENCE = 10.0  # seconds to wait for the server that has LPIPS's weights
+PATIENCE = 10.0  # seconds to wait for the server of the LPIPS weights
 LPIPS_SMALLEST = {"alex": 32, "vgg": 16}  # pixels; the networks' pooling leaves nothing of smaller images
 
 
@@ -51,17 +51,17 @@ class ImageMetrics:
 
     @torch.no_grad()
     def __call__(self, render: Tensor, photo: Tensor, counts: Tensor | None = None) -> dict[str, float | None]:
-        """Judge ``render`` by ``photo``, both (3, H, W), at least 8 x 8 pixels.
+        """Compare ``render`` with ``photo``, both (3, H, W), at least 8 x 8 pixels.
 
         Args:
             render: clamped to [0, 1] here.
             photo: in [0, 1].
-            counts: (H, W) bool, where the photo counts; None: everywhere. Elsewhere the photo is taken to be the
-                render, and each figure's distance from perfect is divided by the part that counts.
+            counts: (H, W) bool, the pixels to compare; None: all. The others are replaced by the render's, and each
+                figure's distance from its ideal value is divided by the share of compared pixels.
 
         Returns:
-            ``psnr`` in dB, ``ssim``, ``lpips`` (None where it is off, its weights cannot be had, or the image is
-            too small for it).
+            ``psnr`` in dB, ``ssim``, ``lpips`` (None if it is switched off, its weights are not available, or the image
+            is too small for it).
         """
         from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -113,8 +113,8 @@ def _lpips(net: str, render: Tensor, photo: Tensor) -> float | None:
 def lpips_network(net: str) -> nn.Module | None:
     """The LPIPS network with backbone ``alex`` or ``vgg``, made once per process.
 
-    Its backbone's weights are downloaded by torchvision at first use. Where they cannot be had, that is logged once,
-    after ``PATIENCE`` seconds at most, and the answer is None: a finished run must not fail on its last figure.
+    Torchvision downloads the backbone's weights at first use. If that fails, a warning is logged once, after
+    ``PATIENCE`` seconds at most, and the result is None: a finished run must not fail because of its last figure.
     """
     try:
         import lpips
@@ -127,15 +127,15 @@ def lpips_network(net: str) -> nn.Module | None:
             warnings.simplefilter("ignore")  # lpips calls torchvision by its old arguments
             return lpips.LPIPS(net=net, verbose=False).requires_grad_(False)
     except Exception as error:
-        log.warning("LPIPS (%s) is left out, its weights cannot be had: %s", net, error)
+        log.warning("LPIPS (%s) is left out: its weights are not available (%s)", net, error)
         return None
 
 
 @functools.cache
 def _trouble() -> str:
-    """Why the server of the networks' weights cannot be reached; empty when it can. Asked once per process.
+    """Why the server of the networks' weights cannot be reached; empty if it can. Checked once per process.
 
-    A thread does the asking, as looking up a name obeys no timeout.
+    The check runs in a thread, because name resolution has no timeout.
     """
     from torchvision.models import AlexNet_Weights
 
@@ -157,7 +157,7 @@ def _trouble() -> str:
 
 @contextmanager
 def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Let a stalled download fail instead of hanging."""
+    """Make a stalled download fail instead of hanging."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,4 +1,4 @@
-"""What a moving camera and its lens do to a photo, seen as kernels."""
+"""The blur of a moving camera and its lens, as a kernel per pixel."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from bags.modules.blur_kind import Kind
 from bags.ops.windows import Window
 from bags.types import Camera
 
-MAX_SIDE = 65  # of a kernel that is shown
-PIXEL = 1 / 6  # variance of a pixel's own spread when a point between pixels is shared among them
-FOLLOWS_DEPTH = 0.25  # standard deviation of a lens's spread over a photo, over its mean; above it: out of focus
+MAX_SIDE = 65  # of a displayed kernel
+PIXEL = 1 / 6  # variance added when a point between pixels is distributed over them
+FOLLOWS_DEPTH = 0.25  # relative standard deviation of a lens's spread over a photo; above it: defocus
 
 
 @dataclass(frozen=True)
 class OpticalBlur:
-    """Each pixel's light comes from along the way of the point it shows, and from around it as far as the lens spreads.
+    """Each pixel averages the path of the point it shows across the photo, spread by the lens.
 
     Attributes:
-        camera: of the photo, or of the part that it is.
-        distance: (H, W) of what the pixels show, from the camera, in scene units.
-        turns: (T, 3, 3), shifts: (T, 3): of the camera (``Paths.motion``), and weights: (T,) of these instants.
-        variance: (H, W) of the lens's Gaussian along one axis, pixels squared.
+        camera: of the photo, or of this part of it.
+        distance: (H, W) from the camera to what the pixels show, in scene units.
+        turns, shifts: (T, 3, 3) and (T, 3) motion of the camera at T instants (``Paths.motion``).
+        weights: (T,) of these instants.
+        variance: (H, W) of the lens's Gaussian along one axis, in pixels squared.
     """
 
     camera: Camera
@@ -37,7 +38,7 @@ class OpticalBlur:
 
     @property
     def kind(self) -> Kind:
-        """By what spreads the light more. A lens's blur is of low resolution where depth does not change it."""
+        """By the larger of motion and lens. The lens's blur is low resolution if it does not change with depth."""
         _, covariance = self._path_moments(*self._grid())
         if float((covariance[0] + covariance[2]).mean()) > float(2 * self.variance.mean()):
             return "motion"
@@ -46,12 +47,12 @@ class OpticalBlur:
 
     @property
     def mask(self) -> Tensor:
-        """(H, W) ones: where path and lens spread little, nothing is blurred."""
+        """(H, W) ones: the kernels alone describe this blur."""
         return torch.ones_like(self.distance)
 
     @property
     def reach(self) -> int:
-        """Pixels, by the largest offset and spread on a coarse grid."""
+        """Radius of the kernels in pixels, from the largest offset and spread on a coarse grid."""
         largest = float(self._offsets(*self._grid()).abs().max()) + 3 * float(self.variance.max()) ** 0.5
         return min(MAX_SIDE // 2, math.ceil(largest) + 1)
 
@@ -61,12 +62,12 @@ class OpticalBlur:
         return 2 * self.reach + 1
 
     def _grid(self) -> tuple[Tensor, Tensor]:
-        """Rows and columns of a few pixels all over the photo."""
+        """Rows and columns of a coarse grid of pixels over the photo."""
         rows, columns = (torch.linspace(0, side - 1, 9).round().long() for side in self.distance.shape)
         return tuple(axis.flatten() for axis in torch.meshgrid(rows, columns, indexing="ij"))  # type: ignore[return-value]
 
     def _offsets(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """(T, P, 2) where in the sharp photo, seen from each pixel, its light comes from at each instant; (x, y)."""
+        """(T, P, 2) offsets (x, y) from each pixel to the place in the sharp image it sees at each instant."""
         camera, distance = self.camera, self.distance[rows, columns]
         pixels = torch.stack([columns, rows], dim=-1).to(distance)
         middle, focal = pixels.new_tensor([camera.cx, camera.cy]), pixels.new_tensor([camera.fx, camera.fy])
@@ -77,12 +78,12 @@ class OpticalBlur:
         return seen - pixels
 
     def path_length(self) -> float:
-        """Of the longest way on a coarse grid, from end to end, in pixels."""
+        """Length in pixels, from end to end, of the longest path of a point on a coarse grid."""
         offsets = self._offsets(*self._grid())
         return float((offsets.amax(0) - offsets.amin(0)).norm(dim=-1).max())
 
     def kernels_at(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """(P, K, K) the way of each pixel's light, spread by the lens and shared among the pixels around it."""
+        """(P, K, K) kernels at the given pixels: each point's path, spread by the lens and sampled at whole pixels."""
         reach = self.reach
         axis = torch.arange(-reach, reach + 1).to(self.distance)
         away = (axis - self._offsets(rows, columns).clamp(-reach, reach)[..., None]).square()  # (T, P, 2, K)
@@ -92,14 +93,14 @@ class OpticalBlur:
         return kernels / kernels.sum(dim=(1, 2), keepdim=True)
 
     def _path_moments(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (2, P) and covariance (3, P) of the ways in pixels."""
+        """Mean (2, P) in pixels and covariance (3, P) in pixels squared of the paths."""
         offsets, weights = self._offsets(rows, columns), self.weights[:, None]
         mean = torch.einsum("t,tpc->pc", self.weights, offsets)
         x, y = (offsets - mean).unbind(-1)
         return mean.T, torch.stack([(weights * one * other).sum(0) for one, other in ((x, x), (x, y), (y, y))])
 
     def moments(self, every: int = 1) -> tuple[Tensor, Tensor]:
-        """Mean (2, h, w) and covariance (3, h, w) of ways and lens in pixels, of every so many rows and columns."""
+        """Mean (2, h, w) and covariance (3, h, w) of paths and lens in pixels, of every ``every``-th row and column."""
         height, width = self.distance.shape
         rows, columns = (torch.arange(0, side, every, device=self.distance.device) for side in (height, width))
         grid = torch.meshgrid(rows, columns, indexing="ij")
@@ -108,13 +109,13 @@ class OpticalBlur:
         return mean.unflatten(1, grid[0].shape), (covariance + round_).unflatten(1, grid[0].shape)
 
     def room(self, height: int, width: int) -> OpticalBlur:
-        """Room for the blur of the photo of which this is a part, for ``take`` to fill."""
+        """An uninitialised blur of the whole photo, of which this one is a part; ``take`` fills it."""
         (left, top), camera = self.camera.corner, self.camera
         whole = camera.cropped(-left, -top, width, height)
         distance, variance = (self.distance.new_empty(height, width) for _ in range(2))
         return replace(self, camera=whole, distance=distance, variance=variance)
 
     def take(self, part: OpticalBlur, window: Window) -> None:
-        """Copy what the pixels ``window`` show, and how far the lens spreads it, in place."""
+        """Copy distance and variance of ``part``, the pixels in ``window``, in place."""
         window.of(self.distance).copy_(part.distance)
         window.of(self.variance).copy_(part.variance)

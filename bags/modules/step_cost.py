@@ -1,4 +1,4 @@
-"""What a training step costs, tried out on a copy: the run's parameters and optimiser are not touched."""
+"""Measures what a training step costs, on a copy: the run's parameters and optimiser are not touched."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from bags.modules.gaussians import Gaussians
 from bags.schedule import Kind
 from bags.types import Camera, ViewBatch
 
-GROWTH = 3  # Gaussians of an average step for each one at the start
+GROWTH = 3  # Gaussians in an average step, relative to the initial number
 REPEATS = 3  # timed steps of every kind, after one that compiles
-LONG = 4.0  # seconds; no further repeat once they have taken so many together
+LONG = 4.0  # seconds; no more repeats once they have taken that long in total
 
-Views = Callable[[int], Sequence[ViewBatch]]  # those that a process takes of a step
+Views = Callable[[int], Sequence[ViewBatch]]  # the views of a step in this process
 
 
 def step_costs(module: BagsModule, views: Views, cameras: Sequence[Camera]) -> dict[Kind, float]:
-    """Seconds of a step of every kind (``Phase.kind``) in the module's schedule, forward, backward and optimiser.
+    """Seconds of a step of every kind (``Phase.kind``) in the module's schedule: forward, backward and optimiser.
 
-    Gaussians are thought to grow ``GROWTH`` fold, up to ``model.gaussians.max_count``, and to have all their harmonics.
+    The copy has ``GROWTH`` times as many Gaussians, up to ``model.gaussians.max_count``, and all spherical harmonics.
 
     Args:
         module: before its first step, on its device.
-        views: of a step, at the scale that the schedule says.
+        views: of a step, at the scale of the schedule.
         cameras: for which the 3D filter is computed.
     """
     steps: dict[Kind, int] = {}
@@ -60,7 +60,7 @@ def _seconds(module: BagsModule, optimizer: torch.optim.Optimizer, views: Sequen
 
 @torch.no_grad()
 def enlarge(gaussians: Gaussians, count: int) -> None:
-    """Repeat Gaussians until there are ``count``, in place; never fewer than there are."""
+    """Repeat Gaussians until there are ``count``, in place; a smaller ``count`` changes nothing."""
     index = torch.arange(max(count, len(gaussians)), device=gaussians.means.device) % len(gaussians)
     for name in gaussians.PARAMETERS:
         setattr(gaussians, name, nn.Parameter(getattr(gaussians, name)[index]))

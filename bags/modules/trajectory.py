@@ -1,7 +1,7 @@
 """The path of every training photo's camera while its shutter is open.
 
-As in BAD-Gaussians (Zhao et al. 2024) and CoMoGaussian (Lee et al. 2025) a photo is the mean of what is seen along a
-path. Here the path is a polynomial in time, twelve numbers at order 2, around the pose that the photo is known by.
+As in BAD-Gaussians (Zhao et al. 2024) and CoMoGaussian (Lee et al. 2025), a photo is the mean of renders along a path.
+Here the path is a polynomial in time around the photo's known pose, with twelve coefficients at order 2.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from bags.settings import TrajectorySettings
 
 @lru_cache
 def instants(count: int) -> tuple[Tensor, Tensor]:
-    """Times (count,) in [-1/2, 1/2] of the exposure and their weights, which add up to 1: Gauss and Legendre's.
+    """Times (count,) in [-1/2, 1/2] of the exposure and their weights, which sum to 1, by Gauss-Legendre quadrature.
 
-    Means of polynomials in time up to degree ``2 count - 1`` come out exactly: so do the lengths of paths, however few
-    poses are drawn. The middle one of an odd number is 0.
+    Means of polynomials in time up to degree ``2 count - 1`` are exact, so a path keeps its spread with few poses. With
+    an odd number of them, the middle time is 0.
     """
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return torch.tensor(nodes / 2, dtype=torch.float32), torch.tensor(weights / 2, dtype=torch.float32)
@@ -32,10 +32,10 @@ class Paths(nn.Module):
     """The paths of all training photos' cameras.
 
     Args:
-        num_views: training views.
-        settings: order and start.
+        num_views: number of training views.
+        settings: order and initial size.
         extent: of the scene: the unit of translations.
-        seed: of the small random paths to start from, without which nothing tells a path from its reverse.
+        seed: of the small random initial paths, which break the symmetry between a path and its reverse.
 
     Attributes:
         coefficients: (num_views, order, 6) rotation vector in radians and translation in extents, per power of time.
@@ -51,7 +51,7 @@ class Paths(nn.Module):
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
 
         ``xi(u) = sum_k c_k (u^k - mean of u^k)``, u from -1/2 to 1/2, so the known pose is the mean over the exposure.
-        A point at x in the camera's axes is at ``turn x + shift`` then.
+        A point at x in the axes of the known pose is at ``turn x + shift`` at that time.
         """
         u = times.to(self.coefficients)
         powers = [u**k - _mean_power(k) for k in range(1, self.coefficients.shape[1] + 1)]
@@ -60,5 +60,5 @@ class Paths(nn.Module):
 
 
 def _mean_power(k: int) -> float:
-    """Mean of ``u^k`` for u even over [-1/2, 1/2]."""
+    """Mean of ``u^k`` for u uniform over [-1/2, 1/2]."""
     return 0.0 if k % 2 else 0.5**k / (k + 1)

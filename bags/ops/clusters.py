@@ -1,4 +1,4 @@
-"""k-means: few values that stand for many."""
+"""k-means clustering."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ AT_ONCE = 2**24  # distances in memory
 
 
 def clusters(points: Tensor, count: int, rounds: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm, from points drawn at random.
+    """Lloyd's algorithm, starting from randomly drawn points.
 
     Args:
         points: (P, D), P > 0.
-        count: of clusters; no more than P are made.
-        rounds: how often the centres move.
+        count: of clusters; at most P are made.
+        rounds: how often the centres are updated.
         seed: of the draw.
 
     Returns:
-        (K, D) centres, and (P,) the nearest one of each point.
+        (K, D) centres, and (P,) index of the nearest centre of each point.
     """
     drawn = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))[:count]
     centres = points[drawn.to(points.device)].clone()
@@ -31,9 +31,9 @@ def clusters(points: Tensor, count: int, rounds: int = 8, seed: int = 0) -> tupl
 
 
 def levels(values: Tensor, count: int = 256, rounds: int = 20) -> tuple[Tensor, Tensor]:
-    """The same for single numbers: (count,) rising levels, and the nearest one of each of ``values``, in its shape.
+    """The same for scalars: (count,) ascending levels, and the index of the nearest level, in the shape of ``values``.
 
-    It begins half with quantiles and half with equal steps, so that outliers keep a level.
+    Half of the initial levels are quantiles and half are equally spaced, so that outliers keep a level.
     """
     flat = values.flatten().double()
     ordered = flat.sort().values

@@ -1,10 +1,10 @@
-"""How wide a photo's edges are, judged by the photo alone: what is sharp has edges one pixel wide.
+"""How wide a photo's edges are, from the photo alone: a sharp photo has edges one pixel wide.
 
-Blur widens every edge that it crosses: a step blurred by a Gaussian of standard deviation s has the contrast C and, in
-its middle, the slope ``C / (s sqrt(2 pi))``. The ratio of both does not depend on how strong an edge is, so edges of
-all scenes compare. A scene has edges of its own that are wide (shadows, round things), but a sharp photo has narrow
-ones besides; so the narrow ones of a photo count. Motion spares the edges along it; so each direction counts for
-itself.
+Blur widens every edge that it crosses: a step of contrast C, blurred by a Gaussian of standard deviation s, has the
+slope ``C / (s sqrt(2 pi))`` in its middle. The ratio of contrast and slope does not depend on the strength of the edge,
+so it can be compared between scenes. Every scene has some wide edges (shadows, round objects), but a sharp photo also
+has narrow ones, so a photo is judged by its narrow edges. Motion does not widen the edges along it, so each direction
+is judged separately.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
-REACH = 4.0  # pixels to either side of an edge's middle in which its ends are looked for
-STEP = 0.5  # pixels between two looks
-CONTRAST = 0.15  # of the photo's own range, below which noise may make an edge
-NARROW = 20  # per cent of the edges of a direction that are narrower than what stands for them
+REACH = 4.0  # pixels on either side of an edge's middle that are searched for its ends
+STEP = 0.5  # pixels between samples
+CONTRAST = 0.15  # smallest contrast of an edge, relative to the photo's range; weaker ones may be noise
+NARROW = 20  # percentile of the widths of a direction that represents it
 DIRECTIONS = 8
-FEWEST = 12  # edges that say something of a direction
+FEWEST = 12  # edges needed to judge a direction
 
 
 def edge_width(photo: Tensor) -> float | None:
-    """Width of a photo's narrow edges in the direction in which they are widest.
+    """Width of a photo's narrow edges, in the direction in which they are widest.
 
     Args:
         photo: (3, H, W) values in [0, 1].
 
     Returns:
-        Standard deviation in pixels of the Gaussian that would widen a step so. A step from one pixel to the next has
-        0.8, the least that the central differences of neighbours can tell. None where there are too few edges.
+        Standard deviation in pixels of the Gaussian that would widen a step to this width. A step from one pixel to the
+        next has 0.8, the smallest width that central differences can measure. None if there are too few edges.
     """
     grey = photo.mean(dim=0).double().cpu().numpy()
     widths, angles = _edges(grey)
@@ -44,12 +44,12 @@ def edge_width(photo: Tensor) -> float | None:
 
 
 def _near(angles: np.ndarray, direction: float) -> np.ndarray:
-    """Which of the ``angles`` lie about ``direction``, in degrees, of which 180 is 0 again."""
+    """Which of the ``angles`` are close to ``direction``, in degrees modulo 180."""
     return np.abs((angles - direction + 90) % 180 - 90) <= 180 / DIRECTIONS * 2 / 3
 
 
 def _edges(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Widths in pixels and directions in degrees of the edges of a grey (H, W) picture, across each edge."""
+    """Widths in pixels and directions in degrees, both across the edge, of the edges of a grey (H, W) image."""
     if min(grey.shape) <= 2 * REACH + 1:
         return np.empty(0), np.empty(0)
     slope_y, slope_x = np.gradient(grey)
@@ -71,7 +71,7 @@ def _edges(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rise(grey: np.ndarray, place: np.ndarray, across: np.ndarray, side: int) -> np.ndarray:
-    """How far the values go on rising (``side`` 1) or falling (-1) on one side of each edge's middle."""
+    """How much the values keep rising (``side`` 1) or falling (-1) on one side of each edge's middle."""
     last = start = map_coordinates(grey, place, order=1)
     going = np.ones(len(start), bool)
     for distance in np.arange(STEP, REACH + STEP, STEP):

@@ -1,4 +1,4 @@
-"""A coarse image on a finer grid, one part of it at a time."""
+"""Bilinear upsampling of a part of an image."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from bags.ops.windows import Window
 
 
 def enlarged(image: Tensor, factor: int, part: Window) -> Tensor:
-    """(C, part.height, part.width): ``part`` of ``image`` made ``factor`` times as fine; bilinear, level at the border.
+    """(C, part.height, part.width): ``part`` of ``image`` enlarged ``factor`` times; bilinear, constant at the border.
 
     Only the pixels that the part needs are enlarged; the result is the same as if all were.
 
     Args:
-        image: (C, H, W), whose pixel in row i and column j covers the fine rows and columns ``factor * i`` and
-            ``factor * j`` to the next one's.
+        image: (C, H, W); its pixel (i, j) covers the rows from ``factor * i`` and the columns from ``factor * j``, up
+            to those of the next pixel, of the enlarged image.
         factor: at least 1.
-        part: in fine pixels, within ``factor * H`` x ``factor * W``.
+        part: in pixels of the enlarged image, within ``factor * H`` x ``factor * W``.
     """
     if factor == 1:
         return part.of(image)
@@ -28,5 +28,5 @@ def enlarged(image: Tensor, factor: int, part: Window) -> Tensor:
 
 
 def _needed(start: int, length: int, factor: int, size: int) -> tuple[int, int]:
-    """First and one past last coarse pixel along one axis that ``length`` fine ones from ``start`` lie between."""
+    """First and one past last coarse pixel, along one axis, that ``length`` fine pixels from ``start`` on need."""
     return max(0, start // factor - 1), min(size, (start + length - 1) // factor + 2)

@@ -10,7 +10,7 @@ from torch import Tensor
 from bags.types import Camera
 
 NEAR = 0.2
-BORDER = 0.15  # the image grown by this part per side still counts as seen
+BORDER = 0.15  # margin around the image that still counts as seen, as a fraction of its size
 
 
 def smallest_depth(means: Tensor, cameras: Sequence[Camera]) -> tuple[Tensor, Tensor]:
@@ -21,12 +21,12 @@ def smallest_depth(means: Tensor, cameras: Sequence[Camera]) -> tuple[Tensor, Te
         cameras: training cameras.
 
     Returns:
-        (N,) depths in scene units (meaningless where unseen) and (N,) bool: seen by any camera.
+        (N,) depths in scene units (infinite where unseen) and (N,) bool: seen by any camera.
     """
     depth = torch.full_like(means[:, 0], torch.inf)
     for camera in cameras:
         x, y, z = (means @ camera.rotation.to(means).T + camera.translation.to(means)).T.contiguous()
-        # |x / z| * focal within half the grown image, without dividing by a depth that may be 0 or behind.
+        # |x / z| * focal within half the image and its margin, without dividing by a depth that may be 0 or negative.
         wide = (0.5 + BORDER) * camera.width / camera.fx
         high = (0.5 + BORDER) * camera.height / camera.fy
         seen = (z > NEAR) & (x.abs() <= wide * z) & (y.abs() <= high * z) & (z < depth)
@@ -37,8 +37,8 @@ def smallest_depth(means: Tensor, cameras: Sequence[Camera]) -> tuple[Tensor, Te
 def filter_sigma(means: Tensor, cameras: Sequence[Camera], variance: float = 0.2) -> Tensor:
     """Standard deviation of the smoothing filter of each Gaussian.
 
-    ``sigma = sqrt(variance) * smallest depth / largest focal length``; points that no camera sees take the largest
-    distance of the seen ones.
+    ``sigma = sqrt(variance) * smallest depth / largest focal length``; points that no camera sees get the largest
+    depth of the seen ones.
 
     Args:
         means: (N, 3) world positions.
@@ -55,7 +55,7 @@ def filter_sigma(means: Tensor, cameras: Sequence[Camera], variance: float = 0.2
 
 
 def opacity_coefficient(scales: Tensor, sigma: Tensor) -> Tensor:
-    """Factor on the opacity that keeps a filtered Gaussian's mass: ``sqrt(prod s^2 / prod (s^2 + sigma^2))``.
+    """Factor on the opacity that preserves a filtered Gaussian's mass: ``sqrt(prod s^2 / prod (s^2 + sigma^2))``.
 
     Args:
         scales: (N, 3) unfiltered standard deviations.

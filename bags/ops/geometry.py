@@ -19,7 +19,7 @@ def quaternion_to_rotation(quaternions: Tensor) -> Tensor:
     unit = F.normalize(quaternions, dim=-1)
     w, v = unit[..., :1, None], unit[..., None, 1:]
     axes = torch.eye(3, dtype=unit.dtype, device=unit.device).expand(*unit.shape[:-1], 3, 3)
-    # Rodrigues: an axis e goes to e + 2 w (v x e) + 2 v x (v x e). In few operations: a GPU has to start each of them.
+    # Rodrigues: an axis e becomes e + 2 w (v x e) + 2 v x (v x e). Few operations, since each is a kernel launch.
     once = torch.linalg.cross(v.expand_as(axes), axes)
     twice = torch.linalg.cross(v.expand_as(axes), once)
     return torch.add(torch.addcmul(axes, w, once, value=2), twice, alpha=2).mT
@@ -29,11 +29,11 @@ def covariance_root(scales: Tensor, quaternions: Tensor) -> Tensor:
     """Square root ``R S`` of 3D covariances ``R S S^T R^T`` (Kerbl et al. 2023, eq. 6).
 
     Args:
-        scales: (..., 3) standard deviations along the own axes.
+        scales: (..., 3) standard deviations along the Gaussian's axes.
         quaternions: (..., 4), order wxyz, any positive norm.
 
     Returns:
-        (..., 3, 3) matrices; a standard normal vector times it is a draw from the Gaussian around 0.
+        (..., 3, 3) matrices M; ``M z`` with a standard normal vector z is a sample of the Gaussian around 0.
     """
     return quaternion_to_rotation(quaternions) * scales.unsqueeze(-2)
 
@@ -46,5 +46,5 @@ def cross_matrices(vectors: Tensor) -> Tensor:
 
 
 def rotation_matrices(vectors: Tensor) -> Tensor:
-    """(..., 3, 3) rotations of rotation vectors (..., 3), in radians: exponentials of their cross-product matrices."""
+    """(..., 3, 3) rotations of rotation vectors (..., 3) in radians: exponentials of their cross-product matrices."""
     return torch.linalg.matrix_exp(cross_matrices(vectors))

@@ -1,9 +1,9 @@
-"""Blur with softmax kernels that are known on a grid of pixels and interpolated bilinearly between.
+"""Blur with softmax kernels that are given on a grid of nodes and interpolated bilinearly in between.
 
-Beyond the published method, which proposes a kernel at every pixel (``bags.ops.per_pixel_conv``; its order of kernel
-entries and its padding hold here, too). Kernels change slowly over a photo, so a node every ``spacing`` pixels costs
-``spacing^2`` times less logits. A node stands in the middle of its cell of ``spacing`` x ``spacing`` pixels; beyond the
-outermost nodes kernels stay level.
+An extension of the published method, which proposes a kernel at every pixel (``bags.ops.per_pixel_conv``; its order of
+kernel entries and its padding hold here, too). Kernels change slowly over a photo, and a node every ``spacing`` pixels
+needs ``spacing^2`` times fewer logits. A node is in the middle of its cell of ``spacing`` x ``spacing`` pixels; beyond
+the outermost nodes kernels are constant.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from bags.ops.per_pixel_conv import inside, patches, side_of
 from bags.ops.threads import map_alone
 from bags.ops.windows import Window
 
-LANES = 16  # pixels of a phase are worked through by so many: none is left over for a slower loop
-BAND_CELLS = 8  # rows of cells that one thread works through at a time
-STRIP_BYTES = 64 << 20  # of interpolated kernels held at a time where there is no kernel of ours
+LANES = 16  # the pixels of a phase are padded to a multiple of it: no remainder for a slower loop
+BAND_CELLS = 8  # rows of cells that one thread processes at a time
+STRIP_BYTES = 64 << 20  # of interpolated kernels in memory at a time in the plain PyTorch version
 
 
 def interpolated_conv(
@@ -33,15 +33,15 @@ def interpolated_conv(
 ) -> Tensor:  # fmt: skip
     """``B(x) = m(x) sum_k w_k(x) I(x + s k) + (1 - m(x)) S(x)`` with ``w`` interpolated between the nodes.
 
-    Gradients (first order) reach all tensors. On the CPU in float32 with Numba, elsewhere in strips of rows, computed
-    again in the backward pass; memory beyond ``kernels`` does not grow with K*K times the image.
+    Gradients (first order) reach all tensors. Float32 on the CPU uses Numba kernels. Everything else runs in strips of
+    rows that are recomputed in the backward pass. Memory beyond ``kernels`` does not grow with K*K times the image.
 
     Args:
         image: (3, H + s (K - 1), W + s (K - 1)), padded.
         kernels: (K*K, h, w) of the nodes, K odd.
         mask: (H, W) in [0, 1].
         spacing: pixels from one node to the next, even.
-        corner: column and row at which these pixels begin in the image that the nodes cover.
+        corner: column and row of the first of these pixels in the image that the nodes cover.
         stride: s, pixels from one tap to the next, at least 1.
         sharp: (3, H, W) what the unmasked part shows; None: ``image`` without its padding.
 
@@ -70,12 +70,12 @@ def interpolated_conv_reference(
 
 
 def node_kernels(features: Tensor, head: Tensor, bfloat16: bool = False) -> Tensor:
-    """(K*K, h, w) softmax kernels ``softmax_k(head @ features)``, lying in memory row by row of the nodes.
+    """(K*K, h, w) softmax kernels ``softmax_k(head @ features)``, stored row by row of the nodes.
 
     Args:
         features: (C, h, w) of the nodes.
         head: (K*K, C).
-        bfloat16: round the factors to it.
+        bfloat16: round the factors to bfloat16.
     """
     kind = torch.bfloat16 if bfloat16 else head.dtype
     logits = head.to(kind) @ features.movedim(1, 0).to(kind)
@@ -111,18 +111,18 @@ def _check(
 ) -> None:  # fmt: skip
     side = side_of(kernels)
     if spacing < 2 or spacing % 2 or stride < 1:
-        raise ValueError(f"spacing is {spacing}, stride {stride}: must be even and at least 2, and at least 1")
+        raise ValueError(f"spacing {spacing} must be even and at least 2, stride {stride} at least 1")
     height, width = mask.shape
     padded = (3, height + stride * (side - 1), width + stride * (side - 1))
     if tuple(image.shape) != padded:
         raise ValueError(f"image is {tuple(image.shape)}: must be {padded}, half a kernel larger on every side")
     covered = tuple(spacing * count for count in kernels.shape[1:])
     if min(corner) < 0 or corner[1] + height > covered[0] or corner[0] + width > covered[1]:
-        raise ValueError(f"nodes cover {covered} pixels: too few for {(height, width)} from {corner[::-1]} on")
+        raise ValueError(f"nodes cover {covered} pixels: too few for {(height, width)} pixels from {corner[::-1]} on")
 
 
 def _gather(image: Tensor, kernels: Tensor, part: Window, spacing: int, stride: int) -> Tensor:
-    """(3, part.height, part.width) weighted sum; all kernels of the part are written out."""
+    """(3, part.height, part.width) weighted sum; holds all kernels of the part at once."""
     weights = enlarged(kernels, spacing, part)
     return torch.einsum("kyx,ckyx->cyx", weights, patches(image, side_of(kernels), stride))
 
@@ -130,7 +130,7 @@ def _gather(image: Tensor, kernels: Tensor, part: Window, spacing: int, stride: 
 def _blurred_in_strips(
     image: Tensor, kernels: Tensor, mask: Tensor, spacing: int, corner: tuple[int, int], stride: int
 ) -> Tensor:
-    """(3, H, W) weighted sum, a strip of rows at a time; the backward pass computes each strip again."""
+    """(3, H, W) weighted sum, a strip of rows at a time; the backward pass recomputes each strip."""
     (height, width), around = mask.shape, stride * (side_of(kernels) - 1)
     rows = max(1, STRIP_BYTES // (kernels.element_size() * len(kernels) * width))
     strips = []
@@ -138,21 +138,22 @@ def _blurred_in_strips(
         part = Window(corner[0], corner[1] + top, width, min(rows, height - top))
         seen = image[:, top : top + part.height + around]
         task = partial(_gather, seen, kernels, part, spacing, stride)
-        strips.append(checkpoint(task, use_reentrant=False, preserve_rng_state=False))  # saving it waits for a GPU
+        # Saving the state of the random generator would wait for the GPU.
+        strips.append(checkpoint(task, use_reentrant=False, preserve_rng_state=False))
     return torch.cat(strips, dim=1)
 
 
 class _Axis(NamedTuple):
     """How the pixels of one axis lie between the nodes.
 
-    The pixels between two nodes make an interval; a pixel's phase is its place in it, 0 to ``spacing - 1``. The first
+    The pixels between two nodes form an interval; a pixel's phase is its place in it, 0 to ``spacing - 1``. The first
     interval may begin before the first pixel.
 
     Attributes:
         before: pixels of the first interval that come before the first pixel.
         intervals: how many there are.
-        first: node at which the first interval begins; -1 is level with node 0, as what lies beyond the last node is
-            with that.
+        first: node at which the first interval begins. -1 has the kernels of node 0, just as kernels beyond the last
+            node are those of the last node.
     """
 
     before: int
@@ -161,7 +162,7 @@ class _Axis(NamedTuple):
 
     @classmethod
     def of(cls, start: int, length: int, spacing: int, lanes: int = 1) -> _Axis:
-        """Of ``length`` pixels from ``start`` on; as many intervals as make a multiple of ``lanes``."""
+        """For ``length`` pixels from ``start`` on; the number of intervals is rounded up to a multiple of ``lanes``."""
         first, before = divmod(start - spacing // 2, spacing)
         return cls(before, -(-(length + before) // (spacing * lanes)) * lanes, first)
 
@@ -169,10 +170,10 @@ class _Axis(NamedTuple):
 def _blurred_by_cells(
     image: Tensor, kernels: Tensor, mask: Tensor, spacing: int, corner: tuple[int, int], stride: int
 ) -> Tensor:
-    """(3, H, W) weighted sum by our kernels.
+    """(3, H, W) weighted sum by our Numba kernels.
 
-    They work through all pixels of one phase together: the kernels on their left, and those on their right, and what
-    they see of the image then lie one after the other in memory.
+    They process all pixels of one phase together: the kernels on their left, those on their right, and the image
+    values they see are then contiguous in memory.
     """
     (height, width), around = mask.shape, stride * (side_of(kernels) - 1)
     down, across = _Axis.of(corner[1], height, spacing), _Axis.of(corner[0], width, spacing, LANES)
@@ -182,7 +183,7 @@ def _blurred_by_cells(
 
 
 def _by_phase(image: Tensor, before: int, width: int, spacing: int) -> Tensor:
-    """(C, H, spacing, n) of (C, H, W): column ``n * spacing + phase - before``; zeros beyond the image."""
+    """(C, H, spacing, n) from (C, H, W): entry [phase, n] is column ``n * spacing + phase - before``, 0 outside."""
     width = -(-width // spacing) * spacing
     whole = pad(image, (before, width - before - image.shape[2]))
     return whole.unflatten(2, (-1, spacing)).mT.contiguous()
@@ -223,7 +224,7 @@ class _Blurred(torch.autograd.Function):
         def pull(band: range) -> None:
             backward_rows(*arrays, band.start, band.stop, down.before, down.first, across.first, stride)
 
-        # Neighbouring bands write to rows that they share, so every other one waits: sums have one order.
+        # Neighbouring bands write to shared rows, so even and odd bands run in turn: sums have a fixed order.
         bands = _bands(down, -(-(image.shape[1] - grad.shape[1]) // grad.shape[2]))
         for some in (bands[::2], bands[1::2]):
             for _ in map_alone(pull, some):
@@ -232,6 +233,6 @@ class _Blurred(torch.autograd.Function):
 
 
 def _bands(down: _Axis, least: int) -> list[range]:
-    """Rows of intervals, some at a time, at least ``least`` and 2; they do not depend on the number of threads."""
+    """Bands of rows of intervals, at least ``least`` and 2 high; they do not depend on the number of threads."""
     rows, count = max(BAND_CELLS, least, 2), down.intervals
     return [range(start, min(start + rows, count)) for start in range(0, count, rows)]

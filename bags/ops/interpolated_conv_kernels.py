@@ -1,7 +1,7 @@
 """Numba kernels of the interpolated convolution (float32, CPU); ``bags.ops.interpolated_conv`` says what they compute.
 
-An inner loop runs over the pixels of one row and phase, a few arrays long, so that LLVM vectorises it
-(``bags.ops.per_pixel_conv_kernels`` says how). For such pixels the place between two nodes is one number.
+Every inner loop runs over the pixels of one row and phase with few arrays, so that LLVM vectorises it
+(``bags.ops.per_pixel_conv_kernels`` says how). All these pixels have the same position between two nodes.
 """
 
 # mypy: disable-error-code="no-untyped-def,call-overload"
@@ -18,13 +18,13 @@ _FLAGS = {"cache": True, "nogil": True, "fastmath": {"contract", "nsz"}, "error_
 
 @njit(inline="always", **_FLAGS)
 def _clamped(node, count):
-    """A node's index; beyond the first and the last one they are level."""
+    """A node's index, limited to existing nodes: kernels are constant beyond the first and the last one."""
     return min(max(node, 0), count - 1)
 
 
 @njit(inline="always", **_FLAGS)
 def _between(above, below, part, first, out):
-    """``out[x] = above[first + x] + part * (below[first + x] - above[first + x])``, level beyond the ends."""
+    """``out[x] = above[first + x] + part * (below[first + x] - above[first + x])``, constant beyond the ends."""
     start, stop = max(0, -first), min(out.size, above.size - first)
     inner, before, after = out[start:stop], above[first + start :], below[first + start :]
     for x in range(_U(inner.size)):
@@ -37,7 +37,7 @@ def _between(above, below, part, first, out):
 
 @njit(inline="always", **_FLAGS)
 def _weights(kernel, part, out):
-    """One tap's weights of the pixels ``part`` of the way from each node to the next."""
+    """One tap's weights for the pixels at the fraction ``part`` of the way from each node to the next."""
     for x in range(_U(out.size)):
         out[x] = kernel[x] + part * (kernel[x + _U(1)] - kernel[x])
 
@@ -62,7 +62,7 @@ def _dot3(a0, b0, a1, b1, a2, b2, out):
 
 @njit(inline="always", **_FLAGS)
 def _gather(gradient, part, total, late):
-    """Add the gradient of the weights to ``total``, and times ``part`` to ``late``, the later node's share."""
+    """Add the gradient of the weights to ``total``, and ``part`` times it to ``late``, the later node's share."""
     for x in range(_U(total.size)):
         total[x] += gradient[x]
         late[x] += part * gradient[x]
@@ -96,9 +96,9 @@ def forward_rows(nodes, image, blurred, start, stop, before, first, left, stride
     Args:
         nodes: (h, K*K, w) kernels.
         image: (3, H + s (K - 1), spacing, at least n + s (K - 1) / spacing), by phase.
-        blurred: (3, H, spacing, n), zeros; is filled.
-        start: row of intervals.
-        stop: one past the last.
+        blurred: (3, H, spacing, n), must be zeros; is filled.
+        start: first row of intervals.
+        stop: one past the last row of intervals.
         before: rows of the first interval that come before row 0.
         first: row of nodes at which the first row of intervals begins, -1 or more.
         left: column of nodes at which the first column of intervals begins, -1 or more.
@@ -123,10 +123,11 @@ def forward_rows(nodes, image, blurred, start, stop, before, first, left, stride
 
 @njit(**_FLAGS)
 def backward_rows(nodes, image, grad, nodes_grad, image_grad, start, stop, before, first, left, stride):
-    """Gradients of ``forward_rows``; arguments not named here are as there.
+    """Gradients of ``forward_rows``; arguments not described here are the same as there.
 
-    ``grad`` (3, H, spacing, n) is that of the weighted sums, zero where there is no pixel. Added to are ``nodes_grad``,
-    in the rows of nodes around the rows of intervals, and ``image_grad``, in the rows that these pixels see.
+    ``grad`` (3, H, spacing, n) is the gradient of the weighted sums, zero where there is no pixel. The results are
+    added to ``nodes_grad``, in the rows of nodes around the rows of intervals, and to ``image_grad``, in the rows that
+    these pixels see.
     """
     taps, height, spacing, count = nodes.shape[1], grad.shape[1], grad.shape[2], grad.shape[3]
     side = (image.shape[1] - height) // stride + 1

@@ -1,4 +1,4 @@
-"""Mean and spread of the blur that predicted kernels and mask amount to."""
+"""Mean and covariance of the blur of predicted kernels and mask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bags.ops.smoothing import smoothing_variance
 
-STRIP = 4096  # kernels at a time: K^2 weights of a whole image are never held
+STRIP = 4096  # kernels at a time: the K^2 weights of a whole image are never in memory at once
 
 
 @torch.no_grad()
@@ -16,8 +16,8 @@ def raw_moments(features: Tensor, head: Tensor, stride: int = 1) -> Tensor:
 
     Args:
         features: (C, H, W) hidden features.
-        head: (K*K, C) makes kernel logits of them.
-        stride: pixels from one tap to the next; the smoothing that goes with it is part of the blur.
+        head: (K*K, C) maps features to kernel logits.
+        stride: pixels from one tap to the next; the smoothing between taps is part of the blur.
     """
     side = round(head.shape[0] ** 0.5)
     axis = stride * (torch.arange(side, dtype=head.dtype, device=head.device) - side // 2)

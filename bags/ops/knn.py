@@ -1,4 +1,4 @@
-"""Nearest neighbours, for the start scales."""
+"""Nearest neighbours, for the initial scales."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bags.errors import BagsError
 
 log = logging.getLogger(__name__)
 
-KERNEL_NEIGHBOURS = 3  # what simple-knn's function counts
+KERNEL_NEIGHBOURS = 3  # number that simple-knn's function uses
 
 
 def mean_square_distance(points: Tensor, neighbours: int = 3, method: str = "auto") -> Tensor:
@@ -23,7 +23,7 @@ def mean_square_distance(points: Tensor, neighbours: int = 3, method: str = "aut
 
     Args:
         points: (P, 3).
-        neighbours: how many; a smaller cloud uses all that there are.
+        neighbours: how many; a smaller cloud uses all its points.
         method: ``scipy`` (KD-tree on the CPU), ``simple_knn`` (Inria's extension, CUDA tensors), or ``auto`` for
             simple_knn where the points are on CUDA and it is installed.
 
@@ -31,12 +31,12 @@ def mean_square_distance(points: Tensor, neighbours: int = 3, method: str = "aut
         (P,) of the points' dtype and device; zero for a single point.
 
     Raises:
-        BagsError: ``simple_knn`` was asked for and is not installed, or cannot serve these points.
+        BagsError: ``simple_knn`` was requested but is not installed, or cannot handle these points.
     """
     fits = points.is_cuda and neighbours == KERNEL_NEIGHBOURS < len(points)
     if method == "simple_knn" and not fits:
         raise BagsError(
-            f"model.gaussians.neighbours=simple_knn takes more than {KERNEL_NEIGHBOURS} points on CUDA, and these are "
+            f"model.gaussians.neighbours=simple_knn needs more than {KERNEL_NEIGHBOURS} points on CUDA, but there are "
             f"{len(points)} on {points.device}: use auto or scipy"
         )
     if fits and method != "scipy" and (kernel := simple_knn(required=method == "simple_knn")) is not None:
@@ -45,12 +45,12 @@ def mean_square_distance(points: Tensor, neighbours: int = 3, method: str = "aut
 
 
 def simple_knn(required: bool = False) -> Callable[[Tensor], Tensor] | None:
-    """``distCUDA2`` of Inria's simple-knn, or None where that is not installed.
+    """``distCUDA2`` of Inria's simple-knn, or None if that is not installed.
 
-    A package of the same name on PyPI has nothing to do with it; it lacks ``simple_knn._C`` and is never used.
+    The package of the same name on PyPI is unrelated; it has no ``simple_knn._C`` and is never used.
 
     Raises:
-        BagsError: it is required and not there.
+        BagsError: it is required but not installed.
     """
     try:
         kernel: Callable[[Tensor], Tensor] = importlib.import_module("simple_knn._C").distCUDA2
@@ -58,7 +58,7 @@ def simple_knn(required: bool = False) -> Callable[[Tensor], Tensor] | None:
     except (ImportError, AttributeError) as error:
         reason = f"no distCUDA2 in simple_knn._C ({error}); the simple-knn on PyPI is another package"
     if required:
-        raise BagsError(f"model.gaussians.neighbours=simple_knn: {reason}; docs/rasterizers.md tells how to build it")
+        raise BagsError(f"model.gaussians.neighbours=simple_knn: {reason}; docs/rasterizers.md says how to build it")
     log.debug("neighbours by scipy on the CPU: %s", reason)
     return None
 

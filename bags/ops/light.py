@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Constants of the standard; each curve is a line near black, so that no slope is infinite.
+# Constants of the standard; each curve is linear near black, so that no slope is infinite.
 _SLOPE, _KNEE, _OFFSET, _EXPONENT = 12.92, 0.0031308, 0.055, 2.4
 
 
 def to_linear(values: Tensor) -> Tensor:
-    """Linear light of sRGB ``values``, elementwise; both usually in [0, 1], and continued beyond on either side."""
+    """Linear light of sRGB ``values``, elementwise; usually in [0, 1], and extrapolated beyond."""
     return _ToLinear.apply(values)
 
 

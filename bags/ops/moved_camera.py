@@ -1,9 +1,9 @@
-"""Gradients to a camera's pose, through a rasteriser that gives none to cameras.
+"""Gradients of a camera's pose, through a rasteriser that has none for cameras.
 
-What a camera sees depends on the Gaussians in the camera's own axes, ``R x + t`` and ``R C R^T``. So moving the camera
-is moving all Gaussians the other way, and the gradient of the pose is a sum of the gradients of the Gaussians, which
-every rasteriser gives. Only the direction in which spherical harmonics are looked up is taken to turn along with the
-camera, which it does not; for the turns of an exposure (about a degree) that is nothing.
+What a camera sees depends on the Gaussians in the camera's axes, ``R x + t`` and ``R C R^T``. So moving the camera is
+equivalent to moving all Gaussians the other way, and the gradient of the pose is a sum over the gradients of the
+Gaussians, which every rasteriser has. One approximation: the viewing direction for spherical harmonics is treated as if
+it turned with the camera. For the rotations during an exposure (about a degree) the error is negligible.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from bags.types import Camera, Splats
 
 
 def seen_by(splats: Splats, camera: Camera, rotation: Tensor, translation: Tensor) -> tuple[Splats, Camera]:
-    """Splats and camera to draw, such that the gradient of what is drawn reaches the camera's pose, too.
+    """Splats and camera to draw so that the gradient of the render also reaches the camera's pose.
 
     Args:
         splats: to be drawn.
-        camera: all but its pose.
+        camera: everything but its pose is used.
         rotation: (3, 3) world to camera.
         translation: (3,) world to camera.
     """
@@ -33,7 +33,7 @@ def seen_by(splats: Splats, camera: Camera, rotation: Tensor, translation: Tenso
 
 
 class _Seen(torch.autograd.Function):
-    """The identity of means and quaternions; backward sums up what their gradients say of the pose."""
+    """The identity on means and quaternions; backward also sums their gradients into that of the pose."""
 
     @staticmethod
     def forward(
@@ -53,7 +53,7 @@ class _Seen(torch.autograd.Function):
 
 
 def _turn(quaternions: Tensor, gradients: Tensor) -> Tensor:
-    """(3,) gradient of a small rotation vector by which all ``quaternions`` (N, 4) are turned, in world axes.
+    """(3,) gradient with respect to a small rotation vector, in world axes, that turns all ``quaternions`` (N, 4).
 
     ``dq = (0, v) q / 2``, so ``dL/dv_k = sum g . ((0, e_k) q) / 2``.
     """

@@ -1,9 +1,10 @@
-"""``njit`` for our kernels: Numba's own, with the compiled code kept where every checkout of a user finds it.
+"""``njit`` for our kernels: Numba's own, with a cache that all checkouts of a user share.
 
-Numba keeps code beside the source or, for each path of it, in the home folder; it knows a file's own text only, and
-fails where neither place can be written to. Here code is kept by what it depends on: the text of the kernel's file and
-of all of ours that it imports, the versions of Numba and LLVM, and the processor. Where nothing can be written, or a
-file is damaged, kernels are compiled anew: a cache never ends a run.
+Numba caches compiled code beside the source or, per path of the source, in the home folder. It tracks only the text of
+the kernel's own file, and fails if neither place is writable. Here the cache key is everything the code depends on: the
+text of the kernel's file and of all files of this package that it imports, the versions of Numba and LLVM, and the
+processor. If nothing can be written, or a cache file is damaged, kernels are compiled again: the cache never stops a
+run.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-subclassing-any=False
@@ -33,17 +34,17 @@ from numba.core import caching, event
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).resolve().parents[1]
-KEPT = 90 * 86400  # seconds that code compiled for another version or processor is kept
+KEPT = 90 * 86400  # seconds after which code compiled for another version or processor is removed
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit`` with its options; ``cache=True`` keeps the compiled code as this module says."""
+    """``numba.njit`` with its options; ``cache=True`` uses this module's cache."""
     keep = options.pop("cache", False)
 
     def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
         if keep and place() is not None:
-            dispatcher._cache = _Cache(function)  # what Numba's own ``cache=True`` does with its own
+            dispatcher._cache = _Cache(function)  # as Numba's own ``cache=True`` does with its own cache
         return dispatcher
 
     return compiled
@@ -51,10 +52,11 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @cache
 def place() -> Path | None:
-    """The folder of this user's compiled code: the first of these that can be written to; None: there is none.
+    """The folder of this user's compiled code; None if none of the candidates is writable.
 
-    ``NUMBA_CACHE_DIR``, the user's cache folder (``XDG_CACHE_HOME`` or ``~/.cache``), the folder for temporary files.
-    What is loaded runs, so below the latter two it must be the user's own and no one else's to write to.
+    Candidates: ``NUMBA_CACHE_DIR``, the user's cache folder (``XDG_CACHE_HOME`` or ``~/.cache``), the folder for
+    temporary files. Loading cached code executes it. So in all but the first, the folder must belong to the user and be
+    writable by no one else.
     """
     named = os.environ.get("NUMBA_CACHE_DIR")
     candidates = [named] if named else []
@@ -73,7 +75,7 @@ def place() -> Path | None:
 
 
 def _user() -> int:
-    """The user's number; 0 where users have none (Windows, whose folders are the user's own anyway)."""
+    """The user's id; 0 on Windows, where these folders are per user anyway."""
     return os.getuid() if hasattr(os, "getuid") else 0
 
 
@@ -83,7 +85,7 @@ def _private(folder: Path) -> bool:
 
 
 def digest(path: Path) -> str:
-    """What code compiled from the file ``path`` depends on, in 16 hexadecimal digits."""
+    """Hash of everything that code compiled from the file ``path`` depends on, in 16 hexadecimal digits."""
     told = {key: value for key, value in os.environ.items() if key.startswith("NUMBA_") and key != "NUMBA_CACHE_DIR"}
     processor = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
     facts = [numba.__version__, llvmlite.__version__, sys.version, *processor, *map(str, sorted(told.items()))]
@@ -94,7 +96,7 @@ def digest(path: Path) -> str:
 
 
 def _with_imports(path: Path) -> set[Path]:
-    """A source file and, in turn, those of this package that it imports."""
+    """A source file and all files of this package that it imports, directly or indirectly."""
     seen, left = set(), [path.resolve()]
     while left:
         source = left.pop()
@@ -117,7 +119,7 @@ def _imported(source: Path) -> frozenset[Path]:
 
 
 def _file(name: str) -> Path | None:
-    """Of the module ``name``; None: it is none of ours."""
+    """File of the module ``name``; None if it is not part of this package."""
     package, *parts = name.split(".")
     if package != PACKAGE.name:
         return None
@@ -127,7 +129,7 @@ def _file(name: str) -> Path | None:
 
 @cache
 def folder_of(path: Path) -> Path:
-    """Where code compiled from the file ``path`` is kept; made at first, and what has grown old is removed."""
+    """Folder for code compiled from the file ``path``; when it is created, outdated folders are removed."""
     root = place()
     assert root is not None
     folder = root / f"{path.stem}-{digest(path)}"
@@ -141,7 +143,7 @@ def folder_of(path: Path) -> Path:
 
 
 class _Locator(caching._CacheLocator):
-    """Tells Numba where it keeps code, and whether what lies there is of the present source: it always is."""
+    """Tells Numba where the cache is. Its content always fits the source, because the path contains the hash."""
 
     def __init__(self, function: Callable[..., Any], file: str) -> None:
         self._py_file, self.line = file, function.__code__.co_firstlineno
@@ -168,7 +170,7 @@ class _Implementation(caching.CompileResultCacheImpl):
 
 
 class _Cache(caching.FunctionCache):
-    """Numba's cache of one function; what cannot be read or written is left alone."""
+    """Numba's cache of one function; failures to read or write it are not errors."""
 
     _impl_class = _Implementation
 
@@ -176,30 +178,30 @@ class _Cache(caching.FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # whatever reading a damaged file may raise
-            log.warning("%s: not usable (%s); compiling anew", self.cache_path, type(error).__name__)
+            log.warning("%s: unusable cache (%s); compiling again", self.cache_path, type(error).__name__)
             with suppress(OSError):
                 self.flush()
             return None
 
     def save_overload(self, sig, data):
-        # One at a time: two processes that add to one index would take the same file for different code.
+        # One process at a time: two that add to one index would use the same file name for different code.
         with suppress(OSError), FileLock(Path(self.cache_path, ".lock")):
             super().save_overload(sig, data)
 
 
-class _Teller(event.Listener):
-    """Says once that kernels are being compiled: the first run waits for it."""
+class _Announcer(event.Listener):
+    """Logs once that kernels are being compiled, which the first run waits for."""
 
-    told = False
+    announced = False
 
     def on_start(self, event):
-        if not self.told:
-            self.told = True
-            kept = "once" if place() else "each time: there is no folder to keep them in; NUMBA_CACHE_DIR= names one"
+        if not self.announced:
+            self.announced = True
+            kept = "once" if place() else "in every run, as no cache folder is writable; set NUMBA_CACHE_DIR to one"
             log.info("compiling kernels for this processor, %s (about 20 s)", kept)
 
     def on_end(self, event):
         pass
 
 
-event.register("numba:compile", _Teller())
+event.register("numba:compile", _Announcer())

@@ -1,9 +1,9 @@
-"""Blur with one softmax kernel per pixel (docs/method.md section 3), never holding all kernels at once.
+"""Blur with one softmax kernel per pixel (docs/method.md section 3), without all kernels in memory at once.
 
 Kernel entries are in row-major order: entry ``k = (dy + p) * K + (dx + p)``, with ``p = (K - 1) / 2`` and ``dy, dx``
-from ``-p`` to ``p``, weighs ``I(y + s dy, x + s dx)`` with stride ``s``; ``k = 0`` is the top left neighbour. (A
-correlation: the kernel is not flipped.) ``I`` comes padded by ``s p`` on every side, so what lies beyond the border is
-the caller's choice.
+from ``-p`` to ``p``, weights ``I(y + s dy, x + s dx)`` with stride ``s``; ``k = 0`` is the top left neighbour. (A
+correlation: the kernel is not flipped.) The caller pads ``I`` by ``s p`` on every side, so it chooses what is beyond
+the border.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch.nn.functional import fold
 
 from bags.ops.threads import Result, map_alone
 
-BAND_ROWS = 32  # of the image, worked through by one thread
-STRIP_BYTES = 4 << 20  # of logits that a thread holds at a time; 2 MB, a second-level cache, and 1 MB were slower
+BAND_ROWS = 32  # of the image, processed by one thread
+STRIP_BYTES = 4 << 20  # of logits that a thread holds at a time; 2 MB (an L2 cache) and 1 MB were slower
 
 
 def per_pixel_conv(
@@ -32,17 +32,17 @@ def per_pixel_conv(
 ) -> Tensor:  # fmt: skip
     """``B(x) = m(x) sum_k softmax_k(head @ features(x)) I(x + s k) + (1 - m(x)) S(x)`` (docs/method.md section 3).
 
-    Computes logits a piece of the image at a time, and again in the backward pass, so memory does not grow with K*K
-    times the image. Gradients (first order) reach all tensors. On CUDA one Triton kernel does the forward pass and
-    three the backward pass (``per_pixel_conv_triton``; float32 images, C up to 128, K up to 63), everywhere else strips
-    of rows do, on the CPU in float32 with Numba.
+    Logits are computed for one part of the image at a time and recomputed in the backward pass, so memory does not grow
+    with K*K times the image. Gradients (first order) reach all tensors. CUDA uses one Triton kernel for the forward
+    pass and three for the backward pass (``per_pixel_conv_triton``; float32 images, C up to 128, K up to 63).
+    Everything else runs in strips of rows, with Numba kernels for float32 on the CPU.
 
     Args:
         image: (3, H + s (K - 1), W + s (K - 1)), padded.
         features: (C, H, W).
         head: (K*K, C), K odd.
         mask: (H, W) in [0, 1].
-        bfloat16: run the matrix products in bfloat16 (their factors are rounded to it; in strips, logits too).
+        bfloat16: run the matrix products in bfloat16: their factors are rounded to it, and in strips the logits too.
         stride: s, pixels from one tap to the next, at least 1.
         sharp: (3, H, W) what the unmasked part shows; None: ``image`` without its padding.
 
@@ -74,12 +74,12 @@ def kernels_at(features: Tensor, head: Tensor, rows: Tensor, cols: Tensor) -> Te
 
 
 def strip_rows(side: int, width: int) -> int:
-    """How many image rows are worked on at a time."""
+    """How many image rows are processed at a time."""
     return max(1, STRIP_BYTES // (4 * side * side * width))
 
 
 def _function(image: Tensor, features: Tensor, head: Tensor) -> type[torch.autograd.Function]:
-    """What computes it for these tensors."""
+    """The implementation for these tensors."""
     triton = _triton() if image.is_cuda else None
     return _PerPixelConv if triton is None or not triton.takes(image, features, head) else triton.TritonConv
 
@@ -89,7 +89,8 @@ def _triton() -> ModuleType | None:
     try:
         from bags.ops import per_pixel_conv_triton
     except ImportError as error:
-        warnings.warn(f"per-pixel convolution on CUDA without Triton ({error}): slow", RuntimeWarning, stacklevel=4)
+        slow = f"the per-pixel convolution runs on CUDA without Triton ({error}), which is slow"
+        warnings.warn(slow, RuntimeWarning, stacklevel=4)
         return None
     return per_pixel_conv_triton
 
@@ -187,9 +188,9 @@ class _PerPixelConv(torch.autograd.Function):
 
 
 def _over_bands(task: Callable[[range], Result], mask: Tensor) -> Iterator[Result]:
-    """``task`` of every band of rows, in order; on the CPU a thread each, so that threads seldom wait for each other.
+    """``task`` of every band of rows, in order; on the CPU in parallel, so that threads seldom wait for each other.
 
-    Bands do not depend on the number of threads, and so neither do the sums over them.
+    The bands, and so the sums over them, do not depend on the number of threads.
     """
     height = mask.shape[0]
     bands = [range(start, min(start + BAND_ROWS, height)) for start in range(0, height, BAND_ROWS)]
@@ -208,7 +209,7 @@ def _rows(values: Tensor, first: int, rows: int) -> Tensor:
 
 
 def _scratch(head: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """Room for the logits of a strip, taken once a band: fresh memory costs as much as filling it."""
+    """Memory for the logits of a strip, allocated once per band: a fresh allocation costs as much as filling it."""
     return image.new_empty(head.shape[0] * strip_rows(side_of(head), mask.shape[1]) * mask.shape[1])
 
 
@@ -247,10 +248,10 @@ def _backward_strip(
     logits: Tensor, image: Tensor, stride: int, first: int, log_sum: Tensor, grad: Tensor, mean: Tensor,
     image_grad: Tensor,
 ) -> None:  # fmt: skip
-    """Turn ``logits`` into their gradient and add to ``image_grad``, whose first row is the strip's first one.
+    """Replace ``logits`` by their gradient and add to ``image_grad``, whose first row is the strip's first row.
 
-    With weights w and ``d_k = sum_c grad_c I_c(x + s k)``, the gradient of a logit is ``w_k (d_k - sum_j w_j d_j)``;
-    the sum is ``mean`` (H, W), known from the forward pass. ``grad`` (3, H, W) is that of the weighted sum.
+    With weights w and ``d_k = sum_c grad_c I_c(x + s k)``, the gradient of a logit is ``w_k (d_k - sum_j w_j d_j)``.
+    The sum is ``mean`` (H, W), known from the forward pass. ``grad`` (3, H, W) is the gradient of the weighted sum.
     """
     rows, side = logits.shape[1], side_of(logits)
     if _has_kernels(image):

@@ -1,8 +1,8 @@
 """Numba kernels of the per-pixel convolution (float32, CPU); ``bags.ops.per_pixel_conv`` says what they compute.
 
-Every inner loop runs over one image row with few arrays, so that LLVM can tell the arrays apart at run time and
-vectorises it, while the rows stay in the first-level cache. Indices are unsigned: the wrap-around of signed ones blocks
-vectorisation. The kernels release Python's lock; who calls them from several threads gives each its own rows.
+Every inner loop runs over one image row with few arrays: LLVM can then check at run time that they do not overlap, and
+vectorises the loop, while the rows stay in the L1 cache. Indices are unsigned, because the wrap-around of signed ones
+prevents vectorisation. The kernels release the GIL; callers with several threads must give each its own rows.
 """
 
 # mypy: disable-error-code="no-untyped-def,call-overload"
@@ -25,9 +25,9 @@ _E0, _E1, _E2, _E3, _E4, _E5, _E6 = (
 
 @njit(inline="always", **_FLAGS)
 def _exp_difference(logits, shift, out):
-    """``out = exp(logits - shift)``; differences, never positive, below -32 are taken as -32 (exp: 1e-14).
+    """``out = exp(logits - shift)``; differences must not be positive, and are clamped at -32 (exp: 1e-14).
 
-    exp(t) = exp(t / 32)^32, the inner one from a polynomial: no branch, no library call.
+    exp(t) = exp(t / 32)^32 with a polynomial for the inner one: no branch, no library call.
     """
     for x in range(_U(out.size)):
         z = max(logits[x] - shift[x], _F(-32.0)) * _F(1 / 32)
@@ -81,7 +81,7 @@ def forward_rows(logits, image, stride, first, log_sum, blurred):
     """Softmax and gather of the rows ``first, first + 1, ...`` that ``logits`` (K*K, R, W) holds.
 
     Args:
-        logits: (K*K, R, W), kept as they are.
+        logits: (K*K, R, W), not changed.
         image: (3, H + s (K - 1), W + s (K - 1)).
         stride: s, pixels between taps.
         first: row of ``blurred`` that the strip begins with.
@@ -121,8 +121,8 @@ def backward_rows(logits, image, stride, first, log_sum, grad, mean, image_grad)
         first: row that the strip begins with.
         log_sum: (H, W) from the forward pass.
         grad: (3, H, W) gradient of ``blurred``.
-        mean: (H, W) sum over channels of ``grad * blurred``: the weights' mean of their own gradients.
-        image_grad: (3, at least R + s (K - 1), W + s (K - 1)) is added to; its first row belongs to row ``first``.
+        mean: (H, W) sum over channels of ``grad * blurred``: the weighted mean of the weights' gradients.
+        image_grad: (3, at least R + s (K - 1), W + s (K - 1)) is added to; its first row is row ``first``.
     """
     taps, rows, width = logits.shape
     side = (image.shape[2] - width) // stride + 1

@@ -1,7 +1,8 @@
 """Runs the Triton kernels of the per-pixel convolution (``bags.ops.per_pixel_conv``) on CUDA tensors.
 
-Memory beyond inputs, result and their gradients: 4 planes of (H, W) float32 kept for the backward pass (log-sum-exp and
-blurred image), there one more and the shares of the head's gradient, at most ``SHARES * K * K * C`` numbers.
+Memory beyond inputs, result and their gradients: 4 planes of (H, W) float32 saved for the backward pass (log-sum-exp
+and blurred image). The backward pass needs one more plane, and the shares of the head's gradient, at most
+``SHARES * K * K * C`` numbers.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from torch.autograd.function import once_differentiable
 
 from bags.ops import per_pixel_conv_triton_kernels as kernels
 
-SHARES = 64  # pieces of the image whose head gradients are summed at the end; a fixed number, for repeatable results
-# Taps that a program of the image gradient works on at a time. A row of K = 17 then wastes 7 of 24, not 15 of 32; older
-# compilers take no product as narrow.
+SHARES = 64  # parts of the image whose head gradients are summed at the end; a fixed number, for repeatable results
+# Taps that a program of the image gradient processes at a time. With 8, a row of K = 17 wastes 7 of 24; with 16, 15 of
+# 32. Older compilers do not support such a narrow product.
 IMAGE_TAPS = 8 if tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 3) else 16
-MAX_CHANNELS = 128  # beyond it a block of features does not fit into shared memory
+MAX_CHANNELS = 128  # with more, a block of features does not fit into shared memory
 MAX_SIDE = 63
 TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 
 
 class Launch(NamedTuple):
-    """How one kernel is started.
+    """How one kernel is launched.
 
     Attributes:
         grid: programs along each axis.
         numbers: its arguments after the tensors.
-        sizes: its compile-time sizes.
+        sizes: its compile-time constants.
         options: of the compiler.
     """
 
@@ -43,18 +44,18 @@ class Launch(NamedTuple):
 
 
 def takes(image: Tensor, features: Tensor, head: Tensor) -> bool:
-    """Whether the kernels are made for these types and sizes."""
+    """Whether the kernels support these types and sizes."""
     small = head.shape[0] <= MAX_SIDE**2 and head.shape[1] <= MAX_CHANNELS
     return small and image.dtype == torch.float32 and features.dtype in TYPES
 
 
 def launches(side: int, channels: int, height: int, width: int, stride: int) -> dict[str, Launch]:
-    """How each kernel is started, by its name.
+    """How each kernel is launched, by its name.
 
     The sizes are the largest with which the compiler keeps everything in registers for K = 17 and C = 64.
     """
     padded = max(16, triton.next_power_of_2(channels))  # sides of matrix products are powers of 2, at least 16
-    # The image gradient's programs hold the weights of ``seen`` pixels, which give seen - K + 1 columns.
+    # The image gradient's programs hold the weights of ``seen`` pixels, enough for seen - K + 1 columns.
     pixels, seen = (64, 128) if padded <= 64 else (32, 64)
     blocks = triton.cdiv(height * width, pixels)
     shares = min(SHARES, blocks)
@@ -98,7 +99,7 @@ class TritonConv(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Three kernels: first that of features, mask and sharp image, which makes what the others read."""
+        """Three kernels; that of features, mask and sharp image is first, because it writes what another one reads."""
         image, features, head, mask, sharp, log_sum, blurred = ctx.saved_tensors
         grad = grad.contiguous()
         image_grad, features_grad, mask_grad = (torch.empty_like(x) for x in (image, features, mask))

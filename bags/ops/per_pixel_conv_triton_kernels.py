@@ -1,12 +1,12 @@
 """Triton kernels of the per-pixel convolution (CUDA); ``bags.ops.per_pixel_conv`` says what they compute.
 
-As in flash attention, logits exist only as one block of pixels by taps in registers: the forward kernel keeps a running
-maximum and sum, the three backward kernels (features, head, image) make the block again from the saved log-sum-exp.
-Every number is written by one program that sums in a fixed order, so results are bitwise repeatable: no atomics.
+As in flash attention, logits exist only as one block of pixels by taps in registers. The forward kernel keeps a running
+maximum and sum; the three backward kernels (features, head, image) recompute the block from the saved log-sum-exp.
+Every number is written by one program that sums in a fixed order, without atomics, so results are bitwise repeatable.
 
-Sizes in capitals are fixed at compile time. Names: N = H * W pixels, ``count``; padded rows are
-``width + stride * (SIDE - 1)`` long; ``FACTOR`` is the type that the matrix products round to. Products of float32
-are split into three of TF32 ("tf32x3"): tensor cores at about float32 precision.
+Names in capitals are compile-time constants. ``count`` is the number of pixels H * W. Padded rows are
+``width + stride * (SIDE - 1)`` long. ``FACTOR`` is the type to which the factors of matrix products are rounded.
+Products of float32 are split into three of TF32 ("tf32x3"), which gives about float32 precision on tensor cores.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -37,7 +37,7 @@ def _head_block(head, tap, real, channels, CHANNELS: tl.constexpr, FACTOR: tl.co
 
 @triton.jit
 def _tap_offset(tap, stride, padded_width, SIDE: tl.constexpr):
-    """Where in the padded image a tap lies from a pixel's first; taps that do not exist: where the last one lies."""
+    """Offset in the padded image from a pixel's first tap; for taps that do not exist, that of the last one."""
     tap = tl.minimum(tap, SIDE * SIDE - 1)
     return stride * (tap // SIDE * padded_width + tap % SIDE)
 
@@ -48,7 +48,7 @@ def forward(
     height, width, channels, stride, sharp_plane, sharp_row,
     SIDE: tl.constexpr, CHANNELS: tl.constexpr, PIXELS: tl.constexpr, TAPS: tl.constexpr, FACTOR: tl.constexpr,
 ):  # fmt: skip
-    """One block of pixels: ``result``, and for the backward kernels ``log_sum`` (H, W) and ``blurred`` (3, H, W)."""
+    """One block of pixels of ``result`` and, for the backward pass, of ``log_sum`` (H, W) and ``blurred`` (3, H, W)."""
     count = height * width
     place = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     real = place < count
@@ -101,8 +101,8 @@ def backward_features(
 ):  # fmt: skip
     """One block of pixels: gradients of features, mask and sharp image, and ``mean`` (H, W).
 
-    With weights w and ``d_k = mask * sum_c grad_c I_c(x + s k)``, the gradient of a logit is ``w_k (d_k - mean)``, with
-    ``mean = sum_k w_k d_k``, known from the forward pass as ``mask * sum_c grad_c blurred_c``.
+    With weights w and ``d_k = mask * sum_c grad_c I_c(x + s k)``, the gradient of a logit is ``w_k (d_k - mean)``. Here
+    ``mean = sum_k w_k d_k`` is known from the forward pass, as ``mask * sum_c grad_c blurred_c``.
     """
     count = height * width
     place = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
@@ -191,10 +191,10 @@ def backward_image(
 ):  # fmt: skip
     """Part of one padded image row: gathers from every pixel that saw it.
 
-    The row falls into ``stride`` classes of columns ``z = class + stride * j`` that are seen from the same class only;
-    program (i, z_y) takes ``PIXELS - SIDE + 1`` columns of one class, j from ``begin`` on. For every row of taps it
-    makes the weights of the ``PIXELS`` output pixels that reach them and reads them along the diagonals: column j gets
-    ``sum_dx weight[j - dx, dx] * mask * grad``.
+    The columns of the row fall into ``stride`` classes ``z = class + stride * j``, and each class is seen by pixels of
+    the same class only. Program (i, z_y) computes ``PIXELS - SIDE + 1`` columns of one class, j from ``begin`` on. For
+    every row of taps it computes the weights of the ``PIXELS`` output pixels that reach these columns, and reads them
+    along the diagonals: column j gets ``sum_dx weight[j - dx, dx] * mask * grad``.
     """
     padded_width = width + stride * (SIDE - 1)
     count, plane = height * width, padded_width * (height + stride * (SIDE - 1))

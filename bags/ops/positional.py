@@ -22,7 +22,7 @@ def positional_code_1d(size: int, channels: int = 8, device: torch.device | str 
 def positional_code_2d(height: int, width: int, channels: int = 16, device: torch.device | str | None = None) -> Tensor:
     """(channels, height, width): the code of the row in the first half of the channels, of the column in the rest.
 
-    As each half is constant along one axis, ``positional_code_1d`` of both axes is all that a linear layer needs.
+    Each half is constant along one axis, so a linear layer needs only ``positional_code_1d`` of both axes.
     """
     rows = positional_code_1d(height, channels // 2, device)[:, :, None].expand(-1, -1, width)
     columns = positional_code_1d(width, channels // 2, device)[:, None, :].expand(-1, height, -1)

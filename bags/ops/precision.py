@@ -1,4 +1,4 @@
-"""Which precision the machine is fast in."""
+"""Which precision is fast on this machine."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 
 import torch
 
-# oneDNN's names of instruction sets without bfloat16 products; ONEDNN_MAX_CPU_ISA may hold it back to one of them.
+# oneDNN's names of instruction sets without bfloat16 products; ONEDNN_MAX_CPU_ISA may restrict oneDNN to one of them.
 WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 def has_fast_bfloat16(device: torch.device | str) -> bool:
-    """Does ``device`` have instructions for products of bfloat16 numbers?
+    """Whether ``device`` has instructions for products of bfloat16 numbers.
 
     On x86 processors without AVX512-BF16 or AMX, oneDNN's convolutions take 8 to 9 times as long in bfloat16 as in
-    float32 (AMD EPYC, AVX2). Other processors are taken to have none: nothing was measured there. Told by what the
-    machine says of itself, not by a stopwatch, so that a run is repeatable.
+    float32 (measured on AMD EPYC, AVX2). Other processors were not measured and count as slow. The decision follows the
+    machine's feature flags, not a measurement, so that runs are repeatable.
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -24,14 +24,14 @@ def has_fast_bfloat16(device: torch.device | str) -> bool:
 
 
 def processor_features() -> set[str]:
-    """Instruction sets of this processor, by LLVM's names."""
+    """Instruction sets of this processor, by LLVM's names for them."""
     from llvmlite import binding
 
     return {name for name, there in binding.get_host_cpu_features().items() if there}
 
 
 def instruction_sets() -> dict[str, str]:
-    """What this process's libraries use of the processor, for people: by library, and what ``auto`` makes of it."""
+    """Readable summary of the instruction sets that each library uses, and of what ``bfloat16=auto`` chooses."""
     from llvmlite import binding
 
     wide = ("avx2", "avx512f", "avx512bf16", "amx-bf16")

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def square_error(image: Tensor, photo: Tensor, counts: Tensor | None = None) -> Tensor:
-    """() mean squared difference of two (C, H, W) images; of the pixels where ``counts`` (H, W) is true, if given."""
+    """() mean squared difference of two (C, H, W) images, over the pixels where ``counts`` (H, W) is true, if given."""
     error = (image - photo).square()
     return error.mean() if counts is None else (error * counts).mean() / counts.float().mean().clamp_min(1e-10)
 

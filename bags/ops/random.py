@@ -1,4 +1,4 @@
-"""Random draws that are functions of seed, step and purpose: nothing to save, nothing to restore."""
+"""Random draws that are functions of seed, step and purpose: there is no state to save or restore."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def generator(seed: int, step: int, purpose: str) -> torch.Generator:
-    """A CPU generator of its own for one ``purpose`` at one ``step`` of the run seeded with ``seed``."""
+    """A separate CPU generator for one ``purpose`` at one ``step`` of the run with seed ``seed``."""
     key = zlib.crc32(f"{seed}/{step}/{purpose}".encode())
     return torch.Generator().manual_seed((seed << 32) ^ key)
 

@@ -1,4 +1,4 @@
-"""What several processes that train together agree on. A process alone agrees with itself: nothing happens."""
+"""Reductions over the processes of distributed training; without it, they do nothing."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Processes that train together."""
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """Sum of ``tensor`` over all processes, in place and the same bits on each; every process must call it."""
+    """Sum of ``tensor`` over all processes, in place and bitwise equal on each; every process must call it."""
     if world_size() > 1:
         dist.all_reduce(tensor, dist.ReduceOp.SUM)
     return tensor
 
 
 def max_over_ranks(tensor: Tensor) -> Tensor:
-    """Largest values of ``tensor`` over all processes, in place; every process must call it."""
+    """Elementwise maximum of ``tensor`` over all processes, in place; every process must call it."""
     if world_size() > 1:
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
     return tensor
 
 
 def anywhere(flag: bool) -> bool:
-    """Is ``flag`` set on any process? Every process must call it. Waits for the processes, never for a GPU."""
+    """Whether ``flag`` is set on any process. Every process must call it. Waits for the processes, never for a GPU."""
     return bool(max_over_ranks(torch.tensor(int(flag)))) if world_size() > 1 else flag

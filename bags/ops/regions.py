@@ -1,4 +1,4 @@
-"""Parts of the world: boxes and spheres."""
+"""Regions of space: boxes and spheres."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bags.types import Camera
 
 
 def inside(points: Tensor, region: Sequence[float]) -> Tensor:
-    """(N,) bool: which of ``points`` (N, 3) lie in a sphere ``x, y, z, radius`` or a box of its two corners."""
+    """(N,) bool: which of ``points`` (N, 3) lie in a sphere ``x, y, z, radius`` or a box given by two corners."""
     if len(region) == 4:
         return (points - points.new_tensor(region[:3])).norm(dim=1) <= region[3]
     return ((points >= points.new_tensor(region[:3])) & (points <= points.new_tensor(region[3:]))).all(dim=1)
 
 
 def common_sphere(cameras: Sequence[Camera], points: Tensor) -> tuple[float, float, float, float]:
-    """The sphere around what the cameras look at (``focus``) that half of them see whole.
+    """The sphere around what the cameras look at (``focus``) that half of them see completely: (x, y, z, radius).
 
-    A camera at distance d whose narrower field of view is 2 a sees a sphere of radius d sin(a) whole; the median
-    counts.
+    A camera at distance d with a narrower field of view of 2 a sees a sphere of radius d sin(a) completely. The radius
+    is the median over the cameras.
 
     Args:
         cameras: at least one.
@@ -39,6 +39,6 @@ def common_sphere(cameras: Sequence[Camera], points: Tensor) -> tuple[float, flo
 
 
 def extent(points: Tensor) -> str:
-    """From where to where ``points`` (N, 3) reach, in words: ``x -1 to 2, y 0 to 1, z 3 to 8``."""
+    """Bounding box of ``points`` (N, 3) as text: ``x -1 to 2, y 0 to 1, z 3 to 8``."""
     ends = torch.stack([points.amin(dim=0), points.amax(dim=0)], dim=1).tolist()
     return ", ".join(f"{axis} {low:.3g} to {high:.3g}" for axis, (low, high) in zip("xyz", ends, strict=True))

@@ -1,4 +1,4 @@
-"""Real spherical harmonics up to degree 3, in the order and signs that 3DGS stores (docs/method.md section 1).
+"""Real spherical harmonics up to degree 3, with the order and signs that 3DGS stores (docs/method.md section 1).
 
 The signs follow the Condon-Shortley phase; a ``.ply`` of any 3DGS code holds its coefficients in this convention.
 """
@@ -55,7 +55,7 @@ def sh_basis(directions: Tensor, degree: int) -> Tensor:
 
 
 def sh_to_rgb(sh_dc: Tensor, sh_rest: Tensor, directions: Tensor, degree: int) -> Tensor:
-    """Colour seen along ``directions``: the SH sum plus 0.5, not below 0 (docs/method.md section 2).
+    """Colour seen along ``directions``: the SH sum plus 0.5, clamped at 0 (docs/method.md section 2).
 
     Args:
         sh_dc: (N, 1, 3) coefficients of degree 0.
@@ -71,10 +71,10 @@ def sh_to_rgb(sh_dc: Tensor, sh_rest: Tensor, directions: Tensor, degree: int) -
 
 
 def rgb_to_dc(rgb: Tensor) -> Tensor:
-    """Degree-0 coefficients of a colour (any shape) that looks the same from everywhere; inverse of ``dc_to_rgb``."""
+    """Degree-0 coefficients of a view-independent colour (any shape); inverse of ``dc_to_rgb``."""
     return (rgb - 0.5) / C0
 
 
 def dc_to_rgb(dc: Tensor) -> Tensor:
-    """Colour (any shape) that degree-0 coefficients alone give, not clamped."""
+    """Colour (any shape) of degree-0 coefficients alone, not clamped."""
     return dc * C0 + 0.5

@@ -1,8 +1,9 @@
-"""Blur by a Gaussian whose width changes from pixel to pixel, at the cost of a few small filters.
+"""Blur by a Gaussian of a different width at every pixel, at the cost of a few small filters.
 
-The image is smoothed to a ladder of widths; every pixel lies between two rungs and takes a mean of both, weighted so
-that its variance is the one asked for. A rung follows from the one below by taps of weight a, 1 - 2 a and a that lie s
-pixels apart and add ``2 a s^2`` to the variance (the a trous algorithm, Holschneider et al. 1989).
+The image is smoothed to a series of widths (rungs). Every pixel is interpolated between the two rungs around its
+variance, so that the mean has exactly that variance. Each rung is computed from the one before, by taps of weight a,
+1 - 2 a and a that are s pixels apart and add ``2 a s^2`` to the variance (the a trous algorithm, Holschneider et al.
+1989).
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ LARGEST = RUNGS[-1]
 
 
 def spread(image: Tensor, variance: Tensor) -> Tensor:
-    """The image, each pixel the mean of its surroundings under a Gaussian of its own.
+    """The image, each pixel blurred by a Gaussian of its own variance.
 
     Args:
-        image: (C, H, W); beyond its borders it goes on as it is there.
-        variance: (H, W) along one axis, in pixels squared; more than ``LARGEST`` counts as that.
+        image: (C, H, W); its border is replicated.
+        variance: (H, W) along one axis, in pixels squared; limited to ``LARGEST``.
 
     Returns:
         (C, H, W); differentiable with respect to both.
@@ -35,7 +36,7 @@ def _beyond(variance: Tensor, rung: int) -> bool:
 
 
 def _mix(lower: Tensor, variance: Tensor, rung: int) -> Tensor:
-    """Of the pixels from ``rung`` on, given the image ``lower`` there: a mean of it and of what is above."""
+    """Interpolate between ``lower``, the image at ``rung``, and the rungs above it."""
     above = _smoothed(lower, *TAPS[rung])
     if _beyond(variance, rung + 1):
         above = _mix(above, variance, rung + 1)
@@ -44,7 +45,7 @@ def _mix(lower: Tensor, variance: Tensor, rung: int) -> Tensor:
 
 
 def _smoothed(image: Tensor, weight: float, distance: int) -> Tensor:
-    """By slices: convolutions of single channels take many times as long on a CPU."""
+    """Implemented with slices: convolutions of single channels take many times as long on a CPU."""
     wide = pad(image[None], (distance,) * 4, mode="replicate")[0]
     for axis in (1, 2):
         size = wide.shape[axis] - 2 * distance

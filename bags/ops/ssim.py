@@ -1,4 +1,4 @@
-"""Structural similarity, fast on the CPU, and the photometric loss made of it (docs/method.md section 4)."""
+"""Structural similarity, fast on the CPU, and the photometric loss based on it (docs/method.md section 4)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bags.ops.ssim_reference import ssim_reference
 
 
 class _FusedSSIM(torch.autograd.Function):
-    """SSIM of float32 CPU images by the Numba kernels; most of the gradient is taken in the forward pass."""
+    """SSIM of float32 CPU images by Numba kernels; most of the gradient is computed in the forward pass."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, photo: Tensor) -> Tensor:
-        from bags.ops.ssim_numba import ssim_and_slopes  # Numba loads only where it is used
+        from bags.ops.ssim_numba import ssim_and_slopes  # Numba is imported only where it is used
 
         value, slopes = ssim_and_slopes(image.detach().numpy(), photo.detach().numpy())
         ctx.save_for_backward(image, photo)
@@ -42,7 +42,7 @@ def ssim(image: Tensor, photo: Tensor) -> Tensor:
         () mean SSIM, at most 1.
     """
     if image.shape != photo.shape or image.dim() != 3:
-        raise ValueError(f"ssim: two (C, H, W) images of one shape needed, got {image.shape} and {photo.shape}")
+        raise ValueError(f"ssim needs two (C, H, W) images of the same shape, got {image.shape} and {photo.shape}")
     photo = photo.detach()
     if image.device.type != "cpu" or image.dtype != torch.float32 or photo.dtype != torch.float32:
         return ssim_reference(image, photo)

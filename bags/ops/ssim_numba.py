@@ -1,7 +1,7 @@
 """Numba kernels of ``bags.ops.ssim`` for (C, H, W) float32 images; imported at first use only.
 
-Both passes of the separable window work on whole rows, so that LLVM turns every inner loop into packed arithmetic.
-Kernels do one piece of the C * H rows each, for ``run_pieces``.
+Both passes of the separable window work on whole rows, so that LLVM vectorises every inner loop. Each kernel call
+processes one piece of the C * H rows, for ``run_pieces``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Images = NDArray[np.float32]
 TAPS = window().numpy().astype(np.float32)
 _C1, _C2 = np.float32(C1), np.float32(C2)
 _ONE, _TWO = np.float32(1), np.float32(2)
-_FAST = {"reassoc", "contract", "arcp", "nsz"}  # all of fast maths but its word that NaN and infinity never come
+_FAST = {"reassoc", "contract", "arcp", "nsz"}  # fast maths without the assumption that there is no NaN or infinity
 _OPTIONS: dict[str, Any] = {"cache": True, "fastmath": _FAST, "nogil": True, "error_model": "numpy"}
 
 
 @njit(inline="always", **_OPTIONS)
 def _blur_row(padded: Any, out: Any) -> None:
-    """Blur one row along itself: ``padded`` has RADIUS zeros at either end."""
+    """Blur one row horizontally: ``padded`` has RADIUS zeros at either end."""
     width = out.shape[0]
     for x in range(width):
         out[x] = TAPS[0] * padded[x]
@@ -38,7 +38,7 @@ def _blur_row(padded: Any, out: Any) -> None:
 
 @njit(inline="always", **_OPTIONS)
 def _blur_column(rows: Any, y: int, out: Any) -> None:
-    """Row ``y`` of the blur of ``rows`` (H, W) down the columns, zeros beyond the border."""
+    """Row ``y`` of the vertical blur of ``rows`` (H, W), with zeros beyond the border."""
     for x in range(out.shape[0]):
         out[x] = np.float32(0)
     for k in range(max(0, y - RADIUS), min(rows.shape[0], y + RADIUS + 1)):
@@ -49,7 +49,7 @@ def _blur_column(rows: Any, y: int, out: Any) -> None:
 
 @njit(**_OPTIONS)
 def _moments(piece: int, pieces: int, image: Images, photo: Images, out: Images) -> None:
-    """Write x, y, xx, yy, xy, blurred along the rows, to ``out`` (C, 5, H, W)."""
+    """Write x, y, xx, yy and xy, blurred horizontally, to ``out`` (C, 5, H, W)."""
     channels, height, width = image.shape
     padded = np.zeros((5, width + 2 * RADIUS), np.float32)
     for place in range(piece * channels * height // pieces, (piece + 1) * channels * height // pieces):
@@ -67,7 +67,7 @@ def _moments(piece: int, pieces: int, image: Images, photo: Images, out: Images)
 
 @njit(**_OPTIONS)
 def _similarity(piece: int, pieces: int, moments: Images, sums: Images, slopes: Images) -> None:
-    """Write the sum of SSIM over each row (C * H,), and (C, 3, H, W) its slopes by the blurred x, xx and xy."""
+    """Write the sum of SSIM over each row (C * H,), and its derivatives (C, 3, H, W) by the blurred x, xx and xy."""
     channels, _, height, width = moments.shape
     row = np.empty((5, width), np.float32)
     for place in range(piece * channels * height // pieces, (piece + 1) * channels * height // pieces):
@@ -95,7 +95,7 @@ def _similarity(piece: int, pieces: int, moments: Images, sums: Images, slopes: 
 def _gradient(
     piece: int, pieces: int, image: Images, photo: Images, slopes: Images, scale: np.float32, out: Images
 ) -> None:
-    """Write ``scale`` x the slope of the sum of SSIM by each pixel: the slopes blurred again by the same window."""
+    """Write ``scale`` x the derivative of the summed SSIM by each pixel, from the ``slopes`` blurred by the window."""
     channels, height, width = image.shape
     padded = np.zeros((3, width + 2 * RADIUS), np.float32)
     row = np.empty((3, width), np.float32)
@@ -115,7 +115,7 @@ def _pieces(image: Images) -> int:
 
 
 def ssim_and_slopes(image: Images, photo: Images) -> tuple[float, Images]:
-    """Mean SSIM and what ``image_gradient`` needs."""
+    """Mean SSIM, and the derivatives (C, 3, H, W) that ``image_gradient`` needs."""
     channels, height, width = image.shape
     moments = np.empty((channels, 5, height, width), np.float32)
     sums = np.empty(channels * height, np.float32)
@@ -126,7 +126,7 @@ def ssim_and_slopes(image: Images, photo: Images) -> tuple[float, Images]:
 
 
 def image_gradient(image: Images, photo: Images, slopes: Images, factor: float) -> Images:
-    """``factor`` x the slope of the mean SSIM by each pixel of ``image``: (C, H, W)."""
+    """(C, H, W) ``factor`` x the derivative of the mean SSIM by each pixel of ``image``."""
     gradient = np.empty_like(image)
     run_pieces(_gradient, _pieces(image), image, photo, slopes, np.float32(factor / image.size), gradient)
     return gradient

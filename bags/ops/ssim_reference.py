@@ -18,7 +18,7 @@ C1, C2 = 0.01**2, 0.03**2
 
 @lru_cache
 def window(dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> Tensor:
-    """(11,) Gaussian weights that sum to 1; the 2D window is their outer product. Kept: copying waits."""
+    """(11,) Gaussian weights that sum to 1; the 2D window is their outer product. Cached: a copy waits for the GPU."""
     taps = torch.exp(-torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64).square() / (2 * SIGMA**2))
     return (taps / taps.sum()).to(device, dtype)
 

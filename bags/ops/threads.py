@@ -1,8 +1,8 @@
 """Threads for kernels, as many as torch uses.
 
-Kernels release Python's lock (Numba with ``nogil=True``) and run on threads of this module, which sleep when idle and
-take pieces as they come free. Numba's own layers are not used: its OpenMP would be a second runtime beside torch's, and
-on busy cores the two spin against each other (4 ms lost a call, seen on 2 cores).
+Kernels release the GIL (Numba with ``nogil=True``) and run on threads of this module, which sleep when idle and take
+the next piece when they are free. Numba's own threading layers are not used: its OpenMP would be a second runtime
+besides torch's, and on busy cores the two compete by spinning (4 ms lost per call, measured on 2 cores).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Result = TypeVar("Result")
 
 
 def _use_one_thread() -> None:
-    """Let torch's operations on the calling thread use that one only."""
-    torch.get_num_threads()  # a thread's first operation takes over the process's number: get that over with
+    """Restrict torch's operations on the calling thread to this thread."""
+    torch.get_num_threads()  # a thread's first call resets the number to the process's: do that before setting it
     torch.set_num_threads(1)
 
 
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """As many threads, on each of which torch's own operations use that one only."""
+    """A pool of ``threads`` threads, on each of which torch's operations use one thread."""
     pool = ThreadPoolExecutor(threads, "bags", initializer=_use_one_thread)
     started = Barrier(threads)
     for waiting in [pool.submit(started.wait) for _ in range(threads)]:
@@ -45,9 +45,9 @@ def run_pieces(kernel: Callable[..., None], pieces: int, *args: object) -> None:
     """Call ``kernel(piece, pieces, *args)`` for every piece, on as many threads as torch uses.
 
     Args:
-        kernel: writes its results into ``args``; must release Python's lock, and pieces must not share what they write.
-        pieces: into how many parts the work is cut; some more than threads even out the load.
-        *args: handed on.
+        kernel: writes its results into ``args``; must release the GIL, and pieces must not write to the same places.
+        pieces: into how many parts the work is divided; more parts than threads balance the load.
+        *args: passed on.
     """
     todo = iter(range(pieces))  # shared: taking the next number is atomic
 
@@ -65,8 +65,8 @@ def run_pieces(kernel: Callable[..., None], pieces: int, *args: object) -> None:
 def map_alone(task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Yield ``task(item)`` of every item, in order, computed on as many threads as torch uses, without gradients.
 
-    On its thread a task has torch's operations to itself: they use one thread. For work that switches between torch
-    and kernels often, this is twice as fast as to spread each of its operations over the threads (2 cores).
+    Torch's operations within a task use one thread. For work that often switches between torch and kernels, this is
+    twice as fast as spreading each operation over the threads (measured on 2 cores).
     """
 
     def without_gradients(item: Item) -> Result:
@@ -78,7 +78,7 @@ def map_alone(task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
 
 
 def piece_count(items: int, smallest: int) -> int:
-    """Pieces to cut ``items`` into: at least ``smallest`` items each, at most 4 a thread, never 0."""
+    """Pieces to divide ``items`` into: at least ``smallest`` items each, at most 4 per thread, never 0."""
     return max(1, min(items // smallest, 4 * torch.get_num_threads()))
 
 

@@ -1,7 +1,7 @@
-"""Ways for a camera to move through a scene, made from where the training photos were taken.
+"""Camera paths through a scene, derived from the poses of the training photos.
 
-Published 3DGS code renders such paths for its videos; this is a construction of our own: everything is taken from the
-spread of the cameras, so that one formula serves scenes seen from one side and scenes seen from all around.
+Published 3DGS code renders similar paths for its videos. This construction is our own: everything follows from the
+spread of the cameras, so that one formula serves scenes seen from one side and from all around.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from bags.types import Camera
 
 Array = NDArray[np.float64]
 
-AROUND = math.radians(120)  # cameras stand around the scene where no gap between their bearings is wider
-REST = 0.5  # of the time from one camera to the next, spent at them, in ``resting_path``
-DEPTH_WEIGHT = 0.1  # of the scene's depth against the axes' crossing, in ``focus``: decides where axes are parallel
+AROUND = math.radians(120)  # cameras stand around the scene if no gap between their bearings is wider
+REST = 0.5  # share of the time at rest in ``resting_path``
+DEPTH_WEIGHT = 0.1  # of the scene's depth, against the crossing of the axes, in ``focus``; decides for parallel axes
 
 
 def training_path(cameras: Sequence[Camera], frames: int) -> list[Camera]:
     """A smooth flight past all training cameras.
 
-    They are taken in the order of the files, untangled where a detour would be shorter (``tour``); position and
-    orientation are interpolated monotonically (Fritsch and Carlson 1980), at an even pace over way and turning, and
-    blurred over about the distance of two photos. It stays within the cameras' bounding box.
+    The cameras are visited in the order of the files, changed where another order is shorter (``tour``). Position and
+    orientation are interpolated monotonically (Fritsch and Carlson 1980) at a constant speed, measured in distance and
+    rotation, and smoothed over about the distance of two photos. The path stays within the cameras' bounding box.
 
     Args:
         cameras: of the training views, at least one.
@@ -56,17 +56,17 @@ def resting_path(cameras: Sequence[Camera], frames: int, stops: int) -> list[tup
     Args:
         cameras: of the training views, at least one.
         frames: how many cameras to return.
-        stops: rest at no more of ``cameras`` than so many, spread over the way.
+        stops: rest at no more than this many of ``cameras``, spread over the path.
 
     Returns:
-        For every frame which of ``cameras`` is the nearest on the way, and a camera with the lens and the size of that
-        one; at rest it is that one.
+        For every frame the index of the nearest of ``cameras`` along the path, and a camera with the lens and image
+        size of that one; at rest, that camera itself.
     """
     order, keys, _ = _toured(cameras)
     taken = np.unique(np.linspace(0, len(order) - 1, min(stops, len(order))).round().astype(int))
     whole, part = np.divmod(np.linspace(0, len(taken) - 1, frames), 1)
     moved = ((part - REST / 2) / (1 - REST)).clip(0, 1)
-    place = whole + moved**2 * (3 - 2 * moved)  # begins and ends at no speed
+    place = whole + moved**2 * (3 - 2 * moved)  # speed 0 at both ends
     if len(taken) > 1:
         poses = PchipInterpolator(np.arange(len(taken)), keys[taken])(place)
     else:
@@ -82,8 +82,8 @@ def resting_path(cameras: Sequence[Camera], frames: int, stops: int) -> list[tup
 def ellipse(cameras: Sequence[Camera], points: Tensor, frames: int) -> list[Camera]:
     """One round on an ellipse with the spread of the cameras, looking at the scene; the last frame leads to the first.
 
-    Where the cameras stand around the scene the ellipse does too, at their mean height; else it lies in the plane that
-    faces the scene.
+    If the cameras stand around the scene, so does the ellipse, at their mean height. Otherwise it lies in the plane
+    that faces the scene.
 
     Args:
         cameras: of the training views.
@@ -94,15 +94,15 @@ def ellipse(cameras: Sequence[Camera], points: Tensor, frames: int) -> list[Came
 
 
 def spiral(cameras: Sequence[Camera], points: Tensor, frames: int) -> list[Camera]:
-    """Two rounds of ``ellipse`` that rise and fall once around a scene, or move in and out once before it."""
+    """Two rounds of ``ellipse`` that rise and fall once around a scene, or move in and out once in front of it."""
     return _loop(cameras, points, frames, turns=2, depth=1.0)
 
 
 def focus(cameras: Sequence[Camera], points: Tensor) -> Array:
-    """(3,) what the cameras look at: the point nearest to all optical axes and, less so, at the depth of the points.
+    """(3,) what the cameras look at: the point closest to all optical axes and, with less weight, at the scene's depth.
 
     Least squares over ``|distance to axis|^2 + DEPTH_WEIGHT (depth along it - d)^2``, with d the median depth at which
-    the cameras see ``points``; the second term decides for cameras that all look the same way.
+    the cameras see ``points``. The second term decides for cameras that all look in the same direction.
     """
     centers, axes = _centers(cameras), _rotations(cameras)[:, 2]
     depth = _median_depth(cameras, points)
@@ -113,13 +113,13 @@ def focus(cameras: Sequence[Camera], points: Tensor) -> Array:
 
 
 def tour(distances: Array) -> list[int]:
-    """An order of N places, from the given one, that no reversal of a stretch makes shorter (2-opt; Croes 1958).
+    """An order of N places, found from the given one, that no reversal of a section shortens (2-opt; Croes 1958).
 
     Args:
         distances: (N, N) symmetric.
     """
     count = len(distances)
-    # A place at no distance from any other stands before the first and after the last: so the ends are free.
+    # An extra place at distance 0 from all others is put before the first and after the last, so the ends are free.
     padded = np.zeros((count + 1, count + 1))
     padded[:count, :count] = distances
     order = np.array([count, *range(count), count])
@@ -139,7 +139,7 @@ def tour(distances: Array) -> list[int]:
 
 
 def _toured(cameras: Sequence[Camera]) -> tuple[list[int], Array, Array]:
-    """The order of ``tour``; in it (N, 7) centres and quaternions (x, y, z, w); and (N - 1) how far these are apart."""
+    """The order of ``tour``, and in it (N, 7) centres and quaternions (x, y, z, w) and the (N - 1,) distances."""
     centers, turns = _centers(cameras), Rotation.from_matrix(_rotations(cameras))
     distances = _pose_distances(centers, turns)
     order = tour(distances)
@@ -149,7 +149,7 @@ def _toured(cameras: Sequence[Camera]) -> tuple[list[int], Array, Array]:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Where a loop lies: its middle, what it looks at, up, and three half-axes (rows, scene units)."""
+    """Position of a loop: its middle, what it looks at, up, and three half-axes (rows, scene units)."""
 
     middle: Array
     target: Array
@@ -171,7 +171,7 @@ def _frame(cameras: Sequence[Camera], points: Tensor) -> _Frame:
         right = _perpendicular(up, forward)
         directions = np.stack([right, np.cross(forward, right), forward])
         middle = centers.mean(axis=0)
-    # Points cos(t), sin(t) have half the variance of their radius squared: the loop spreads as the cameras do.
+    # The variance of r cos(t) is r^2 / 2, so that radii with this factor give the loop the spread of the cameras.
     radii = np.sqrt(2 * (((centers - middle) @ directions.T) ** 2).mean(axis=0))
     return _Frame(middle, target, up, radii[:, None] * directions)
 
@@ -185,14 +185,14 @@ def _loop(cameras: Sequence[Camera], points: Tensor, frames: int, turns: int, de
 
 
 def _stand_around(flat: Array, up: Array) -> bool:
-    """Do bearings of ``flat`` (N, 3), perpendicular to ``up``, go all around?"""
+    """Whether the bearings of ``flat`` (N, 3), perpendicular to ``up``, go all around."""
     first = _perpendicular(up, flat[0])
     bearings = np.sort(np.arctan2(flat @ first, flat @ np.cross(up, first)))
     return bool(np.diff(bearings, append=bearings[0] + 2 * np.pi).max() <= AROUND)
 
 
 def _median_depth(cameras: Sequence[Camera], points: Tensor) -> float:
-    """Median over the cameras of the median depth of the points each sees; the cameras' own spread where none does."""
+    """Median over the cameras of the median depth of the points each sees; if none sees any, the cameras' spread."""
     points = points.detach().double().cpu()
     medians = []
     for camera in cameras:
@@ -206,7 +206,7 @@ def _median_depth(cameras: Sequence[Camera], points: Tensor) -> float:
 
 
 def _pose_distances(centers: Array, turns: Rotation) -> Array:
-    """(N, N) how far poses are apart: by the cameras' spread in space, and by their turning in radians."""
+    """(N, N) distances of poses: in space, relative to the cameras' spread, plus the rotation in radians."""
     apart = np.linalg.norm(centers[:, None] - centers, axis=2)
     spread = np.sqrt(((centers - centers.mean(axis=0)) ** 2).sum(axis=1).mean())
     quaternions = turns.as_quat()
@@ -216,21 +216,21 @@ def _pose_distances(centers: Array, turns: Rotation) -> Array:
 
 
 def _aligned(quaternions: Array) -> Array:
-    """The same rotations, each quaternion in the half-space of the one before it, so that they can be mixed."""
+    """The same rotations, each quaternion in the half-space of the one before it, so that they can be interpolated."""
     flips = np.sign((quaternions[1:] * quaternions[:-1]).sum(axis=1))
     signs = np.concatenate([[1.0], np.cumprod(np.where(flips == 0, 1, flips))])
     return quaternions * signs[:, None]
 
 
 def _looking(forward: Array, up: Array) -> Array:
-    """(3, 3) world-to-camera rotation of a camera that looks along ``forward`` and is held upright."""
+    """(3, 3) world-to-camera rotation of an upright camera that looks along ``forward``."""
     forward = forward / np.linalg.norm(forward)
     right = _perpendicular(up, forward)
     return np.stack([right, np.cross(forward, right), forward])
 
 
 def _perpendicular(up: Array, forward: Array) -> Array:
-    """Unit vector to the right of who looks along ``forward``; any perpendicular one where that is straight up."""
+    """Unit vector to the right when looking along ``forward``; any perpendicular one if that is straight up."""
     right = np.cross(forward, up)
     return _unit(right, fallback=_unit(np.cross(forward, np.roll(up, 1)), fallback=np.array([1.0, 0.0, 0.0])))
 
@@ -249,7 +249,7 @@ def _placed(model: Camera, rotation: Array, center: Array) -> Camera:
 
 
 def _finest(cameras: Sequence[Camera]) -> Camera:
-    """The camera whose lens and picture size the whole path has: the first of the largest."""
+    """The camera that provides lens and image size of the whole path: the first of the largest."""
     return max(cameras, key=lambda camera: camera.width * camera.height)
 
 

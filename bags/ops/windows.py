@@ -1,4 +1,4 @@
-"""Parts of a photo: training at full resolution looks at one window a step (docs/full_resolution.md)."""
+"""Parts of a photo: training at full resolution uses one window per step (docs/full_resolution.md)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bags.ops.random import uniform
 
-GRID = 16  # windows begin at its multiples, as the rasterisers' tiles do: what they draw is then exact
+GRID = 16  # windows begin at multiples of it, like the rasterisers' tiles, so that their renders are exact
 
 
 class Window(NamedTuple):
@@ -31,17 +31,17 @@ class Window(NamedTuple):
 
 
 def draw_window(width: int, height: int, side: int, seed: int, step: int, slot: int = 0) -> Window:
-    """The window that ``step`` sees of a ``width`` x ``height`` photo: a function of seed, step and slot alone.
+    """The window of a ``width`` x ``height`` photo that ``step`` uses: a function of seed, step and slot alone.
 
-    Along each axis the window's place is drawn uniformly, over a range that reaches a whole window beyond both borders,
-    and then moved inside. So a pixel at the border is seen as often as one in the middle (and one about a window from
-    the border up to twice as often); without the overhang the outermost pixel would hardly ever be seen.
+    Along each axis the window's place is drawn uniformly, from a range that extends a whole window beyond both borders,
+    and then moved inside. So pixels at the border are used as often as those in the middle, and those about a window
+    away from the border up to twice as often. Without the extended range the outermost pixels would rarely be used.
 
     Args:
         width: of the photo, in pixels.
         height: of the photo, in pixels.
-        side: of the window in pixels; cut to the photo where that is smaller. Windows at the right and lower border
-            are up to ``GRID - 1`` pixels larger, so that every window begins on the grid.
+        side: of the window in pixels, limited to the photo. Windows at the right and lower border are up to
+            ``GRID - 1`` pixels larger, so that every window begins on the grid.
         seed: of the run.
         step: 1-based.
         slot: of the view within the step.
@@ -53,9 +53,9 @@ def draw_window(width: int, height: int, side: int, seed: int, step: int, slot: 
 
 
 def tiles(width: int, height: int, side: int | None) -> Iterator[Window]:
-    """Windows on the grid that cover a ``width`` x ``height`` image once, alike in size and about ``side`` or smaller.
+    """Windows on the grid that cover a ``width`` x ``height`` image once, similar in size, about ``side`` or smaller.
 
-    ``side`` None: one window, the whole.
+    With ``side`` None, one window covers the whole image.
     """
     for top, bottom in pairwise(_edges(height, side)):
         for left, right in pairwise(_edges(width, side)):

@@ -1,1 +1,1 @@
-"""From photos or a video to a COLMAP scene: taken in, placed by pycolmap, undistorted (docs/your_photos.md)."""
+"""From photos or a video to a COLMAP scene: intake, camera poses by pycolmap, undistortion (docs/your_photos.md)."""

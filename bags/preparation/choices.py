@@ -1,4 +1,4 @@
-"""Training settings for photos nobody has set anything for (docs/your_photos.md has the rule in words)."""
+"""Automatic training settings for a user's photos (docs/your_photos.md describes the rules)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-SHARP = 0.7  # from this sharpness on, a photo counts as sharp (bags.preparation.sharpness)
+SHARP = 0.7  # smallest sharpness of a sharp photo (bags.preparation.sharpness)
 MINUTES = 15.0  # of training on a CPU
-LONG_SIDE = {"cpu": 640, "cuda": 1600}  # pixels at which training is bearable, where no time is given
-ENOUGH_STEPS = 1500  # with fewer, a smaller picture learned longer is the better one
-SHORTEST, LONGEST = 200, 1600  # pixels of the longer side that a time budget chooses between
+LONG_SIDE = {"cpu": 640, "cuda": 1600}  # largest longer side in pixels without a time budget
+ENOUGH_STEPS = 1500  # with fewer steps, a lower resolution with more steps is better
+SHORTEST, LONGEST = 200, 1600  # range of the longer side in pixels with a time budget
 MOST_GAUSSIANS = {"cpu": 60_000, "cuda": 1_000_000}
 GAUSSIANS_PER_PIXEL = {"cpu": 0.25, "cuda": 1.0}  # of one training photo
 DIVISORS = (1, 2, 4, 8, 16, 32, 64)
@@ -24,19 +24,19 @@ def choose(
     device: str,
     steps: Callable[[Mapping[str, Any]], int] | None = None,
 ) -> Values:
-    """Values by their keys.
+    """Choose values for settings, by their dotted keys.
 
     - Training resolution: the photos' size divided by a power of two. With ``steps``, the largest at which
-      ``ENOUGH_STEPS`` fit into the time; else the largest whose longer side the device bears.
-    - Blur: kernels, as by default; where most photos are sharp, only where there is some (``auto``).
+      ``ENOUGH_STEPS`` fit into the time; else the largest whose longer side is within the limit of the device.
+    - Blur: the default (kernels); if most photos are sharp, only for blurred photos (``auto``).
     - Time: ``MINUTES`` on a CPU, the published schedule on a GPU.
-    - Gaussians: as many as a training photo has pixels (on a CPU a quarter), and no more than the device bears.
+    - Gaussians: as many as a training photo has pixels (on a CPU a quarter), within the limit of the device.
 
     Args:
-        sizes: width and height in pixels of every photo that was placed.
+        sizes: width and height in pixels of every photo whose camera pose was found.
         sharpness: of the same photos.
         device: ``cpu`` or ``cuda``.
-        steps: how many fit into the time with some values; null: there is no time limit.
+        steps: returns how many steps fit into the time with given values; None: there is no time limit.
     """
     longest = max(max(size) for size in sizes)
     mostly_sharp = statistics.median(sharpness) >= SHARP
@@ -57,7 +57,7 @@ def choose(
 def largest_in_time(longest: int, steps: Callable[[int], int]) -> int:
     """The smallest divisor of a photo of ``longest`` pixels at which ``ENOUGH_STEPS`` fit; tries the coarsest first.
 
-    A step at half the divisor takes four times as long at least, so that what cannot fit is not tried.
+    A step at half the divisor takes at least four times as long, so divisors that cannot fit are not tried.
     """
     tried = [divisor for divisor in DIVISORS if SHORTEST <= longest / divisor <= LONGEST][::-1] or [1]
     best = tried[0]

@@ -1,4 +1,4 @@
-"""Photos of which not all counts: what is transparent or masked has no details, and stays away."""
+"""Photos with transparent or masked parts: these have no features, and stay hidden."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from PIL import Image, ImageChops
 
 from bags.io.masks import FOLDER, black_or_white, mask_name, read_mask
 
-IMAGES = "images"  # what COLMAP calls the folder of photos
+IMAGES = "images"  # COLMAP's name for the folder of photos
 ALPHAS, MASKS = "alphas", "masks"  # folders of a preparation, beside its ``photos``
-COVERS = "covers"  # likewise: masks that came with the photos, under the photos' names
+COVERS = "covers"  # likewise: the masks that came with the photos, under the photos' names
 
 
 def has_alpha(photo: Image.Image) -> bool:
-    """Is any of it transparent?"""
+    """Whether any of it is transparent."""
     return photo.mode == "RGBA" and photo.getchannel("A").getextrema()[0] != 255
 
 
 def on_black(photo: Image.Image) -> Image.Image:
-    """``photo`` as RGB; the more transparent, the darker."""
+    """``photo`` as RGB, composited on black."""
     if photo.mode != "RGBA":
         return photo.convert("RGB")
     return Image.alpha_composite(Image.new("RGBA", photo.size, (0, 0, 0, 255)), photo).convert("RGB")
 
 
 def without_hidden(photo: Image.Image) -> Image.Image:
-    """An RGBA photo that is black where it is wholly transparent, so that nobody sees again what was removed."""
+    """An RGBA photo with black in fully transparent pixels, so that removed content cannot be recovered."""
     pixels = np.array(photo)
     pixels[pixels[..., 3] == 0] = 0
     return Image.fromarray(pixels)
 
 
 def take_apart(work: Path, names: Iterable[str]) -> None:
-    """Make of the photos in ``work/photos/`` what COLMAP takes: RGB, on black where they are transparent.
+    """Convert the photos in ``work/photos/`` to what COLMAP reads: RGB, composited on black.
 
-    Their transparency goes to ``work/alphas/``, under the photo's name, and masks to ``work/masks/``, one of every
-    photo: no details are looked for where it is black.
+    Their alpha channels go to ``work/alphas/``, under the photo's name. Every photo gets a mask in ``work/masks/``;
+    where it is black, no features are extracted.
 
     Args:
         work: folder of the preparation.
@@ -65,18 +65,18 @@ def take_apart(work: Path, names: Iterable[str]) -> None:
 
 
 def take_covers(source: Path, work: Path, photos: Iterable[tuple[str, str]]) -> bool:
-    """Copy the masks that lie beside the photos, in ``masks/``, to ``work/covers/``, under the photos' names.
+    """Copy the masks of the photos, from their folder ``masks/``, to ``work/covers/``, under the photos' names.
 
     Args:
-        source: the folder of photos: ``masks/`` is below it, or beside it where it is called ``images``.
-        work: folder of the preparation; its ``photos/`` are upright, and so have to be the masks.
+        source: the folder of photos: ``masks/`` is in it, or beside it if it is called ``images``.
+        work: folder of the preparation; its ``photos/`` are upright, and the masks must be too.
         photos: name in ``work/photos/``, and path below ``source``, of each.
 
     Returns:
-        Is there one?
+        Whether there is at least one mask.
 
     Raises:
-        DataError: a mask is no picture, not of its photo's size, or hides all of it.
+        DataError: a mask is not an image, has not its photo's size, or hides all of it.
     """
     (work / COVERS).mkdir()
     for name, path in photos:
@@ -90,7 +90,7 @@ def take_covers(source: Path, work: Path, photos: Iterable[tuple[str, str]]) -> 
 
 
 def put_beside(scene: Path, flat: Path) -> None:
-    """Write the undistorted masks of the folder ``flat`` to ``masks/`` of the scene, as COLMAP calls them."""
+    """Write the undistorted masks in the folder ``flat`` to ``masks/`` of the scene, under COLMAP's names for masks."""
     (scene / FOLDER).mkdir()
     for path in flat.iterdir():
         with Image.open(path) as cover:
@@ -98,16 +98,16 @@ def put_beside(scene: Path, flat: Path) -> None:
 
 
 def put_together(photos: Path, alphas: Path) -> None:
-    """Give photos their transparency back, both undistorted.
+    """Restore the alpha channels of photos; both are undistorted.
 
     Args:
-        photos: RGB on black; those that have a namesake become RGBA.
-        alphas: the transparency, as grey or RGB pictures.
+        photos: folder of RGB photos on black; those with a file of the same name in ``alphas`` become RGBA.
+        alphas: folder of alpha channels, as grey or RGB images.
     """
     for path in alphas.iterdir():
         with Image.open(photos / path.name) as photo, Image.open(path) as grey:
             colours, alpha = np.asarray(photo.convert("RGB"), dtype=np.float32), np.asarray(grey.convert("L"))
-        # On black a pixel has its colour times its opacity.
+        # Composited on black, a pixel is its colour times its opacity.
         colours = np.divide(colours, alpha[..., None] / 255, out=np.zeros_like(colours), where=alpha[..., None] > 0)
         pixels = np.dstack([colours.round().clip(0, 255).astype(np.uint8), alpha])
         Image.fromarray(pixels).save(photos / path.name)

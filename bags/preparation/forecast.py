@@ -1,4 +1,4 @@
-"""How long it takes to place photos in space, told before it begins."""
+"""Estimate, made before the start, of how long it takes to find the camera poses of photos."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from bags.preparation.pairs import pairs_of
 from bags.preparation.sharpness import sharpness
 from bags.settings import PrepareSettings
 
-# Seconds of one core of an Intel Xeon (Sapphire Rapids, 2.1 GHz); docs/benchmark.md has what they were fitted to.
-# Photos of one size differ by half as much again in their details, and with them in time.
-START = 2.0  # once: the process
-READ = 0.06  # a megapixel of a photo: decoded, its sharpness measured, copied
-OPEN = 0.03  # a megapixel of a photo: decoded again and reduced to ``prepare.feature_size``
-LOOK = 0.05  # a megapixel of the reduced photo searched for details
-DETAILS = 2200  # found on a megapixel of a reduced photo, and no more than ``prepare.features``
-DESCRIBE = 0.0007  # a detail described
-COMPARE, COMPARE_DETAIL = 0.009, 15e-6  # two photos compared; and each of the details of one of them
-PLACE = 0.055  # a photo placed and all adjusted again now and then, times the square root of the number of photos
-FLATTEN = 0.15  # a megapixel undistorted and written
-PROBE = 0.045  # ``slowness`` = 1: seconds that the probe takes on that processor
+# Seconds on one core of an Intel Xeon (Sapphire Rapids, 2.1 GHz), fitted to the measurements in docs/benchmark.md.
+# The number of features of photos of the same size varies by half, and the time with it.
+START = 2.0  # once, to start the process
+READ = 0.06  # per megapixel of a photo: decode, measure sharpness, copy
+OPEN = 0.03  # per megapixel of a photo: decode again, reduce to ``prepare.feature_size``
+LOOK = 0.05  # per megapixel of the reduced photo: detect features
+DETAILS = 2200  # features per megapixel of a reduced photo, limited to ``prepare.features``
+DESCRIBE = 0.0007  # per feature: compute its descriptor
+COMPARE, COMPARE_DETAIL = 0.009, 15e-6  # per pair of photos; and per feature of one of them
+PLACE = 0.055  # per photo and square root of the number of photos: register it, bundle adjustment
+FLATTEN = 0.15  # per megapixel: undistort and write
+PROBE = 0.045  # seconds that the probe of ``slowness`` takes on that processor
 
 
 @dataclass(frozen=True)
 class Placing:
-    """Seconds of every part, and of the process that does it."""
+    """Seconds of every part, and of starting the process."""
 
     start: float
     reading: float
@@ -40,22 +40,22 @@ class Placing:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Sum of all parts."""
         return sum(astuple(self))
 
 
 def placing_seconds(
     count: int, width: int, height: int, settings: PrepareSettings, cores: int, slowness: float = 1.0
 ) -> Placing:
-    """Expected time of ``task=prepare``, where the careful settings are enough.
+    """Expected time of ``task=prepare`` if the first, careful attempt is enough.
 
     Args:
-        count: photos.
-        width: of a usual one in pixels.
-        height: of it in pixels.
+        count: number of photos.
+        width: of a typical photo in pixels.
+        height: of a typical photo in pixels.
         settings: of the preparation.
-        cores: that may be used; ``prepare.threads`` may allow fewer.
-        slowness: seconds that this machine's cores take for what takes one second of those the figures are from.
+        cores: available; ``prepare.threads`` may allow fewer.
+        slowness: time of this machine's cores relative to those of the figures above.
     """
     threads = min(cores, settings.threads or cores)
     pixels = width * height / 1e6
@@ -73,10 +73,7 @@ def placing_seconds(
 
 
 def slowness() -> float:
-    """Of one core of this machine, now, beside whatever else it does: what ``placing_seconds`` asks for.
-
-    Takes a quarter of a second.
-    """
+    """Slowness of one core of this machine under its current load, for ``placing_seconds``. Takes a quarter second."""
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 600), dtype=np.uint8))
 
     def once() -> float:

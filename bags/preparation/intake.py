@@ -1,4 +1,4 @@
-"""Intake of photos: found, opened, rotated upright, copied under safe names; unusable files get a reason."""
+"""Intake of photos: find, open, rotate upright, copy under safe names; unusable files get a reason."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ RAW_SUFFIXES = (
     ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".srw",
     ".3fr", ".iiq", ".rwl", ".x3f",
 )  # fmt: skip
-OTHER_SUFFIXES = (".gif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".tga", ".exr", ".hdr")  # pictures, but not read
+OTHER_SUFFIXES = (".gif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".tga", ".exr", ".hdr")  # unsupported images
 KNOWN_SUFFIXES = (*PHOTO_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, *OTHER_SUFFIXES)
 SMALLEST = 64  # pixels of the shorter side
-LONGEST = 50  # characters of a photo's name; four bytes each at most
+LONGEST = 50  # characters of a photo's name, each at most four bytes
 JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 
 Report = Callable[[str, int, int], None]
-"""Told how far things are: what is being done, how many of them are done, how many there are."""
+"""Called with the progress: what is being done, how many are done, how many there are."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Photo:
 
     Attributes:
         name: of its upright copy.
-        source: its file below the folder it came from, or the frame of a video.
+        source: its path below the source folder, or the frame of a video.
         width, height: in pixels, upright.
-        camera: what tells one camera from another: photos of one size, device and focal length share theirs.
+        camera: identifies the camera: photos of the same size, device and focal length share one.
         sharpness: see ``bags.preparation.sharpness``.
-        cut_out: it is transparent in part.
+        cut_out: whether it is partly transparent.
     """
 
     name: str
@@ -65,12 +65,12 @@ class Photo:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A file that is not used, and why, in words.
+    """A file that is not used, and why.
 
     Attributes:
-        source: its name below the folder; with ``/`` at its end a whole folder.
+        source: its path below the source folder; with ``/`` at its end, a whole folder.
         reason: in words.
-        photo: it is a photo of its own, or a video; else a copy, a mask, a text, or whatever lies beside.
+        photo: True for a photo or video that could have been used; False for copies, masks, texts and other files.
     """
 
     source: str
@@ -79,11 +79,11 @@ class Dropped:
 
 
 def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list[Dropped]]:
-    """Copy every usable photo below ``source`` to the folder ``into``, upright; the EXIF data goes along.
+    """Copy every usable photo below ``source`` to the folder ``into``, upright, with its EXIF data.
 
-    JPEGs that stand upright already are copied as they are; others are encoded again (JPEG quality 95, or PNG where the
-    original has no loss either, or is transparent in part). What is no photo of its own (``bags.preparation.own``) is
-    left out.
+    JPEGs that are already upright are copied unchanged. Others are encoded again: as JPEG of quality 95, or as PNG if
+    the original is lossless or partly transparent. Files that are not photos in their own right
+    (``bags.preparation.own``) are left out.
 
     Args:
         source: a folder; of hidden files only images are reported.
@@ -94,14 +94,14 @@ def take_in(source: Path, into: Path, report: Report) -> tuple[list[Photo], list
         Photos in natural order, and the files that are not used.
 
     Raises:
-        DataError: the folder holds no file.
+        DataError: the folder contains no file.
     """
     _register_heif()
     files = sorted((_below(source, path) for path in source.rglob("*") if path.is_file()), key=own.in_order)
     hidden = {path: "a hidden file" for path in files if _hidden(path)}
     files = [path for path in files if path not in hidden]
     if not files:
-        raise DataError(f"{source}: an empty folder; put the photos there, or give source=<another folder or a video>")
+        raise DataError(f"{source}: an empty folder; put photos there, or set source=<another folder or a video>")
     left = {path: why for path, why in hidden.items() if path.suffix.lower() in PHOTO_SUFFIXES}
     left |= _not_own(files, source)
     photos: dict[PurePosixPath, Photo] = {}
@@ -137,7 +137,7 @@ def _below(source: Path, path: Path) -> PurePosixPath:
 
 
 def _not_own(files: Sequence[PurePosixPath], source: Path) -> dict[PurePosixPath, str]:
-    """Files that are no photos of their own, and what they are; told without opening them as pictures."""
+    """Files that are not photos in their own right, and what they are, without opening them as images."""
     left = own.by_place(files, source)
     left |= {p: "not a photo" for p in files if p not in left and p.suffix.lower() not in KNOWN_SUFFIXES}
     pictures = [path for path in files if path not in left and path.suffix.lower() in PHOTO_SUFFIXES]
@@ -150,10 +150,10 @@ def _not_own(files: Sequence[PurePosixPath], source: Path) -> dict[PurePosixPath
 
 
 def safe_name(name: str, suffix: str, stems: set[str]) -> str:
-    """``name`` of letters, digits, ``.``, ``-`` and ``_`` only, unlike all of ``stems``, to which its stem is added.
+    """``name`` with only letters, digits, ``.``, ``-`` and ``_``, different from all ``stems``, to which it is added.
 
-    It keeps at most ``LONGEST`` characters: file systems have their limits, and pictures of the photo longer names.
-    Some file systems do not tell capitals from small letters: names differ in more than these.
+    At most ``LONGEST`` characters are kept, because file systems have limits and output files have longer names than
+    their photo. Names differ in more than case, because some file systems ignore it.
     """
     stem = plain = re.sub(r"[^\w.-]+", "_", name).strip(".")[:LONGEST] or "photo"
     number = 1
@@ -176,7 +176,7 @@ def _register_heif() -> None:
 
 
 def _refused(path: PurePosixPath) -> str | None:
-    """Why a photo or a video is not even opened."""
+    """Why a photo or a video is rejected without opening it; None: it is not."""
     suffix = path.suffix.lower()
     if suffix in HEIC_SUFFIXES and suffix not in Image.registered_extensions():
         return f"HEIC photos need {to_install('heic')}"
@@ -199,15 +199,15 @@ def _take(path: Path, relative: PurePosixPath, into: Path, stems: set[str]) -> t
         kind, mode = header.format, header.mode
     cut_out = has_alpha(upright)
     if cut_out and not upright.getchannel("A").getbbox():
-        raise DataError("fully transparent: nothing of it can be seen")
+        raise DataError("the photo is fully transparent")
     lossy = kind in ("JPEG", "MPO", "HEIF") and not cut_out
     name = safe_name("_".join(relative.with_suffix("").parts), ".jpg" if lossy else ".png", stems)
-    seen = on_black(upright)  # what is transparent is not seen, whatever the file holds below
+    seen = on_black(upright)  # the colours of transparent pixels must not count
     shape = f"{upright.width} x {upright.height}"
     taken = Photo(name, in_utf8(str(relative)), *upright.size, _camera(shape, exif), sharpness(seen), cut_out)
     plain = kind in ("JPEG", "MPO") and mode == "RGB" and not turned and upright.size == photo.size
     with replacing(into / name) as temporary:
-        if plain and path.stat().st_size <= 3 * photo.width * photo.height:  # else something else hangs on to the photo
+        if plain and path.stat().st_size <= 3 * photo.width * photo.height:  # else other data is attached to the photo
             shutil.copyfile(path, temporary)
         else:
             exif.pop(Base.Orientation, None)
@@ -217,16 +217,16 @@ def _take(path: Path, relative: PurePosixPath, into: Path, stems: set[str]) -> t
 
 
 def square_pixels(photo: Image.Image) -> Image.Image:
-    """``photo`` with square pixels, widened or heightened where its file says that they are not."""
+    """``photo`` with square pixels, stretched if its file says that they are not square."""
     across, down = _density(photo)
-    shape = down / across if min(across, down) > 0 else 1.0  # width of a pixel by its height
-    if not 1.01 < max(shape, 1 / shape) < 3:  # square, or nothing that a camera has
+    shape = down / across if min(across, down) > 0 else 1.0  # width of a pixel over its height
+    if not 1.01 < max(shape, 1 / shape) < 3:  # square, or implausible for a camera
         return photo
     return stretched(photo, shape)
 
 
 def stretched(photo: Image.Image, shape: float) -> Image.Image:
-    """``photo`` with square pixels, none of it made smaller; ``shape``: width of its pixels by their height."""
+    """``photo`` stretched to square pixels, never shrunk; ``shape``: width of its pixels over their height."""
     width, height = photo.size
     size = (round(width * shape), height) if shape > 1 else (width, round(height / shape))
     other = photo.resize(size, Image.Resampling.BICUBIC)
@@ -235,7 +235,7 @@ def stretched(photo: Image.Image, shape: float) -> Image.Image:
 
 
 def _density(photo: Image.Image) -> tuple[float, float]:
-    """Pixels on one length across and down, as the file says."""
+    """Horizontal and vertical pixel density that the file states."""
     said = next((photo.info[key] for key in ("aspect", "jfif_density", "dpi") if key in photo.info), (1, 1))
     try:
         across, down = (float(number) for number in said)
@@ -245,20 +245,20 @@ def _density(photo: Image.Image) -> tuple[float, float]:
 
 
 def _exif(photo: Image.Image) -> Image.Exif:
-    """The photo's EXIF data; none where they are damaged."""
+    """The photo's EXIF data; empty if they are damaged."""
     try:
         exif = photo.getexif()
         exif.get_ifd(IFD.Exif)
-        exif.tobytes()  # can they be written again?
-    except Exception:  # whatever the decoder stumbles over
+        exif.tobytes()  # fails if they cannot be written again
+    except Exception:  # damaged data raise many kinds
         return Image.Exif()
     return exif
 
 
 def _camera(shape: str, exif: Image.Exif) -> str:
-    """What photos of one camera, lens and zoom share; focal lengths count to two digits, as autofocus moves them.
+    """Identifies camera, lens and zoom. Focal lengths are rounded to two digits, because autofocus changes them.
 
-    Both focal lengths count: zoomed by cropping, or by another of a phone's lenses, a photo may differ in one only.
+    Both focal lengths are used: digital zoom, or another lens of a phone, may change only one of them.
     """
     details = exif.get_ifd(IFD.Exif)
     focal = [details.get(tag) for tag in (Base.FocalLength, Base.FocalLengthIn35mmFilm)]

@@ -1,4 +1,4 @@
-"""Runs ``mapping_child.py`` at arm's length, and tells what went wrong with whom."""
+"""Runs ``mapping_child.py`` as a separate process, and explains its failures."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from bags.preparation.pairs import pairs_of
 from bags.settings import PrepareSettings
 
 CHILD = Path(__file__).with_name("mapping_child.py")
-FEW_DETAILS = 150  # features; below this a photo hardly finds a partner
+FEW_DETAILS = 150  # features; a photo with fewer is rarely matched with another
 COUNTED_IN = {"finding": "keypoints", "comparing": "two_view_geometries"}  # tables of COLMAP's database
 ADVICE = "photos should overlap by two thirds, taken a step apart (not turning on the spot), of a scene with texture"
 
 
 def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: int, report: Report) -> dict[str, Any]:
-    """Find where every photo was taken; leaves the undistorted photos and the model in ``work/scene/``.
+    """Find the camera pose of every photo; writes the undistorted photos and the model to ``work/scene/``.
 
     Args:
-        work: folder of intermediate files; holds ``photos/``.
-        photos: in there, in order: of many, only neighbours are compared.
+        work: folder of intermediate files; contains ``photos/``.
+        photos: the photos in it, in order: if there are many, only neighbours are compared.
         settings: of the preparation.
         seed: of RANSAC.
         report: called with the progress.
 
     Returns:
-        What ``mapping_child.described`` says.
+        What ``mapping_child.described`` returns.
 
     Raises:
-        DataError: too few photos could be placed, or pycolmap failed.
+        DataError: no photo could be placed, or pycolmap failed.
     """
     groups: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
@@ -76,9 +76,7 @@ def place(work: Path, photos: Sequence[Photo], settings: PrepareSettings, seed: 
     if child.returncode:
         failed = (said or ["no reason given"])[-1]
         why = f"it crashed: {signal.Signals(-child.returncode).name}" if child.returncode < 0 else failed
-        raise DataError(
-            f"pycolmap could not work on these photos ({why}); try prepare.feature_size=800, or fewer photos"
-        )
+        raise DataError(f"pycolmap failed on these photos ({why}); try prepare.feature_size=800, or fewer photos")
     result: dict[str, Any] = json.loads((work / "result.json").read_text(encoding="utf-8"))
     placed = sum(photo["placed"] for photo in result["photos"].values())
     if placed == 0:
@@ -98,16 +96,16 @@ def why_not(found: dict[str, Any]) -> str:
 
 
 def _tell(work: Path, report: Report) -> None:
-    """Pass on how far the child is: counted in its database, or by the photos it has placed."""
+    """Report the child's progress: from the rows of its database, or from the number of placed photos."""
     with contextlib.suppress(OSError, ValueError, sqlite3.Error):
         lines = (work / "progress").read_text(encoding="utf-8").splitlines()
-        if not lines:  # the child has opened the file and not written to it yet
+        if not lines:  # the child has opened the file but not yet written to it
             return
-        what, total = json.loads(lines[-1])  # a line that is half written is no JSON
+        what, total = json.loads(lines[-1])  # a half-written line raises an error
         table = COUNTED_IN.get(what.split()[0])
         done = 0
         if table:
-            address = (work / "database.db").resolve().as_uri()  # whatever the folders above are called
+            address = (work / "database.db").resolve().as_uri()  # escapes special characters of the path
             with contextlib.closing(sqlite3.connect(f"{address}?mode=ro", uri=True)) as database:
                 done = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
         elif what.startswith("placing"):

@@ -1,10 +1,10 @@
-"""Places photos in space with pycolmap, in a process of its own: ``python mapping_child.py WORK``.
+"""Finds camera poses with pycolmap, in a separate process: ``python mapping_child.py WORK``.
 
-``WORK/job.json`` says what to do; ``WORK/photos/`` holds the photos. Leaves ``WORK/scene/`` (undistorted photos and the
-model) and ``WORK/result.json``; lines of ``WORK/progress`` tell what is being done. Settings that are not set here are
-COLMAP's own. The second attempt, where the first leaves photos out, is what users of blurry photos report to help: no
-lens distortion to go astray with, guided matching of the pairs that concern the photos left out, fewer matches and
-smaller triangulation angles allowed.
+``WORK/job.json`` says what to do; ``WORK/photos/`` contains the photos. Writes ``WORK/scene/`` (undistorted photos and
+the model) and ``WORK/result.json``; lines of ``WORK/progress`` say what is being done. Settings that are not set here
+are COLMAP's defaults. If the first attempt leaves photos out, a second one follows with what users of blurry photos
+report to help: no lens distortion, which may be estimated wrongly; guided matching of the pairs with photos left out;
+fewer matches and smaller triangulation angles.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import pycolmap
 
 MODELS = {"careful": "SIMPLE_RADIAL", "tolerant": "SIMPLE_PINHOLE"}
 SMALLEST_MODEL = 3  # photos
-FIRM = 20  # points: with fewer, a photo counts as left out
+FIRM = 20  # points; a photo with fewer counts as left out
 
 
 class Job:
-    """The files of one run, and what ``job.json`` says."""
+    """The files of one run, and the content of ``job.json``."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -30,18 +30,18 @@ class Job:
         self.database = work / "database.db"
         self.said: dict[str, Any] = json.loads((work / "job.json").read_text(encoding="utf-8"))
         self.names: list[str] = self.said["names"]
-        self.masks, self.alphas = work / "masks", work / "alphas"  # where a photo is transparent in part, or masked
+        self.masks, self.alphas = work / "masks", work / "alphas"  # if a photo is partly transparent or masked
         self.covers = work / "covers"
         self.pairs: list[tuple[str, str]] = [(first, second) for first, second in self.said["pairs"]]
 
     def tell(self, what: str, total: int) -> None:
-        """Say what begins now, and how many of them there are."""
+        """Write to the progress file what begins now, and how many items it has."""
         with (self.work / "progress").open("a", encoding="utf-8") as file:
             file.write(json.dumps([what, total]) + "\n")
 
 
 def main(work: Path) -> None:
-    """Try to place all photos, carefully and, where that leaves many out, tolerantly; undistort the better result."""
+    """Find all poses, carefully and, if that leaves many photos out, tolerantly; undistort the better result."""
     pycolmap.logging.minloglevel = 2  # errors only
     job = Job(work)
     pycolmap.set_random_seed(job.said["seed"])
@@ -60,21 +60,21 @@ def main(work: Path) -> None:
 
 
 def quality(models: list[Any]) -> tuple[int, int]:
-    """How many photos the largest model places firmly, and how many at all."""
+    """How many photos of the largest model are well placed, and how many are placed at all."""
     return (len(firm(models)), models[0].num_reg_images()) if models else (0, 0)
 
 
 def firm(models: list[Any]) -> set[str]:
-    """Names of the photos that the largest model places firmly."""
+    """Names of the photos that are well placed in the largest model: with at least ``FIRM`` points."""
     images = models[0].images.values() if models else ()
     return {image.name for image in images if image.has_pose and image.num_points3D >= FIRM}
 
 
 def extract(job: Job) -> None:
-    """SIFT features that survive blur: pooled over sizes, found on reduced photos.
+    """Extract SIFT features that are robust to blur: with domain size pooling, on reduced photos.
 
-    Enlarging photos twofold first, as SIFT does by itself, takes four times as long, and blurred ones hold nothing so
-    small; only small photos are enlarged.
+    SIFT's default is to enlarge photos twofold first. That takes four times as long, and blurred photos have no details
+    that small, so only small photos are enlarged.
     """
     job.tell("finding details", len(job.names))
     reader, extraction = pycolmap.ImageReaderOptions(), pycolmap.FeatureExtractionOptions()
@@ -99,10 +99,10 @@ def extract(job: Job) -> None:
 
 
 def match(job: Job, attempt: str, settled: set[str]) -> None:
-    """Compare photos in pairs; in the second attempt those again that are not ``settled`` both."""
+    """Match photos in pairs; in the second attempt again those pairs of which not both are ``settled``."""
     pairs, matching, verification = job.pairs, pycolmap.FeatureMatchingOptions(), pycolmap.TwoViewGeometryOptions()
     matching.num_threads = job.said["threads"]
-    verification.ransac.random_seed = job.said["seed"]  # else every thread draws numbers of its own
+    verification.ransac.random_seed = job.said["seed"]  # else every thread has its own random seed
     if attempt == "tolerant":
         pairs = [pair for pair in pairs if not settled.issuperset(pair)]
         matching.guided_matching = True
@@ -123,7 +123,7 @@ def match(job: Job, attempt: str, settled: set[str]) -> None:
 
 
 def forget(job: Job, pairs: list[tuple[str, str]]) -> None:
-    """Take from the database what was found out about ``pairs``."""
+    """Delete the matches of ``pairs`` from the database."""
     with pycolmap.Database.open(str(job.database)) as database:
         number_of = {image.name: image.image_id for image in database.read_all_images()}
         with pycolmap.DatabaseTransaction(database):
@@ -133,7 +133,7 @@ def forget(job: Job, pairs: list[tuple[str, str]]) -> None:
 
 
 def place(job: Job, attempt: str) -> list[Any]:
-    """Models found, the largest first."""
+    """Run the mapper; returns the models found, the largest first."""
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = job.said["threads"]
     options.random_seed = job.said["seed"]
@@ -169,7 +169,7 @@ def place(job: Job, attempt: str) -> list[Any]:
 
 
 def described(job: Job, attempt: str, models: list[Any]) -> dict[str, Any]:
-    """What the report needs to know of the model and of every photo."""
+    """Facts on the model and on every photo, for the report."""
     groups = [{image.name: image for image in model.images.values() if image.has_pose} for model in models]
     placed, elsewhere = (groups[0] if groups else {}), {name for group in groups[1:] for name in group}
     photos = {}
@@ -204,7 +204,7 @@ def described(job: Job, attempt: str, models: list[Any]) -> dict[str, Any]:
 
 
 def undistort(job: Job, model: Any) -> None:
-    """Write the photos of ``model`` as a pinhole camera would have taken them, and the model that goes with them."""
+    """Undistort the photos of ``model`` to pinhole cameras, and write them with the matching model."""
     job.tell("undistorting photos", model.num_reg_images())
     chosen, flat = job.work / "chosen", job.work / "scene"
     chosen.mkdir()

@@ -1,4 +1,4 @@
-"""What lies below a folder of photos and is no photo of its own: copies, masks, thumbnails, other tools' pictures."""
+"""Files below a folder of photos that are not photos in their own right: copies, masks, thumbnails, tools' output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Folders, whatever the case of their names, and what their files are.
+# Folder names, in lower case, and what their files are.
 FOLDERS = {
     **dict.fromkeys(("mask", "masks", "segmentation", "segmentations"), "masks"),
     **dict.fromkeys(("depth", "depths", "depth_map", "depth_maps", "depthmaps", "depth_images"), "depth maps"),
@@ -32,29 +32,29 @@ FOLDERS = {
         "another program's results",
     ),
 }  # fmt: skip
-# A folder with one of these was written by a program: 3D Gaussian splatting, nerfstudio, this one.
+# A folder with one of these was written by a program: 3D Gaussian splatting, nerfstudio or this one.
 LEFT_BY_PROGRAMS = ("cfg_args", "metrics.json", "prepare.json", "nerfstudio_models", "checkpoints", "chkpnt")
-# At the end of the name of what belongs to a photo: IMG_1_mask.png, IMG_1.JPG.mask.png.
+# Part of the name of a file that belongs to a photo: IMG_1_mask.png, IMG_1.JPG.mask.png.
 COMPANIONS = {
     **dict.fromkeys(("mask", "masks", "seg", "segmentation", "alpha", "matte"), "a mask"),
     **dict.fromkeys(("depth", "depthmap", "disparity"), "a depth map"),
     **dict.fromkeys(("normal", "normals"), "a normal map"),
 }
 COMPANION = re.compile(rf"^(?:({'|'.join(COMPANIONS)})[ _.-]+(.+)|(.+)[ _.-]+({'|'.join(COMPANIONS)}))$")
-# What programs add to a copy's name, or put before it.
+# What programs append to the name of a copy, or put before it.
 COPY = re.compile(
     r"([ _-]+(copy|kopie|copie|copia|edited|small|thumb|thumbnail|resized|preview)( *\(?\d+\)?)?"
     r"|[ _-]+\d{2,5} ?x ?\d{2,5}|@\dx)+$"
 )
 BEFORE = re.compile(r"^(copy of |kopie von |copie de |copia de |copia di |thumb[_-]|tn[_-]|small[_-])+")
-EDITED = re.compile(r"^img_e(\d+)$")  # what an iPhone calls a photo that was edited
-LOOK = (32, 32)  # pixels of the pictures by which two photos are compared
-ALIKE = 0.97  # correlation from which on two photos with related names are one shot
+EDITED = re.compile(r"^img_e(\d+)$")  # an iPhone's name for an edited photo
+LOOK = (32, 32)  # pixels of the thumbnails by which two photos are compared
+ALIKE = 0.97  # smallest correlation of two photos with related names that are the same shot
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What tells a picture from another: its file, size in pixels, and how it looks (LOOK, zero mean, length 1)."""
+    """What identifies a picture: its file, size in pixels, and thumbnail (``LOOK``, zero mean, norm 1)."""
 
     path: PurePosixPath
     size: tuple[int, int]
@@ -68,10 +68,10 @@ def in_order(path: PurePosixPath) -> tuple[object, ...]:
 
 
 def by_place(files: Iterable[PurePosixPath], source: Path) -> dict[PurePosixPath, str]:
-    """Files of folders that hold no photos of their own, each with what it is.
+    """Files in folders of masks, thumbnails, other programs' results and the like, each with what it is.
 
     Args:
-        files: below ``source``. Its own name does not matter: a folder ``masks`` that is given is wanted.
+        files: below ``source``. Its own name does not matter: a folder ``masks`` that the user names is used.
         source: the folder.
     """
 
@@ -88,7 +88,7 @@ def by_place(files: Iterable[PurePosixPath], source: Path) -> dict[PurePosixPath
 
 
 def companions(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, str]:
-    """Files that belong to another by their name, ``IMG_1.JPG.png`` or ``IMG_1_mask.png``; each with what it is."""
+    """Files that by their name belong to another, ``IMG_1.JPG.png`` or ``IMG_1_mask.png``, each with what it is."""
     names = {path.name.casefold(): path for path in files}
     stems = {path.stem.casefold(): path for path in files}
     found = {}
@@ -106,7 +106,7 @@ def companions(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, str]:
 
 
 def same_files(files: Iterable[PurePosixPath], source: Path) -> dict[PurePosixPath, str]:
-    """Files below ``source`` that are another of them byte by byte, each with that other one.
+    """Files below ``source`` that are identical to another of them, each with that other one.
 
     Unreadable files do not count as copies.
     """
@@ -126,23 +126,23 @@ def same_files(files: Iterable[PurePosixPath], source: Path) -> dict[PurePosixPa
 
 
 def _plainest(path: PurePosixPath) -> tuple[object, ...]:
-    """Key that puts the original before its copies: of fewer folders, without ``copy`` and the like, shorter."""
+    """Key that sorts the original before its copies: in fewer folders, without ``copy`` and the like, shorter."""
     return (len(path.parts), _edited(path), len(path.name), in_order(path))
 
 
 def picture(path: PurePosixPath, photo: Image.Image) -> Picture:
-    """What is kept of a photo to compare it with others."""
+    """The ``Picture`` of a photo, to compare it with others."""
     grey = np.asarray(photo.convert("L").resize(LOOK, Image.Resampling.BOX), dtype=np.float32)
     grey = grey - grey.mean()
     return Picture(path, photo.size, (grey / max(float(np.linalg.norm(grey)), 1e-6)).ravel())
 
 
 def same_shots(pictures: Sequence[Picture]) -> dict[PurePosixPath, str]:
-    """Pictures that are another one made smaller, or saved in another format or again; each with that other one.
+    """Pictures that are a smaller, converted or re-saved version of another one, each with that other one.
 
-    Their names are the same but for what programs add (``IMG_1 copy.jpg``, ``images_4/IMG_1.png``), they look the same,
-    and their sizes differ, or their names in more than the folder: two cameras may number their photos alike. A number
-    in brackets tells nothing: it numbers copies, but series of photos, too.
+    Their names are the same except for what programs add (``IMG_1 copy.jpg``, ``images_4/IMG_1.png``), and they look
+    the same. Moreover, their sizes or file names must differ, because two cameras may number their photos in the same
+    way. A number in brackets is not treated as a copy's: series of photos are numbered like that, too.
     """
     groups: dict[str, list[Picture]] = defaultdict(list)
     for item in pictures:
@@ -160,7 +160,7 @@ def same_shots(pictures: Sequence[Picture]) -> dict[PurePosixPath, str]:
 
 
 def by_folder(files: dict[PurePosixPath, str], taken: Iterable[PurePosixPath]) -> dict[str, str]:
-    """The same, shortened: a folder that is left out whole is listed once, with the number of files of each kind.
+    """Shorten the list: a folder that is left out completely is listed once, with the number of files of each kind.
 
     Args:
         files: left out, and why.
@@ -182,11 +182,11 @@ def by_folder(files: dict[PurePosixPath, str], taken: Iterable[PurePosixPath]) -
 
 
 def _root(stem: str) -> str:
-    """What the names of all copies of a photo share."""
+    """The part that the names of all copies of a photo share."""
     stem = EDITED.sub(r"img_\1", BEFORE.sub("", stem.casefold()))
     return COPY.sub("", stem) or stem
 
 
 def _edited(path: PurePosixPath) -> bool:
-    """Does the name say that a program made it of another?"""
+    """Whether the name says that the file is a program's copy of another."""
     return _root(path.stem) != path.stem.casefold()

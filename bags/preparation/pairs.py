@@ -1,4 +1,4 @@
-"""Which photos are compared with which."""
+"""Which pairs of photos are matched."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import TypeVar
 
-ALL_PAIRS = 80  # so many photos are compared each with each
-NEIGHBOURS = 20  # of more, each with so many that follow by name,
-LOOP = 5  # and one in so many with every other such one: the way may lead back to where it was before
+ALL_PAIRS = 80  # up to this number of photos, all pairs are matched
+NEIGHBOURS = 20  # with more, each photo is matched with this number of following ones,
+LOOP = 5  # and every fifth photo with every other fifth one, to close loops of the camera's path
 
 Name = TypeVar("Name")
 
 
 def pairs_of(names: Sequence[Name]) -> list[tuple[Name, Name]]:
-    """Pairs of ``names``, which stand in the order in which the photos were taken."""
+    """Pairs of ``names``, which are in the order in which the photos were taken."""
     return [
         (names[i], names[j])
         for i, j in combinations(range(len(names)), 2)

@@ -1,4 +1,4 @@
-"""From photos or a video to a scene folder, whole or not at all."""
+"""From photos or a video to a scene folder, which is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ RECORD = "prepare.json"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A scene that was made: where it is, and what ``prepare.json`` says of it."""
+    """A prepared scene: its folder, and the content of its ``prepare.json``."""
 
     root: Path
     record: dict[str, Any]
 
 
 def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, report: Report) -> Prepared:
-    """Make the COLMAP scene ``root`` of the photos, or the video, ``source``.
+    """Create the COLMAP scene ``root`` from the photos, or the video, ``source``.
 
-    The scene is made in a hidden folder beside and takes its place in one step; until then, and where anything fails,
-    what was there stays. It holds ``images/``, ``sparse/0/``, ``test.txt`` and ``prepare.json``.
+    The scene is built in a hidden folder beside ``root`` and moved into place in one step. Until then, and after any
+    failure, the old content stays. The scene contains ``images/``, ``sparse/0/``, ``test.txt`` and ``prepare.json``.
 
     Args:
         source: a folder of photos or a video file.
-        root: of the scene; replaced where it was made by this function.
+        root: of the scene; replaced if it was created by this function.
         settings: of the preparation.
         seed: of every random draw.
         report: called with the progress.
 
     Raises:
-        DataError: there are too few usable photos, they do not hang together, or ``root`` is not ours to replace.
-        WriteError: the disk takes no more.
+        DataError: there are too few usable photos, none could be placed, or ``root`` contains something else.
+        WriteError: the disk is full or refuses writing.
     """
     begun = time.perf_counter()
     _check_places(source, root)
@@ -66,11 +66,11 @@ def prepare(source: Path, root: Path, settings: PrepareSettings, seed: int, repo
         photos, dropped = _best(photos, dropped, settings.photos, work)
         if len(photos) < FEWEST:
             raise DataError(
-                f"{source}: {len(photos)} usable photo(s), at least {FEWEST} are needed, 20 to 60 are good"
+                f"{source}: {len(photos)} usable photo(s), but at least {FEWEST} are needed (20 to 60 are good)"
                 + _told(dropped)
             )
         masked = source.is_dir() and take_covers(source, work, [(photo.name, photo.source) for photo in photos])
-        held_out(photos, settings.test_views)  # an impossible number fails before the long work
+        held_out(photos, settings.test_views)  # fail on an impossible number before the long work
         _foretell(photos, settings)
         if masked or any(photo.cut_out for photo in photos):
             take_apart(work, [photo.name for photo in photos])
@@ -183,11 +183,11 @@ def _told(dropped: Sequence[Dropped]) -> str:
 
 @contextmanager
 def _beside(root: Path) -> Iterator[Path]:
-    """A working folder beside ``root``, gone at the end, as are folders that were made for it and hold nothing else.
+    """A working folder beside ``root``; removed at the end, with the parent folders created for it if they are empty.
 
     Raises:
         DataError: it cannot be created.
-        WriteError: the disk takes no more.
+        WriteError: the disk is full or refuses writing.
     """
     try:
         made = [folder for folder in root.parents if not folder.exists()]
@@ -195,7 +195,7 @@ def _beside(root: Path) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
     except OSError as error:
         raise DataError(
-            f"cannot write to {root.parent}: {error.strerror}; set dataset.root to another place"
+            f"cannot write to {root.parent}: {error.strerror}; set dataset.root to another folder"
         ) from error
     try:
         with explained(work):
@@ -208,12 +208,12 @@ def _beside(root: Path) -> Iterator[Path]:
 
 
 def _tidy(scene: Path) -> None:
-    """Make of what pycolmap wrote the layout of a scene."""
+    """Rearrange pycolmap's output to the layout of a scene."""
     model = scene / "sparse"
     model.rename(scene / "0")
     model.mkdir()
     (scene / "0").rename(model / "0")
-    for path in scene.iterdir():  # what is meant for COLMAP's dense reconstruction
+    for path in scene.iterdir():  # files for COLMAP's dense reconstruction
         if path.name not in ("images", "sparse"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -1,4 +1,4 @@
-"""Frames of a video: the sharpest of every part of the camera's way."""
+"""Frames of a video: the sharpest of every part of the camera's path."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bags.errors import DataError
 from bags.preparation.intake import JPEG, SMALLEST, Photo, Report, stretched
 from bags.preparation.sharpness import sharpness
 
-CANDIDATES = 15  # frames looked at for each one that is taken
+CANDIDATES = 15  # frames examined for each one that is taken
 LOOK = 400  # pixels of the longer side at which candidates are compared
-TRACE = (48, 48)  # pixels of the thumbnails that tell how much the picture has changed
+TRACE = (48, 48)  # pixels of the thumbnails that measure how much the picture changes
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A frame that was looked at: its number, sharpness, and mean change (levels of 255) since the one before."""
+    """An examined frame: its number, sharpness, and mean change (in levels of 255) since the one before."""
 
     number: int
     sharpness: float
@@ -30,7 +30,7 @@ class Candidate:
 
 
 def take_frames(video: Path, into: Path, count: int, report: Report) -> list[Photo]:
-    """Write ``count`` frames, or all there are, to the folder ``into``, as ``frame_00042.jpg``.
+    """Write ``count`` frames, or all if there are fewer, to the folder ``into``, as ``frame_00042.jpg``.
 
     Args:
         video: any format and codec that FFmpeg reads.
@@ -68,13 +68,13 @@ def take_frames(video: Path, into: Path, count: int, report: Report) -> list[Pho
 
 
 def pick(candidates: list[Candidate], count: int) -> set[int]:
-    """Numbers of ``count`` frames: the sharpest of each of ``count`` equal parts of the camera's way.
+    """Numbers of ``count`` frames: the sharpest of each of ``count`` equal parts of the camera's path.
 
-    The way's length is the sum of changes from frame to frame: where the camera stands still, few frames are taken.
+    The length of the path is the sum of changes from frame to frame, so few frames are taken while the camera rests.
     """
     if len(candidates) <= count:
         return {candidate.number for candidate in candidates}
-    # A little for every frame, so that a still camera's frames differ too.
+    # A small constant for every frame, so that the frames of a resting camera are distributed too.
     steps = np.array([candidate.change for candidate in candidates])
     way = np.cumsum(steps + max(0.05 * float(steps.mean()), 1e-6))
     part = np.minimum((count * (way - way[0]) / (way[-1] - way[0])).astype(int), count - 1)
@@ -86,7 +86,7 @@ def pick(candidates: list[Candidate], count: int) -> set[int]:
 
 
 def upright(picture: Image.Image, rotation: float) -> Image.Image:
-    """``picture`` as a player shows it: turned by the video's own ``rotation``, degrees anticlockwise."""
+    """``picture`` as a player shows it: turned by the ``rotation`` stored in the video, degrees anticlockwise."""
     return picture.rotate(rotation, expand=True) if rotation % 360 else picture
 
 
@@ -106,12 +106,12 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
     import av
 
     try:
-        if not video.is_file():  # nor a pipe, which would be waited for
+        if not video.is_file():  # opening a pipe would wait
             raise FileNotFoundError("no such file")
         with av.open(str(video)) as container:
-            stream = container.streams.best("video")  # not a picture of the cover, which may come first
+            stream = container.streams.best("video")  # not a cover picture, which may be the first stream
             if stream is None:
-                raise DataError(f"{video}: no video in this file")
+                raise DataError(f"{video}: this file contains no video; source= takes a folder of photos or a video")
             stream.thread_type = "AUTO"
             yield container, stream
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -121,20 +121,20 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _pixel_shape(video: Path) -> float:
-    """Width of a pixel by its height: camcorders and films may have pixels that are not square."""
+    """Width of a pixel over its height: camcorders and films may have pixels that are not square."""
     with _opened(video) as (_, stream):
         shape = float(stream.sample_aspect_ratio or 1)
     return shape if 1 / 3 < shape < 3 else 1.0
 
 
 def _packets(video: Path) -> Iterator[Any]:
-    """One for every frame; cheap, as nothing is decoded."""
+    """One packet for every frame; cheap, because nothing is decoded."""
     with _opened(video) as (container, stream):
         yield from (packet for packet in container.demux(stream) if packet.size)
 
 
 def _frames(video: Path) -> Iterator[tuple[int, Any]]:
-    """All frames that can be decoded; a video cut short ends where it ends."""
+    """All frames that can be decoded; a truncated video ends at its last intact frame."""
     import av
 
     with _opened(video) as (container, stream):

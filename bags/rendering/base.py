@@ -1,15 +1,15 @@
-"""What a rasteriser is, and the numbers and checks that all of them share.
+"""The interface of rasterisers, and the constants and checks that all of them share.
 
 A rasteriser works in two stages, each of which can be called and timed on its own:
 
-* ``project(splats, camera, sh_degree=..., kernel_size=...) -> Projection`` brings Gaussians to the screen;
+* ``project(splats, camera, sh_degree=..., kernel_size=...) -> Projection`` projects Gaussians to the screen;
 * ``rasterize(projection, background, width, height) -> (rgb, depth, alpha)`` blends them front to back.
 
-Rules every backend follows (docs/method.md section 2): Gaussians are blended in the order of their *distance* from the
+Rules for every backend (docs/method.md section 2): Gaussians are blended in the order of their *distance* from the
 camera centre (not view-space z). A Gaussian is evaluated at all pixels of the 16x16 tiles that the square
-``mean +- radius`` touches, tile t covering the pixel coordinates [16 t, 16 t + 16), and nowhere else; a backend may
-skip pixels only where alpha is below 1/255 anyway. Derivatives are those of the formulas as written: none through the
-cap of alpha at 0.99, through the clamp of colours at 0, or from a clamped direction to the ratios x/z, y/z.
+``mean +- radius`` touches, and nowhere else. Tile t covers the pixel coordinates [16 t, 16 t + 16). A backend may skip
+pixels only where alpha is below 1/255 anyway. Derivatives are those of the formulas as written. There is none through
+the cap of alpha at 0.99, through the clamp of colours at 0, or from a clamped direction to the ratios x/z, y/z.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from torch import Tensor
 from bags.errors import BagsError, SettingError
 from bags.types import Camera, RenderOutput, Splats
 
-# docs/method.md section 2. The Numba kernels compile these in: clear __pycache__ after changing one.
+# docs/method.md section 2. The Numba kernels compile these in; a change of this file compiles them again.
 NEAR = 0.2  # view-space z at or below which nothing is drawn, scene units
-DIRECTION_CLAMP = 1.3  # the Jacobian is taken at x/z, y/z of at most this times tan(fov / 2) of the whole photo
+DIRECTION_CLAMP = 1.3  # the Jacobian is evaluated at x/z, y/z of at most this times tan(fov / 2) of the whole photo
 KERNEL_SIZE = 0.1  # variance of the 2D Mip filter, pixels squared
-MIN_DETERMINANT = 1e-6  # floor of the 2D covariance's determinant, where the Gaussian's opacity becomes 0
+MIN_DETERMINANT = 1e-6  # of the 2D covariance; at or below it the Gaussian's opacity is 0
 RADIUS_SIGMAS = 3.0
-MAX_RADIUS = 1 << 24  # pixels; keeps the radius of a Gaussian at the near plane within an int32
+MAX_RADIUS = 1 << 24  # pixels; so that the radius of a Gaussian at the near plane fits into an int32
 MAX_ALPHA = 0.99
 MIN_ALPHA = 1 / 255
 MIN_TRANSMITTANCE = 1e-4
@@ -49,8 +49,8 @@ class Projection:
         colours: (N, 3) RGB >= 0.
         opacities: (N,) opacity times the 2D filter's compensation.
         distances: (N,) distance from the camera centre, scene units.
-        radii: (N,) int32 ``ceil(3 sqrt(largest eigenvalue))`` in pixels; 0 where behind the near plane, off the image,
-            or not finite.
+        radii: (N,) int32 ``ceil(3 sqrt(largest eigenvalue))`` in pixels; 0 if behind the near plane, outside the image,
+            or non-finite.
     """
 
     means2d: Tensor
@@ -83,13 +83,13 @@ class Rasterizer(ABC):
             kernel_size: variance of the 2D Mip filter, pixels squared.
 
         Raises:
-            BagsError: a float type that this rasteriser does not take, shapes that do not fit, too high an SH degree.
+            BagsError: unsupported float type, wrong shapes, or too high an SH degree.
         """
         return self.draw(splats, camera, sh_degree, background, kernel_size)
 
     @abstractmethod
     def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
-        """What a backend does when it is called."""
+        """Render one view: the backend's implementation of a call."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class TwoStageRasterizer(Rasterizer):
     Attributes:
         project: the first stage.
         rasterize: the second.
-        absolute: of a projection, once gradients have come back to it: ``RenderOutput.absolute``; None: has none.
+        absolute: returns ``RenderOutput.absolute`` of a projection after the backward pass; None: not available.
     """
 
     project: Callable[..., Any]
@@ -107,7 +107,7 @@ class TwoStageRasterizer(Rasterizer):
     absolute: Callable[[Any], Tensor | None] | None = None
 
     def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
-        """One stage after the other."""
+        """Run one stage after the other."""
         projection = self.project(splats, camera, sh_degree=degree, kernel_size=kernel_size)
         if projection.means2d.requires_grad:
             projection.means2d.retain_grad()
@@ -117,10 +117,10 @@ class TwoStageRasterizer(Rasterizer):
 
 
 def check_splats(splats: Splats, sh_degree: int, float32_for: str | None = None) -> None:
-    """Check shapes and the SH degree, and the float type for a rasteriser that takes but one.
+    """Check shapes and the SH degree, and for a rasteriser that needs float32 also the type.
 
     Raises:
-        BagsError: names what does not fit.
+        BagsError: names the wrong tensor or value.
     """
     count = splats.means.shape[0]
     rest = splats.sh_rest.shape[1] if splats.sh_rest.ndim == 3 else 0
@@ -132,14 +132,16 @@ def check_splats(splats: Splats, sh_degree: int, float32_for: str | None = None)
         if tuple(getattr(splats, name).shape) != shape:
             raise BagsError(f"splats.{name} has shape {tuple(getattr(splats, name).shape)}, expected {shape}")
     if float32_for and splats.means.dtype != torch.float32:
-        raise BagsError(f"splats.means is {splats.means.dtype}: the {float32_for} rasteriser takes float32")
+        raise BagsError(f"splats.means is {splats.means.dtype}: the {float32_for} rasteriser needs float32")
     if not 0 <= sh_degree <= 3 or rest < (sh_degree + 1) ** 2 - 1:
-        raise SettingError("sh_degree", sh_degree, f"must be 0 to 3; splats.sh_rest holds {rest} coefficients")
+        raise SettingError(
+            "sh_degree", sh_degree, f"must be 0 to 3, with (degree + 1)^2 - 1 coefficients; splats.sh_rest has {rest}"
+        )
 
 
 def touches_image(means2d: Tensor, radii: Tensor, width: int, height: int) -> Tensor:
-    """(N,) bool: the square ``mean +- radius`` touches a tile of the image (False where it is not finite)."""
+    """(N,) bool: the square ``mean +- radius`` touches a tile of the image (False where it is non-finite)."""
     square = radii.to(means2d.dtype)[:, None]
     low, high = means2d - square, means2d + square
-    right, bottom = -(-width // TILE) * TILE, -(-height // TILE) * TILE  # numbers: a tensor of them would be a copy
+    right, bottom = -(-width // TILE) * TILE, -(-height // TILE) * TILE  # plain numbers: tensors would be copied
     return (high >= 0).all(dim=1) & (low[:, 0] < right) & (low[:, 1] < bottom)

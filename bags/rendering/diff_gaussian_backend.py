@@ -1,16 +1,16 @@
-"""An adapter of diff-gaussian-rasterization as its users install it (research-only licence; not part of this package).
+"""An adapter of diff-gaussian-rasterization, which users install themselves (research-only licence, not distributed).
 
-Builds of several projects share that module name. Which one is installed is told from the public signatures: the
-fields of ``GaussianRasterizationSettings`` and the parameters of ``GaussianRasterizer.forward``. Only builds with the
-2D Mip filter (a field ``kernel_size``: Mip-Splatting's and what derives from it, BAGS' own among them) can draw what
-docs/method.md section 2 describes; others are refused. What the interface lacks is supplied here:
+Builds of several projects share that module name. They are distinguished by their public signatures: the fields of
+``GaussianRasterizationSettings`` and the parameters of ``GaussianRasterizer.forward``. Only builds with the 2D Mip
+filter (a field ``kernel_size``: Mip-Splatting's and its derivatives, including that of BAGS) can draw what
+docs/method.md section 2 describes; others are rejected. What the interface lacks is added here:
 
-* depth and alpha, for all builds alike, by a second pass whose colours are (distance, 1, 0);
-* the principal point, by the projection matrix's off-centre entries (``subpixel_offset``, where there is such a
-  field, stays zero);
-* a part of a photo is cut out of the whole: this interface ties the clamp of directions to the image's size.
+* depth and alpha, for all builds, by a second pass whose colours are (distance, 1, 0);
+* the principal point, by the off-centre entries of the projection matrix (the field ``subpixel_offset``, if there is
+  one, stays zero);
+* a part of a photo, by cropping the whole render: this interface ties the clamp of directions to the image size.
 
-Its gradient of the screen positions is per NDC unit and is brought to pixels. Written from the interface alone.
+Its gradient of the screen positions is per NDC unit and is converted to pixels. Written from the interface alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bags.rendering.base import NEAR, Rasterizer, check_splats, touches_image
 from bags.types import Camera, RenderOutput, Splats
 
 MODULE = "diff_gaussian_rasterization"
-NEAR_CLIP, FAR_CLIP = 0.01, 100.0  # only scale the third NDC coordinate, which nothing here depends on
+NEAR_CLIP, FAR_CLIP = 0.01, 100.0  # they only scale the third NDC coordinate, which is not used
 FIELDS = {
     "image_height", "image_width", "tanfovx", "tanfovy", "kernel_size", "subpixel_offset", "bg", "scale_modifier",
     "viewmatrix", "projmatrix", "sh_degree", "campos", "prefiltered", "debug",
@@ -37,10 +37,10 @@ PARAMETERS = {"means3D", "means2D", "opacities", "shs", "colors_precomp", "scale
 
 
 def load() -> DiffGaussianRasterizer:
-    """Import the installed build and make the rasteriser.
+    """Import the installed build and create the rasteriser.
 
     Raises:
-        BagsError: nothing of that name is installed, it cannot be imported, or the build lacks what the method needs.
+        BagsError: it is not installed, it cannot be imported, or the build lacks what the method needs.
     """
     try:
         module = importlib.import_module(MODULE)
@@ -49,38 +49,38 @@ def load() -> DiffGaussianRasterizer:
         optional = set(settings._field_defaults)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise BagsError(
-            f"rasterizer.name=diff_gaussian: no usable {MODULE} ({error}); docs/rasterizers.md tells how to build it, "
+            f"rasterizer.name=diff_gaussian: no usable {MODULE} ({error}); docs/rasterizers.md says how to build it; "
             "rasterizer.name=gsplat needs no build"
         ) from error
     if "kernel_size" not in known:
         raise BagsError(
             f"rasterizer.name=diff_gaussian: the installed {MODULE} has no 2D Mip filter (no setting kernel_size; its "
-            "own antialiasing has another, fixed width): build Mip-Splatting's or BAGS' version, or use gsplat"
+            "own antialiasing has a different, fixed width): build Mip-Splatting's or BAGS' version, or use gsplat"
         )
     strange = sorted((known - FIELDS - optional) | (FIELDS - {"subpixel_offset"} - known))
     strange += sorted(PARAMETERS - parameters)
     if strange:
         raise BagsError(
-            f"rasterizer.name=diff_gaussian: the installed {MODULE} is of an unknown build (differs in "
-            f"{', '.join(strange)}); build Mip-Splatting's or BAGS' version, or use gsplat"
+            f"rasterizer.name=diff_gaussian: the installed {MODULE} is an unknown build (it differs in "
+            f"{', '.join(strange)}): build Mip-Splatting's or BAGS' version, or use gsplat"
         )
     return DiffGaussianRasterizer(settings, rasterizer)
 
 
 @dataclass(frozen=True)
 class DiffGaussianRasterizer(Rasterizer):
-    """A ``Rasterizer`` on the public classes of a build that ``load`` accepted. float32 CUDA tensors."""
+    """A ``Rasterizer`` based on the public classes of a build that ``load`` accepted. Float32 CUDA tensors only."""
 
     settings: Any
     rasterizer: Any
 
     def draw(self, splats: Splats, camera: Camera, degree: int, background: Tensor, kernel_size: float) -> RenderOutput:
-        """The colours, then depth and alpha as colours of a second pass."""
+        """Render the colours, then depth and alpha as the colours of a second pass."""
         check_splats(splats, degree, float32_for="diff_gaussian")
         camera = camera.to(splats.means.device, torch.float32)
         whole, left, top = _whole(camera)
         means2d = _positions(splats, camera)
-        # A zero whose gradient is the one per NDC unit; through it means2d gets the one per pixel.
+        # A zero that receives the gradient per NDC unit; through it means2d gets the gradient per pixel.
         across, down = (means2d - means2d.detach()).unbind(1)
         screen = torch.stack([across * (2 / whole.width), down * (2 / whole.height), torch.zeros_like(across)], dim=1)
 
@@ -127,7 +127,7 @@ class DiffGaussianRasterizer(Rasterizer):
 
 
 def _whole(camera: Camera) -> tuple[Camera, int, int]:
-    """The smallest image that holds the whole photo and ``camera``'s, and where in it the latter begins."""
+    """The smallest image that contains the whole photo and ``camera``'s image, and where in it the latter begins."""
     (x, y), (width, height) = camera.corner, camera.photo_size
     left, top = max(0, -x), max(0, -y)  # of the photo in that image
     right, bottom = max(width, x + camera.width), max(height, y + camera.height)
@@ -137,9 +137,10 @@ def _whole(camera: Camera) -> tuple[Camera, int, int]:
 
 
 def _clip(camera: Camera, view: Tensor) -> Tensor:
-    """(4, 4) world to clip space, column vectors: NDC ``x`` lies at pixel ``((x + 1) width - 1) / 2``.
+    """(4, 4) world to clip space, column vectors: NDC ``x`` is at pixel ``((x + 1) width - 1) / 2``.
 
-    Of the rows of ``view`` (4, 4), world to camera, by numbers: a matrix of them would be a copy to the device.
+    The rows of ``view`` (4, 4), world to camera, are combined with plain numbers: a matrix of these would have to be
+    copied to the device.
     """
     x, y, z, one = view
     depth = FAR_CLIP - NEAR_CLIP
@@ -154,7 +155,7 @@ def _clip(camera: Camera, view: Tensor) -> Tensor:
 
 
 def _positions(splats: Splats, camera: Camera) -> Tensor:
-    """(N, 2) centres in pixels, a leaf that gathers the screen-space gradient; zero behind the near plane."""
+    """(N, 2) centres in pixels, a leaf that receives the screen-space gradient; zero behind the near plane."""
     wanted = torch.is_grad_enabled() and any(getattr(splats, field.name).requires_grad for field in fields(splats))
     with torch.no_grad():
         x, y, z = (splats.means @ camera.rotation.T + camera.translation).unbind(-1)

@@ -1,17 +1,17 @@
 """The CUDA rasteriser: an adapter of gsplat (Apache-2.0, https://github.com/nerfstudio-project/gsplat), 1.5.
 
-gsplat evaluates the harmonics, sorts and blends; the projection is ours (``reference.to_screen``, ``filter2d``), for it
-keeps needles exact and drops nothing by rules of its own. This module takes gsplat's results into our conventions
-(docs/method.md section 2):
+gsplat evaluates the spherical harmonics, sorts and blends. The projection is ours (``reference.to_screen``,
+``filter2d``): it is exact for needle-like Gaussians and has no additional culling rules. This module converts between
+gsplat's conventions and ours (docs/method.md section 2):
 
-* gsplat's pixel centres lie on halves, ours on integers: 0.5 is added to the centres where it blends, nowhere else.
-* It sorts by, and the fourth channel holds, the *distance* from the camera centre instead of gsplat's view-space z.
-* Tiles are those of our square ``mean +- radius``, less those where alpha is below 1/255 anyway.
+* gsplat's pixel centres are at halves, ours at integers: 0.5 is added to the centres for blending, nowhere else.
+* Sort key and fourth channel are the *distance* from the camera centre instead of gsplat's view-space z.
+* Tiles are those of our square ``mean +- radius``, except those where alpha is below 1/255 anyway.
 
-The host waits for the device once a render, inside ``isect_tiles``, which reads the length of the tiles' lists. Numbers
-go to the device as arguments of operations, never as tensors: each of those would be a copy to wait for.
+The host waits for the device once per render, in ``isect_tiles``, which reads the length of the tiles' lists. Numbers
+are passed to the device as arguments of operations, never as tensors, each of which would be a blocking copy.
 
-What remains different is listed in docs/rasterizers.md. gsplat is imported by ``why_not`` and ``load`` only.
+Remaining differences are listed in docs/rasterizers.md. gsplat is imported by ``why_not`` and ``load`` only.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from bags.rendering.base import (
 from bags.rendering.reference import filter2d, to_screen
 from bags.types import Camera, Splats
 
-# What is called, with the parameters that are given by position and those given by name.
+# The functions used, with the parameters passed by position and those passed by name.
 FUNCTIONS = {
     "spherical_harmonics": (("degrees_to_use", "dirs", "coeffs"), ()),
     "isect_tiles": (("means2d", "radii", "depths", "tile_size", "tile_width", "tile_height"), ()),
@@ -62,29 +62,29 @@ FUNCTIONS = {
 
 @cache
 def why_not() -> str | None:
-    """Why gsplat cannot draw here, with what to do about it; None where it can. Asked once a process.
+    """Why gsplat cannot draw here, and what to do about it; None if it can. Checked once per process.
 
-    The only sure way to know is to load its kernels, and a wheel without them compiles them at that moment. One process
-    of a machine does so at a time: gsplat deletes what others have begun.
+    The only reliable check is to load its kernels; a wheel without kernels compiles them at that moment. One process
+    per machine does so at a time, because gsplat deletes the unfinished builds of others.
     """
     try:
-        with _one_at_a_time(), contextlib.redirect_stdout(sys.stderr):  # it reports there
+        with _one_at_a_time(), contextlib.redirect_stdout(sys.stderr):  # gsplat prints to stdout
             kernels = importlib.import_module("gsplat.cuda._backend")._C
     except ModuleNotFoundError as error:
         return f"{error}; install it with: {to_install('cuda')}"
-    except Exception as error:  # a compiler's failure comes in many kinds
+    except Exception as error:  # a failed compilation raises many kinds
         return f"gsplat's kernels cannot be loaded or compiled ({type(error).__name__}: {error}".splitlines()[0] + ")"
     if kernels is None:
         return (
-            "gsplat has no compiled kernels and finds no CUDA toolkit (nvcc) to compile them: install that of torch's "
-            f"CUDA version ({torch.version.cuda}) and set CUDA_HOME, or install a wheel of gsplat with kernels"
+            "gsplat has no compiled kernels and finds no CUDA toolkit (nvcc) to compile them: install the toolkit of "
+            f"torch's CUDA version ({torch.version.cuda}) and set CUDA_HOME, or install a gsplat wheel with kernels"
         )
     return None
 
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Holds a lock beside the folder that torch compiles extensions in."""
+    """Hold a lock in the folder in which torch compiles extensions."""
     from torch.utils.cpp_extension import get_default_build_root
 
     folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
@@ -94,13 +94,13 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def load(absolute_gradients: bool = False) -> TwoStageRasterizer:
-    """Import gsplat and make the rasteriser.
+    """Import gsplat and create the rasteriser.
 
     Args:
-        absolute_gradients: also gather the absolute screen-space gradients (``RenderOutput.absolute``).
+        absolute_gradients: also collect the absolute screen-space gradients (``RenderOutput.absolute``).
 
     Raises:
-        BagsError: gsplat is not installed, cannot draw here, or is not a version with the functions used here.
+        BagsError: gsplat is not installed, cannot draw here, or is a version without the functions used here.
     """
     if reason := why_not():
         raise BagsError(f"rasterizer.name=gsplat: {reason}")
@@ -108,13 +108,13 @@ def load(absolute_gradients: bool = False) -> TwoStageRasterizer:
     if strange := [text for name in FUNCTIONS if (text := _differs(gsplat, name))]:
         raise BagsError(
             f"rasterizer.name=gsplat: version {getattr(gsplat, '__version__', 'unknown')} has {', '.join(strange)}; "
-            f"install a fitting one with: {to_install('cuda')}"
+            f"install a supported version with: {to_install('cuda')}"
         )
     return two_stages(gsplat, absolute_gradients)
 
 
 def _differs(gsplat: Any, name: str) -> str | None:
-    """What is strange about one of gsplat's functions; None: it can be called as it is here."""
+    """How one of gsplat's functions differs from what is needed; None: it can be called as it is here."""
     places, names = FUNCTIONS[name]
     try:
         found = inspect.signature(getattr(gsplat, name)).parameters
@@ -122,15 +122,15 @@ def _differs(gsplat: Any, name: str) -> str | None:
         return f"no {name}"
     needed = [p.name for p in found.values() if p.default is p.empty]
     fits = tuple(found)[: len(places)] == places and set(needed) <= set(places) and set(names) <= set(found)
-    return None if fits else f"another {name}({', '.join(found)})"
+    return None if fits else f"a different {name}({', '.join(found)})"
 
 
 @dataclass(frozen=True)
 class GsplatProjection(Projection):
-    """A ``Projection`` with what gsplat is given instead.
+    """A ``Projection`` with additional inputs for gsplat.
 
     Attributes:
-        centres: (1, N, 2) where gsplat's pixels lie.
+        centres: (1, N, 2) centres in gsplat's pixel coordinates.
         reach: (N, 2) int32 half sides of the rectangle outside which alpha is below 1/255, at most the radius.
     """
 
@@ -139,18 +139,18 @@ class GsplatProjection(Projection):
 
 
 def two_stages(gsplat: Any, absolute_gradients: bool = False) -> TwoStageRasterizer:
-    """The rasteriser on gsplat's functions, with ``RenderOutput.absolute`` if ``absolute_gradients``."""
+    """The rasteriser based on gsplat's functions, with ``RenderOutput.absolute`` if ``absolute_gradients``."""
     stages = _Stages(gsplat, absolute_gradients)
     return TwoStageRasterizer(stages.project, stages.rasterize, _absolute if absolute_gradients else None)
 
 
 @dataclass(frozen=True)
 class _Stages:
-    """The two stages that ``base`` describes, on gsplat's functions. float32 CUDA tensors.
+    """The two stages that ``base`` describes, based on gsplat's functions. Float32 CUDA tensors only.
 
     Attributes:
         gsplat: the package.
-        absolute_gradients: let gsplat gather them.
+        absolute_gradients: let gsplat collect them.
     """
 
     gsplat: Any
@@ -159,10 +159,10 @@ class _Stages:
     def project(
         self, splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: float = KERNEL_SIZE
     ) -> GsplatProjection:
-        """Bring Gaussians to the screen; see ``Projection``.
+        """Project Gaussians to the screen; see ``Projection``.
 
         Raises:
-            BagsError: another float type, shapes that do not fit, too high an SH degree.
+            BagsError: another float type, wrong shapes, or too high an SH degree.
         """
         check_splats(splats, sh_degree, float32_for="gsplat")
         camera = camera.to(splats.means.device, torch.float32)
@@ -198,7 +198,7 @@ class _Stages:
             empty = background.new_zeros(height, width)
             return background[:, None, None].expand(3, height, width), empty, empty
         columns, rows = math.ceil(width / TILE), math.ceil(height / TILE)
-        # Our own pixel coordinates on purpose: they are what our tiles are cut in.
+        # Deliberately our pixel coordinates: our tiles are defined in them.
         means2d, distances = projection.means2d.detach()[None], projection.distances.detach()[None]
         _, keys, order = self.gsplat.isect_tiles(means2d, projection.reach[None], distances, TILE, columns, rows)
         features = torch.cat([projection.colours, projection.distances[:, None]], dim=1)
@@ -212,16 +212,16 @@ class _Stages:
 
 
 class _Gate:
-    """Lets no gradient back to Gaussians that are not drawn, whatever their values have become: 0 x infinity is NaN.
+    """Zeroes the gradients of Gaussians that are not drawn, even if their values are non-finite: 0 x infinity is NaN.
 
     Attributes:
-        drawn: (N,) bool, set when it is known.
+        drawn: (N,) bool, set once it is known.
     """
 
     drawn: Tensor
 
     def through(self, splats: Splats) -> Splats:
-        """The same values, watched."""
+        """The same values, with a hook on their gradients."""
         return Splats(*(self._watched(getattr(splats, f.name)) for f in fields(splats)))
 
     def _watched(self, values: Tensor) -> Tensor:
@@ -242,6 +242,6 @@ def _reach(root: Tensor, opacities: Tensor, kernel_size: float) -> Tensor:
 
 
 def _absolute(projection: GsplatProjection) -> Tensor | None:
-    """What gsplat leaves on its input in the backward pass, (N, 2)."""
+    """(N, 2) absolute gradients, which gsplat's backward pass stores on its input."""
     gradients = getattr(projection.centres, "absgrad", None)
     return None if gradients is None else gradients[0]

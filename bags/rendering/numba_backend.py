@@ -19,12 +19,12 @@ from bags.rendering import numba_projection, numba_raster
 from bags.rendering.base import DIRECTION_CLAMP, KERNEL_SIZE, TILE, Projection, check_splats
 from bags.types import Camera, Splats
 
-SMALLEST_PIECE = 2000  # Gaussians worth waking a thread for
-SMALLEST_TILES = 4
+SMALLEST_PIECE = 2000  # fewest Gaussians worth a thread
+SMALLEST_TILES = 4  # fewest tiles worth a thread
 
 
 def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: float = KERNEL_SIZE) -> Projection:
-    """Bring Gaussians to the screen (docs/method.md section 2).
+    """Project Gaussians to the screen (docs/method.md section 2).
 
     Args:
         splats: N Gaussians, float32 on the CPU.
@@ -33,10 +33,10 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
         kernel_size: variance of the 2D Mip filter, pixels squared.
 
     Returns:
-        What ``rasterize`` takes; differentiable with respect to the six tensors of ``splats``.
+        Input for ``rasterize``; differentiable with respect to the six tensors of ``splats``.
 
     Raises:
-        BagsError: another device or float type, shapes that do not fit, too high an SH degree.
+        BagsError: another device or float type, wrong shapes, or too high an SH degree.
     """
     check_splats(splats, sh_degree)
     inputs = {f"splats.{name}": getattr(splats, name) for name in Splats.__dataclass_fields__}
@@ -69,8 +69,8 @@ def _checked(tensors: dict[str, Tensor]) -> list[Tensor]:
     for name, tensor in tensors.items():
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             raise BagsError(
-                f"{name} is {tensor.dtype} on {tensor.device}: the numba rasteriser takes float32 on the CPU "
-                "(rasterizer.name=reference takes any)"
+                f"{name} is {tensor.dtype} on {tensor.device}: the numba rasteriser needs float32 on the CPU "
+                "(rasterizer.name=reference takes any type and device)"
             )
     return [tensor.contiguous() for tensor in tensors.values()]
 
@@ -117,7 +117,7 @@ class _Project(torch.autograd.Function):
 def _front_to_back(distances: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Indices of drawn Gaussians, nearest first, ties by index.
 
-    Positive floats order like their bits, so distance and index fit one integer key, which numpy sorts fastest.
+    Positive floats sort like their bits, so distance and index fit into one integer key, which numpy sorts fastest.
     """
     drawn = np.flatnonzero(radii)
     keys = distances[drawn].view(np.uint32).astype(np.uint64) << np.uint64(32) | drawn.astype(np.uint64)

@@ -1,9 +1,9 @@
-"""Numba kernels that bring Gaussians to the screen, forward and backward: a piece of all Gaussians, one at a time.
+"""Numba kernels that project Gaussians to the screen, forward and backward. Each call processes one piece of them.
 
-Same formulas as ``reference.project`` (docs/method.md section 2). Arithmetic is float64 between float32 inputs and
-outputs: it costs little in scalar code and keeps thin Gaussians' determinants exact. The backward pass recomputes the
-forward one instead of storing it. ``view`` is the camera as 22 float64: rotation by rows (9), translation (3), centre
-(3), fx, fy, cx, cy, the two bounds of the Jacobian's direction, kernel size.
+The formulas are those of ``reference.project`` (docs/method.md section 2). Inputs and outputs are float32, but the
+arithmetic is float64: that costs little in scalar code and keeps the determinants of thin Gaussians exact. The backward
+pass recomputes the forward pass instead of storing it. ``view`` is the camera as 22 float64: rotation by rows (9),
+translation (3), centre (3), fx, fy, cx, cy, the two bounds of the Jacobian's direction, kernel size.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -66,7 +66,7 @@ def _unit_quaternion(rotations, i):
 
 @njit(cache=True)
 def _axes(w, x, y, z):
-    """Columns of the rotation matrix: the Gaussian's own axes in the world."""
+    """Columns of the rotation matrix: the Gaussian's axes in the world."""
     return (
         (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)),
         (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)),
@@ -76,7 +76,7 @@ def _axes(w, x, y, z):
 
 @njit(cache=True, error_model="numpy")
 def _jacobian(view, position):
-    """Rows of J W (d pixel / d world), and the clamped direction u, v they are taken at."""
+    """Rows of J W (d pixel / d world), and the clamped direction u, v at which they are evaluated."""
     inverse = 1 / position[2]
     u = min(max(position[0] * inverse, -view[19]), view[19])
     v = min(max(position[1] * inverse, -view[20]), view[20])
@@ -99,7 +99,7 @@ def _covariance(row_x, row_y, axes, scale):
 
 @njit(cache=True)
 def _determinants(a, b, c, s):
-    """Of the 2D covariance before and after the filter."""
+    """Determinants of the 2D covariance before and after the filter."""
     sharp = a * c - b * b
     return sharp, sharp + s * (a + c) + s * s
 
@@ -151,7 +151,7 @@ def _sh_gradient(direction, degree, g):
 
 @njit(cache=True, error_model="numpy")
 def _radius(x, y, a, b, c, size):
-    """Screen radius in pixels of filtered covariance a, b, c; 0 where not finite or its tiles miss the image."""
+    """Screen radius in pixels of the filtered covariance a, b, c; 0 if non-finite or if its tiles miss the image."""
     largest = (a + c) / 2 + sqrt((a - c) * (a - c) / 4 + b * b)
     radius = ceil(RADIUS_SIGMAS * sqrt(largest)) if isfinite(largest) else np.inf
     if not (isfinite(x) and isfinite(y) and isfinite(radius)):
@@ -171,7 +171,7 @@ def project(
     piece, pieces, view, size, degree, means, scales, rotations, opacities, sh_dc, sh_rest,
     means2d, conics, colours, filtered, distances, radii,
 ):  # fmt: skip
-    """Fill the last six arrays (see ``base.Projection``); those of Gaussians that are not drawn become 0."""
+    """Fill the last six arrays (see ``base.Projection``); rows of Gaussians that are not drawn become 0."""
     count = len(means)
     terms = (degree + 1) * (degree + 1)
     basis = np.empty(16)

@@ -1,19 +1,20 @@
 """Numba kernels that sort Gaussians into tiles and blend them, forward and backward.
 
-How they get their speed, and what not to undo:
+What makes them fast and repeatable:
 
-* A 16-pixel row of a tile is the unit of work. Its pixels live in one flat float32 buffer at constant offsets, indexed
-  with unsigned integers only: that is what lets LLVM vectorise the loops over a row (a test reads the assembly).
-* The exponent is ``log2(opacity) - (l11 dx + l21 dy)^2 - (l22 dy)^2``: the Cholesky factor of the conic costs no more
-  than the conic and does not cancel for thin Gaussians. It lies in [-8, 0] wherever alpha counts, so 2^e = p(e)^8 with
-  a polynomial p.
-* Gaussians are packed in depth order, 64 bytes each, and asked for ahead of time; rows of a tile that the Gaussian
-  cannot reach are skipped.
-* Tiles are blended by functions that LLVM always inlines. Called, a function has two compiled copies in the process
-  that compiles it, rounded differently, and one where it comes from the cache: the first run would not repeat.
-* Backward: every (tile, Gaussian) pair writes its own slot, slots of a Gaussian lie together and are summed in a fixed
-  order. No atomics, so results do not depend on the number of threads, bit by bit. Slots of a tile lie all over the
-  memory, so they are asked for ahead of time, too.
+* The unit of work is a 16-pixel row of a tile. Its pixels are in one flat float32 buffer at constant offsets, indexed
+  with unsigned integers only. This lets LLVM vectorise the loops over a row (a test reads the assembly).
+* The exponent is ``log2(opacity) - (l11 dx + l21 dy)^2 - (l22 dy)^2``. The Cholesky factor of the conic costs no more
+  than the conic and has no cancellation for thin Gaussians. The exponent lies in [-8, 0] wherever alpha counts, so
+  2^e = p(e)^8 with a polynomial p.
+* Gaussians are packed in depth order, 64 bytes each, and prefetched. Rows of a tile that a Gaussian cannot reach are
+  skipped.
+* Tiles are blended by functions that LLVM always inlines. Without inlining, the process that compiles a function would
+  have two copies of it that round differently, and a process that loads it from the cache only one. So the first run
+  would not be repeatable.
+* In the backward pass every (tile, Gaussian) pair writes its own slot. The slots of a Gaussian are contiguous and are
+  summed in a fixed order, without atomics, so results are bitwise independent of the number of threads. The slots of
+  a tile are scattered over memory, so they are prefetched too.
 """
 
 # mypy: disable-error-code="no-untyped-def,call-arg"
@@ -32,10 +33,10 @@ from numpy.polynomial import Chebyshev, Polynomial
 from bags.ops.numba_cache import njit
 from bags.rendering.base import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
 
-# No "nnan", "ninf": a diverged loss may send such gradients, and they should come out as what they are.
+# Without "nnan" and "ninf": a diverged loss may send NaN or infinite gradients, which must be passed on as such.
 FAST = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
-# Packed Gaussian: place and Cholesky factor, log2(opacity), colour, distance, first and last image row, tile rectangle.
+# Packed Gaussian: centre, Cholesky factor, log2(opacity), colour, distance, first and last image row, tile rectangle.
 X, Y, L11, L21, L22, LOG_OPACITY, RED, GREEN, BLUE, DISTANCE = range(10)
 TOP, BOTTOM, TILE_X0, TILE_X1, TILE_Y0, TILE_Y1 = range(10, 16)
 PACKED = 16
@@ -47,15 +48,15 @@ TILE_ROWS = TILE
 FORWARD_ROW = np.uint64(7 * TILE)  # transmittance, red, green, blue, depth, last, column
 BACKWARD_ROW = np.uint64(8 * TILE)  # transmittance, rest, gradients of red, green, blue, depth, last, column
 F1, F2, F3, F4, F5, F6, F7 = (np.uint64(i * TILE) for i in range(1, 8))
-AHEAD = 8  # entries of a tile between asking for a Gaussian and using it
-CHECK_EVERY = 32  # Gaussians between two looks at whether a tile is finished
+AHEAD = 8  # entries of a tile between prefetching a Gaussian and using it
+CHECK_EVERY = 32  # Gaussians between two checks whether a tile is finished
 
 ZERO, ONE = np.float32(0), np.float32(1)
 CAP = np.float32(MAX_ALPHA)
 STOP = np.float32(MIN_TRANSMITTANCE)
 LOG_MIN_ALPHA = np.float32(log2(MIN_ALPHA))
 FLOOR = np.float32(-8)
-# 2^(e/8) on [-8, 0], to 1e-7; Chebyshev interpolation is within a small factor of the best polynomial.
+# 2^(e/8) on [-8, 0], to 1e-7; Chebyshev interpolation is almost as good as the best polynomial.
 P0, P1, P2, P3, P4, P5 = (
     np.float32(c)
     for c in Chebyshev.interpolate(lambda e: 2 ** (e / 8), 5, domain=[-8, 0]).convert(kind=Polynomial).coef
@@ -64,7 +65,7 @@ P0, P1, P2, P3, P4, P5 = (
 
 @intrinsic
 def _prefetch(typing_context, array, row):
-    """Ask for the cache line at ``array[row, 0]``, which may be needed soon: tiles visit Gaussians in no order."""
+    """Prefetch the cache line at ``array[row, 0]``: tiles access Gaussians in no particular order."""
 
     def generate(context, builder, signature, arguments):
         values = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -92,9 +93,10 @@ def _exp2(e):
 def pack(
     piece, pieces, order, means2d, conics, colours, opacities, distances, radii, width, height, packed, pairs, cursors
 ):
-    """Fill, in depth order, ``packed`` (V, 16) and how many tiles each Gaussian reaches ``pairs`` (V,).
+    """Fill, in depth order, ``packed`` (V, 16) and ``pairs`` (V,), the number of tiles that each Gaussian reaches.
 
-    Also the first half of a counting sort: ``cursors[piece]`` (tiles,) counts this piece's Gaussians in every tile.
+    This is also the first half of a counting sort: ``cursors[piece]`` (tiles,) gets the number of this piece's
+    Gaussians in every tile.
     """
     count, columns = len(order), -(-width // TILE)
     cursors[piece] = 0
@@ -107,7 +109,7 @@ def pack(
         det = xx * yy - xy * xy
         if not (opacity >= MIN_ALPHA and det > 0):
             continue
-        # Half extents of the ellipse where alpha reaches 1/255, a hair wider against rounding.
+        # Half extents of the ellipse where alpha reaches 1/255, slightly enlarged because of rounding.
         reach = 2 * log(opacity / MIN_ALPHA) / det
         reach_x, reach_y = 1.0001 * sqrt(reach * yy) + 1e-3, 1.0001 * sqrt(reach * xx) + 1e-3
         left, right = max(ceil(x - reach_x), 0.0), min(floor(x + reach_x), width - 1.0)
@@ -140,9 +142,9 @@ def pack(
 
 @njit(cache=True, nogil=True)
 def lay_out(cursors, pairs, starts, offsets):
-    """Turn counts into places: ``starts`` (tiles + 1,) of each tile's entries, ``offsets`` (V + 1,) of each slot.
+    """Turn counts into positions: ``starts`` (tiles + 1,) of the tiles' entries, ``offsets`` (V + 1,) of the slots.
 
-    ``cursors`` (pieces, tiles) becomes where each piece begins to write within each tile.
+    ``cursors`` (pieces, tiles) becomes the position at which each piece starts to write within each tile.
     """
     pieces, tiles = cursors.shape
     total = 0
@@ -160,9 +162,9 @@ def lay_out(cursors, pairs, starts, offsets):
 
 @njit(cache=True, nogil=True)
 def fill_tiles(piece, pieces, packed, offsets, columns, cursors, entries, slot_of):
-    """Second half of a stable counting sort: writes the ranks, tile by tile and front to back, to ``entries``.
+    """Second half of a stable counting sort: write the ranks, tile by tile and front to back, to ``entries``.
 
-    ``slot_of`` gets each entry's slot: ``offsets[rank]`` and those after it, tile by tile.
+    ``slot_of`` gets each entry's slot: a Gaussian has the slots from ``offsets[rank]`` on, one for each tile.
     """
     count = len(packed)
     for rank in range(piece * count // pieces, (piece + 1) * count // pieces):
@@ -178,7 +180,7 @@ def fill_tiles(piece, pieces, packed, offsets, columns, cursors, entries, slot_o
 
 @njit(inline="always")
 def _blend_row(pixels, at, slope, offset, peak, red, green, blue, distance, index):
-    """Blend one Gaussian into one row. A pixel that has stopped carries its transmittance with a minus sign."""
+    """Blend one Gaussian into one row. The transmittance of a pixel that has stopped is stored with a minus sign."""
     for i in range(LANES):
         t = pixels[at + i]
         u = slope * pixels[at + F6 + i] + offset
@@ -200,7 +202,7 @@ def _blend_row(pixels, at, slope, offset, peak, red, green, blue, distance, inde
 
 @njit(inline="always")
 def _unblend_row(pixels, at, sums, slope, offset, peak, dy, red, green, blue, distance, index):
-    """Undo one Gaussian in one row; adds d = alpha dL/dalpha, its y-moments and the weighted gradients to ``sums``."""
+    """Undo one Gaussian in one row; add d = alpha dL/dalpha, its y-moments and the weighted gradients to ``sums``."""
     for i in range(LANES):
         u = slope * pixels[at + F7 + i] + offset
         e = peak - u * u
@@ -237,7 +239,7 @@ def _finished(pixels):
 
 @njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def _blend_tile(packed, entries, begin, end, left, top, pixels):
-    """Blend entries [begin, end) into the tile at (left, top); returns one past the last entry looked at."""
+    """Blend entries [begin, end) into the tile at (left, top); return one past the last processed entry."""
     for k in range(begin, end):
         if (k - begin) % CHECK_EVERY == CHECK_EVERY - 1 and _finished(pixels):
             return k
@@ -264,7 +266,7 @@ def _blend_tile(packed, entries, begin, end, left, top, pixels):
 
 @njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def _unblend_tile(packed, entries, slot_of, begin, end, left, top, pixels, sums, slots):
-    """Go back through entries [begin, end) of a tile, writing each one's moments to its slot."""
+    """Go through entries [begin, end) of a tile in reverse and write the moments of each to its slot."""
     for k in range(end - 1, begin - 1, -1):
         _prefetch(packed, entries[max(k - AHEAD, begin)])
         _prefetch(slots, slot_of[max(k - AHEAD, begin)])
@@ -309,7 +311,7 @@ def _unblend_tile(packed, entries, slot_of, begin, end, left, top, pixels, sums,
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def blend(piece, pieces, packed, starts, entries, background, rgb, depth, alpha, ends, final):
-    """Fills the images, where each tile stopped (``ends``), and ``final`` (2, H, W): T and the last entry's index."""
+    """Fill the images, ``ends``, where each tile stopped, and ``final`` (2, H, W): T and the last entry's index."""
     height, width = depth.shape
     columns = -(-width // TILE)
     pixels = np.empty(7 * TILE * TILE, np.float32)
@@ -344,14 +346,14 @@ def blend(piece, pieces, packed, starts, entries, background, rgb, depth, alpha,
 def blend_backward(
     piece, pieces, packed, starts, ends, entries, slot_of, background, final, g_rgb, g_depth, g_alpha, slots
 ):
-    """Backward pass: fills the slots (pairs, MOMENTS) from the gradients of the images."""
+    """Backward pass: fill the slots (pairs, MOMENTS) from the gradients of the images."""
     height, width = g_depth.shape
     columns = -(-width // TILE)
     pixels = np.empty(8 * TILE * TILE, np.float32)
     sums = np.empty(7 * TILE, np.float32)
     for tile in range(piece, len(ends), pieces):
         left, top = tile % columns * TILE, tile // columns * TILE
-        for k in range(ends[tile], starts[tile + 1]):  # never reached: no gradient
+        for k in range(ends[tile], starts[tile + 1]):  # not reached, so without gradient
             slots[slot_of[k]] = 0
         for row in range(TILE):
             for i in range(TILE):
@@ -383,7 +385,7 @@ def gather_gradients(
     piece, pieces, order, offsets, slots, conics, opacities,
     g_means2d, g_conics, g_colours, g_opacities, g_distances,
 ):  # fmt: skip
-    """Sum each Gaussian's slots and turn moments into gradients; arrays of Gaussians without slots stay as they are."""
+    """Sum each Gaussian's slots and turn the moments into gradients; rows of Gaussians without slots are unchanged."""
     count = len(order)
     total = np.empty(MOMENTS)
     for rank in range(piece * count // pieces, (piece + 1) * count // pieces):

@@ -1,7 +1,7 @@
-"""How far two rasterisers are from each other on one scene: values and gradients, a figure a quantity.
+"""Differences between two rasterisers on one scene: one figure for each value and each gradient.
 
-Used by the tests of the adapters and by checks on a machine with a GPU; a fast backend is held against
-``reference`` in float64.
+Used by the tests of the adapters and by checks on a machine with a GPU; a fast backend is compared with ``reference``
+in float64.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPLATS = tuple(f.name for f in fields(Splats))
 
 @dataclass(frozen=True)
 class Contender:
-    """A rasteriser with the kind of tensors it takes."""
+    """A rasteriser, with the device and type of its tensors."""
 
     rasterizer: Rasterizer
     device: str = "cpu"
@@ -32,8 +32,9 @@ class Contender:
 def random_scene(count: int, width: int, height: int, seed: int = 0, opaque: bool = False) -> tuple[Splats, Camera]:
     """``count`` random Gaussians in and around the view of a turned camera with an off-centre principal point.
 
-    Opacities lie in [0.05, 0.95], below the caps of alpha (which differ between backends), or with ``opaque`` in
-    [0.98, 1], half of them above 0.99, of larger Gaussians; one in ten is behind the camera. float32 on the CPU.
+    Opacities lie in [0.05, 0.95], below the caps of alpha (which differ between backends). With ``opaque`` they lie in
+    [0.98, 1], half of them above 0.99, and the Gaussians are larger. One in ten is behind the camera. Float32 on the
+    CPU.
     """
     draw = torch.Generator().manual_seed(seed)
 
@@ -74,10 +75,10 @@ def compare(
     The loss is a random weighting of colour, depth and alpha, drawn from ``seed``, over a random background.
 
     Returns:
-        ``rgb``, ``depth``, ``alpha``, ``means2d`` (where both draw); ``drawn``: part of the Gaussians that only one
-        of them draws; ``radii``: largest difference in pixels where both draw; and ``grad.NAME`` for the six tensors
-        of ``splats``, for ``means2d`` (the one that densification gathers, per pixel) and for ``background`` where
-        ``first`` gives it a gradient (the builds of diff-gaussian-rasterization give none).
+        ``rgb``, ``depth``, ``alpha``, ``means2d`` (of Gaussians that both draw); ``drawn``: share of the Gaussians that
+        only one of them draws; ``radii``: largest difference in pixels of Gaussians that both draw; and ``grad.NAME``
+        for the six tensors of ``splats``, for ``means2d`` (the one that densification accumulates, per pixel) and for
+        ``background`` if ``first`` gives it a gradient (the builds of diff-gaussian-rasterization do not).
     """
     draw = torch.Generator().manual_seed(seed)
     weights = torch.randn(5, camera.height, camera.width, generator=draw, dtype=torch.float64)

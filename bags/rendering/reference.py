@@ -1,7 +1,8 @@
 """The rasteriser in plain torch: slow, readable, any device and float type, gradients by autograd.
 
-The oracle that fast backends are tested against (in float64), and the "plain torch" row of the benchmark. Formulas:
-docs/method.md section 2, after Zwicker et al. 2001 (EWA), Kerbl et al. 2023 and Yu et al. 2024 (Mip-Splatting).
+It is the reference that fast backends are tested against (in float64), and the "plain torch" row of the benchmark.
+Formulas: docs/method.md section 2, after Zwicker et al. 2001 (EWA), Kerbl et al. 2023 and Yu et al. 2024
+(Mip-Splatting).
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ BATCH = 4096  # (tile, Gaussian) pairs blended at once: bounds memory at about 2
 
 
 def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: float = KERNEL_SIZE) -> Projection:
-    """Bring Gaussians to the screen; see ``Projection`` for what comes out and ``base`` for the rules.
+    """Project Gaussians to the screen; see ``Projection`` for the result and ``base`` for the rules.
 
     Raises:
-        BagsError: shapes that do not fit, or more SH degrees asked for than there are coefficients.
+        BagsError: wrong shapes, or an SH degree with more coefficients than there are.
     """
     check_splats(splats, sh_degree)
     camera = camera.to(splats.means.device, splats.means.dtype)
@@ -66,7 +67,7 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
 
 
 def to_screen(means: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-    """EWA: where Gaussians come to lie on the screen, and how they are spread there.
+    """EWA: centres and covariances of Gaussians on the screen.
 
     Args:
         means: (n, 3) centres in the world.
@@ -75,7 +76,7 @@ def to_screen(means: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tens
 
     Returns:
         Centres (n, 2) in pixels, the roots (n, 2, 3) ``J W R S`` of the 2D covariances, and view-space z (n,). J is
-        taken at the clamped direction.
+        evaluated at the clamped direction.
     """
     # World to camera, with x and y in units of a pixel at distance 1.
     pose = torch.cat([camera.rotation, camera.translation[:, None]], dim=1)
@@ -90,10 +91,10 @@ def to_screen(means: Tensor, root: Tensor, camera: Camera) -> tuple[Tensor, Tens
 
 
 def filter2d(root: Tensor, kernel_size: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The 2D Mip filter and what follows from the filtered covariance.
+    """The 2D Mip filter: conics, opacity factors and radii of the filtered covariances.
 
-    The determinant is taken from the root, as the squared area that its rows span: ``xx yy - xy^2`` loses all digits of
-    a float32 where a Gaussian is a needle. (The Numba kernels write that difference, in float64, where it has enough.)
+    The determinant is computed from the root, as the squared area that its rows span. For needle-like Gaussians,
+    ``xx yy - xy^2`` loses all digits in float32. (The Numba kernels use that difference in float64, which is enough.)
 
     Args:
         root: (n, 2, 3) roots of the 2D covariances (``to_screen``).
@@ -108,7 +109,7 @@ def filter2d(root: Tensor, kernel_size: float) -> tuple[Tensor, Tensor, Tensor]:
     det = torch.add(sharp + kernel_size**2, trace, alpha=kernel_size)  # never below sharp
     conics = torch.stack([c + kernel_size, -b, a + kernel_size], dim=-1) / det.unsqueeze(-1)
     drawn = sharp > MIN_DETERMINANT
-    # The inner where keeps the square root's infinite slope at 0 away from the gradient.
+    # The inner where keeps the infinite slope of the square root at 0 out of the gradient.
     compensation = torch.where(drawn, torch.where(drawn, sharp / det, 1).sqrt(), 0)
     with torch.no_grad():
         largest = torch.add(torch.hypot((a - c) / 2, b) + kernel_size, trace, alpha=0.5)
@@ -154,7 +155,7 @@ def rasterize(projection: Projection, background: Tensor, width: int, height: in
     for tiles, members, real in _batches(projection, width, height):
         pixels = _pixels(tiles, columns, projection.means2d.dtype)
         splats = (projection.means2d, projection.conics, projection.opacities, features)
-        # Recomputing a batch's blending in the backward pass is what keeps memory bounded.
+        # Each batch is recomputed in the backward pass, which bounds memory.
         blended, left = checkpoint(
             _blend, *(s[members] for s in splats), real, pixels, use_reentrant=False, preserve_rng_state=False
         )
@@ -170,7 +171,7 @@ def rasterize(projection: Projection, background: Tensor, width: int, height: in
 
 
 def _batches(projection: Projection, width: int, height: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Tiles of similar length together: their numbers (B,), Gaussians front to back (B, K), which of those are real."""
+    """Batches of tiles with similar counts: indices (B,), Gaussians front to back (B, K), and which are not padding."""
     drawn = projection.radii.nonzero().squeeze(1)
     drawn = drawn[projection.distances.detach()[drawn].argsort(stable=True)]
     device = drawn.device
@@ -210,14 +211,14 @@ def _blend(
 ) -> tuple[Tensor, Tensor]:
     """Front-to-back blending of B tiles of P pixels with K Gaussians each.
 
-    Takes (B, K, 2), (B, K, 3), (B, K), (B, K, 4), (B, K) and (B, P, 2); returns the features' weighted sums (B, P, 4)
-    and the transmittance left (B, P).
+    Takes (B, K, 2), (B, K, 3), (B, K), (B, K, 4), (B, K) and (B, P, 2); returns the weighted sums of the features
+    (B, P, 4) and the remaining transmittance (B, P).
     """
     dx, dy = (pixels.unsqueeze(1) - means2d.unsqueeze(2)).unbind(-1)
     xx, xy, yy = conics.unsqueeze(2).unbind(-1)
     alpha = opacities.unsqueeze(2) * torch.exp(-(xx * dx * dx + yy * dy * dy) / 2 - xy * dx * dy)
     alpha = torch.where((alpha >= MIN_ALPHA) & real.unsqueeze(2), alpha.clamp(max=MAX_ALPHA), 0)
-    with torch.no_grad():  # transmittance only falls: this drops the first Gaussian to cross the limit and all behind
+    with torch.no_grad():  # transmittance decreases: this drops the first Gaussian beyond the limit and all behind it
         before_stop = (1 - alpha).cumprod(dim=1) >= MIN_TRANSMITTANCE
     alpha = alpha * before_stop
     after = (1 - alpha).cumprod(dim=1)

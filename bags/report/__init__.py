@@ -1,4 +1,4 @@
-"""The report of a run: what was wrong with each photo, and what became of the scene, in one HTML file."""
+"""The report of a run: the blur of each photo and the quality of the scene, in one HTML file."""
 
 from bags.report.page import write_report
 from bags.report.words import in_short

@@ -1,4 +1,4 @@
-"""The curves of a training as points of small drawings."""
+"""Training curves as points of small SVG drawings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bags.io.documents import read_text
 
 log = logging.getLogger(__name__)
 
-WIDTH, HEIGHT = 600, 180  # of a drawing, in its own units
+WIDTH, HEIGHT = 600, 180  # of a drawing, in SVG units
 COLUMNS = ("step", "loss", "psnr", "gaussians", "divisor")
-LARGEST = 1e12  # a number that can be drawn
+LARGEST = 1e12  # limit of numbers that are drawn
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Curve:
     """One quantity over the steps.
 
     Attributes:
-        title: what it is.
-        points: ``x,y`` pairs of the line, as SVG has them.
+        title: its name.
+        points: ``x,y`` pairs of the line, in SVG's format.
         low, high, last: smallest, largest and last value, as text.
         first_step, last_step: ends of the horizontal axis.
         changes: positions at which the training resolution changes.
@@ -44,9 +44,9 @@ class Curve:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Rows of ``history.csv`` (``bags.callbacks.History``), steps ascending; none where a run has no such file.
+    """Rows of ``history.csv`` (``bags.callbacks.History``) in ascending order of steps; none without such a file.
 
-    Rows that are not whole are left out: a report is worth more than its curves.
+    Invalid rows are left out, because the rest of the report does not need them.
     """
     if not path.is_file():
         return []
@@ -57,12 +57,12 @@ def read_history(path: Path) -> list[dict[str, float]]:
             if row and (not rows or row["step"] > rows[-1]["step"]):
                 rows.append(row)
     except (DataError, csv.Error) as error:
-        log.warning("%s: the report shows no more of it: %s", path, error)
+        log.warning("%s: the report's curves are incomplete: %s", path, error)
     return rows
 
 
 def _numbers(cells: Mapping[str, str]) -> dict[str, float] | None:
-    """The cells of ``COLUMNS`` as finite numbers; None where they are not."""
+    """The cells of ``COLUMNS`` as finite numbers; None if one is not."""
     try:
         row = {key: float(cells[key]) for key in COLUMNS}
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Pictures from the run's folder as JPEG data URIs, small enough for one page."""
+"""Pictures of the run's folder as JPEG data URIs, small enough for one page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Jpeg:
 
 
 def jpeg(image: Image.Image, limit: int) -> Jpeg:
-    """``image`` as a JPEG of at most ``limit`` bytes: first quality gives way, then size (down to 32 pixels)."""
+    """``image`` as a JPEG of at most ``limit`` bytes: first quality is reduced, then size (down to 32 pixels)."""
     image = image.copy()
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     while True:

@@ -1,4 +1,4 @@
-"""The page itself: what it shows, and the template that shows it."""
+"""The report page: collects its content and renders the template."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from bags.report.curves import HEIGHT, WIDTH, curves, read_history
 from bags.report.jpegs import Jpeg, Layer, jpeg, plain
 from bags.report.words import in_short, in_words
 
-PICTURE_BYTES = 10_000_000  # of all pictures together; base64 and the rest of the page make it less than 15 MB
+PICTURE_BYTES = 10_000_000  # of all pictures together; the page is below 15 MB with base64 and all else
 MOST_PICTURE_BYTES = 150_000  # of one picture
-TEST_VIEWS, TRAIN_VIEWS = 24, 40  # at most so many are shown in pictures, spread over all of them
+TEST_VIEWS, TRAIN_VIEWS = 24, 40  # largest numbers of views with pictures, evenly spread over all views
 
-# What a training view is shown in: folder, words for the button, how it is drawn.
+# Pictures of a training view: folder, label of the button, how it is drawn.
 LAYERS: tuple[tuple[str, str, Layer], ...] = (
     ("photo", "photo", plain),
     ("sharp", "sharp render", plain),
@@ -34,37 +34,37 @@ LAYERS: tuple[tuple[str, str, Layer], ...] = (
     ("depth", "depth", plain),
 )
 
-# What there may be beside the report, and in what words it leads to it; of several of the same name the last.
+# Other results that the report links to if they exist, and the texts of the links; of several matches, the latest step.
 BESIDE: tuple[tuple[str, str], ...] = (
-    ("scene.html", "The scene, to walk through"),
-    ("renders/step_*/before_after.mp4", "Film: from photo to photo, each beside its sharp render"),
-    ("renders/step_*/train.mp4", "Film: a flight past the photos"),
-    ("renders/step_*/ellipse.mp4", "Film: a flight on an ellipse"),
-    ("renders/step_*/spiral.mp4", "Film: a flight on a spiral"),
-    ("time_lapse.mp4", "Film: the training, one view from the first steps to the last"),
+    ("scene.html", "Interactive scene"),
+    ("renders/step_*/before_after.mp4", "Video: from photo to photo, each beside its sharp render"),
+    ("renders/step_*/train.mp4", "Video: flight past the photos"),
+    ("renders/step_*/ellipse.mp4", "Video: flight on an ellipse"),
+    ("renders/step_*/spiral.mp4", "Video: flight on a spiral"),
+    ("time_lapse.mp4", "Video: time-lapse of the training, for one view"),
     ("before_after.png", "Picture: before and after"),
     ("kernels.png", "Picture: the kernels of all photos"),
-    ("export/step_*/point_cloud.ply", "File for other programs: PLY"),
-    ("export/step_*/point_cloud.spz", "File for other programs: SPZ"),
+    ("export/step_*/point_cloud.ply", "For other programs: PLY"),
+    ("export/step_*/point_cloud.spz", "For other programs: SPZ"),
 )
 
 
 def write_report(
     folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any], name: str = "report.html"
 ) -> None:
-    """Write the report of an evaluated run, one file that needs no other and no network (docs/report.md).
+    """Write the report of an evaluated run, one self-contained HTML file (docs/report.md).
 
     Args:
         folder: of the run, with the pictures below ``test/`` and ``train_views/``, and ``history.csv``.
-        metrics: what its metrics file holds.
-        settings: of the run, as ``config.yaml`` has them.
+        metrics: content of its metrics file.
+        settings: of the run, as in ``config.yaml``.
         name: of the file.
     """
     write_text(folder / name, page(folder, metrics, settings))
 
 
 def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """The report's HTML; every text in it is escaped by the template engine, names of files above all."""
+    """The report's HTML; the template engine escapes all texts, in particular file names."""
     tests = [view for view in metrics["per_view"] if _there(folder / "test" / "render", view)]
     tests = [tests[index] for index in spread_out(len(tests), TEST_VIEWS)]
     ranked = sorted(metrics["train_views"], key=lambda view: view.get("rank", 0))
@@ -98,7 +98,7 @@ def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) 
 
 
 def beside(folder: Path) -> list[tuple[str, str]]:
-    """Files of ``BESIDE`` that the run's folder holds, below it, and words for them."""
+    """Files of ``BESIDE`` in the run's folder, as relative paths, with the texts of their links."""
     found = []
     for pattern, words in BESIDE:
         if there := sorted(folder.glob(pattern), key=_step):
@@ -107,13 +107,13 @@ def beside(folder: Path) -> list[tuple[str, str]]:
 
 
 def _step(path: Path) -> int:
-    """Of the folder ``step_N`` that ``path`` lies in; -1 for any other."""
+    """Number of the folder ``step_N`` that contains ``path``; -1 for any other folder."""
     number = path.parent.name.removeprefix("step_")
     return int(number) if number.isdecimal() else -1
 
 
 def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Settings as pairs of dotted key and value, nested sections opened."""
+    """Settings, including those of nested sections, as pairs of dotted key and value."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
@@ -133,7 +133,7 @@ def _pair(folder: Path, name: str, limit: int) -> dict[str, Jpeg]:
 
 
 def _layers(folder: Path, name: str, limit: int) -> Sequence[tuple[str, Jpeg]]:
-    """Words and picture of what there is of a training view."""
+    """Label and picture of every existing layer of a training view."""
     file = f"{stem(name)}.png"
     return [
         (words, jpeg(draw(folder / kind, file), limit))

@@ -1,5 +1,5 @@
 "use strict";
-// Without this script the page shows all pictures below each other, and the dividers stand in the middle.
+// Without this script the page shows all pictures below each other, and the dividers stay in the middle.
 for (const figure of document.querySelectorAll(".compare")) {
   const pair = figure.querySelector(".pair"), range = figure.querySelector("input");
   const show = () => pair.style.setProperty("--split", range.value + "%");

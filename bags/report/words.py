@@ -1,4 +1,4 @@
-"""A photo's blur in words that a photographer understands."""
+"""A photo's blur in a photographer's words."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _KINDS = {"sharp": "sharp", "motion": "shaken", "defocus": "out of focus", "low_resolution": "soft all over"}
-MOST = 0.75  # of the photos; so many out of focus at the same depths may have another cause
+MOST = 0.75  # share of out-of-focus photos above which another cause is likely
 _DIRECTIONS = ("sideways", "down to the right", "up and down", "up to the right")
 
 
 def in_words(view: Mapping[str, Any]) -> str:
-    """What was wrong with a training view.
+    """Description of a training view's blur.
 
     Args:
-        view: of ``train_views`` in ``metrics.json``; without ``kind`` the blur was not modelled.
+        view: of ``train_views`` in ``metrics.json``; without ``kind``, blur was not modelled.
     """
     kind = view.get("kind")
     if kind == "motion":
@@ -28,21 +28,21 @@ def in_words(view: Mapping[str, Any]) -> str:
 
 
 def in_short(views: Sequence[Mapping[str, Any]]) -> str | None:
-    """How many training views are of which kind; None where blur was not modelled."""
+    """How many training views have each kind of blur; None if blur was not modelled."""
     kinds = Counter(view.get("kind") for view in views)
     if not kinds or None in kinds:
         return None
     told = ", ".join(f"{kinds[kind]} {words}" for kind, words in _KINDS.items() if kinds[kind])
     if kinds["defocus"] > MOST * len(views):
-        told += " (so many out of focus may mean only that what is far was learned less well)"
+        told += " (so many out of focus may only mean that distant parts were learned less well)"
     return told
 
 
 def pixels(length: float) -> str:
-    """A length, as exact as it is meant."""
+    """A length, rounded to its accuracy."""
     return f"about {length:.0f} px" if length >= 1 else "less than 1 px"
 
 
 def along(degrees: float) -> str:
-    """Direction of a streak, which has no front: 0 degrees along +x, 90 along +y (down)."""
+    """Direction of a streak, without sign: 0 degrees along +x, 90 along +y (down)."""
     return _DIRECTIONS[round(degrees / 45) % 4]

@@ -1,1 +1,1 @@
-"""The machinery of a run: what is decided at its start, its folder and checkpoints, the trainer, the results."""
+"""The parts of a run: decisions at its start, folder and checkpoints, the trainer, the results."""

@@ -1,4 +1,4 @@
-"""The scene of a run and the module that learns it, made as ``Start`` says."""
+"""Creates the scene of a run and the module that learns it, from ``Start``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run, as the tasks that look at one need it.
+    """A trained run, for the tasks that use one.
 
     Attributes:
-        start: what was decided.
+        start: decisions at the start.
         datamodule: its scene.
-        module: with the weights of the checkpoint, not training.
-        step: that the checkpoint was written after.
+        module: with the weights of the checkpoint, in evaluation mode.
+        step: after which the checkpoint was written.
         callbacks: their states in the checkpoint, by name.
     """
 
@@ -45,16 +45,16 @@ class Trained:
 
 
 def trained(settings: Settings) -> Trained:
-    """The run ``settings`` as the checkpoint ``ckpt_path`` has it; by default the last."""
+    """The run ``settings``, loaded from the checkpoint ``ckpt_path``, by default the last one."""
     start = decide(settings, default="last")
     assert start.saved is not None
     datamodule, module = build(start)
-    callbacks = start.saved.handed_over().get("callbacks")  # and no more of it: moments take twice what weights do
+    callbacks = start.saved.handed_over().get("callbacks")  # not the rest: moments are twice the weights
     return Trained(start, datamodule, module.eval(), start.saved.step, callbacks)
 
 
 def build(start: Start) -> tuple[SceneDataModule, BagsModule]:
-    """Read the scene and make the module that learns it, on the run's device, with the weights of ``start.saved``."""
+    """Read the scene and create the module that learns it, on the run's device, with the weights of ``start.saved``."""
     settings = start.settings
     if reason := idle_cuda(settings.trainer, settings.rasterizer):
         log.warning("%s", reason)
@@ -74,7 +74,7 @@ def build(start: Start) -> tuple[SceneDataModule, BagsModule]:
 
 
 def make_module(start: Start, datamodule: SceneDataModule, points: PointCloud, width: int) -> BagsModule:
-    """The module that learns a scene from ``points``, with views ``width`` pixels wide; Gaussians are on its device."""
+    """The module that learns a scene from ``points``, with views ``width`` pixels wide; Gaussians are on the device."""
     settings, device = start.settings, start.device
     shown = datamodule.scene.points.xyz
     shown = shown if len(shown) else points.xyz
@@ -96,28 +96,28 @@ def make_module(start: Start, datamodule: SceneDataModule, points: PointCloud, w
 
 
 def choose_blurred(choices: Choices, datamodule: SceneDataModule) -> None:
-    """Find out which training photos are blurred, by the photos alone, at the resolution that they are trained at."""
+    """Decide which training photos are blurred, from the photos alone, at the full training resolution."""
     choices.choose([edge_width(view.image) for view in datamodule.train_views_dataloader()])
     sharp, photos = choices.listed.count(SHARP), len(choices.listed)
     log.info("model.blur_model=auto: %d of %d photos are sharp; blur is modelled in the others", sharp, photos)
 
 
 def tell_precision(module: BagsModule) -> None:
-    """One line about the precision of the blur model, and a warning where it is a slow one."""
+    """Log the precision of the blur model, with a warning if it is slow on this machine."""
     if module.bpn is None:
         return
     rounds, fast = module.bpn.rounds, has_fast_bfloat16(module.gaussians.means.device)
     if rounds and not fast:
         log.warning(
             "model.bpn.bfloat16=true: this machine has no instructions for bfloat16, so steps take several times "
-            "as long as in float32; leave it at auto"
+            "as long as in float32; use auto"
         )
     else:
         log.info("blur model in %s", "bfloat16" if rounds else "float32")
 
 
 def start_points(gaussians: GaussianSettings, seed: int, datamodule: SceneDataModule) -> PointCloud:
-    """The scene's points with others behind them, or random ones where it has none; at most ``max_count``."""
+    """The scene's points plus background points, or random points if it has none; at most ``max_count``."""
     points = datamodule.scene.points
     most = gaussians.max_count or max(gaussians.random_points, len(points.xyz))
     if len(points.xyz) == 0:
@@ -125,7 +125,7 @@ def start_points(gaussians: GaussianSettings, seed: int, datamodule: SceneDataMo
         return points if datamodule.scene.unit else around(points, datamodule.scene, datamodule.extent)
     if len(points.xyz) > most:
         log.warning(
-            "%s of the %s initial points are used, drawn evenly (model.gaussians.max_count)",
+            "%s of the %s initial points are used, drawn at random (model.gaussians.max_count)",
             f"{most:,}", f"{len(points.xyz):,}",
         )  # fmt: skip
     points = thinned(points, most, seed)
@@ -133,14 +133,14 @@ def start_points(gaussians: GaussianSettings, seed: int, datamodule: SceneDataMo
 
 
 def restore(module: BagsModule, saved: Saved) -> None:
-    """Load a checkpoint into ``module``, and what was decided on the run's length into its schedule.
+    """Load a checkpoint into ``module``, and its decisions on the run's length into the schedule.
 
     Raises:
-        DataError: it is not of such a model.
+        DataError: it is a checkpoint of another model.
     """
     assert saved.contents is not None
     try:
         module.load_state_dict(saved.contents["state_dict"])
         module.schedule.restore(saved.contents.get("decisions", ()))
-    except Exception as error:  # torch lists all that does not fit, each in its own way
+    except Exception as error:  # torch raises many kinds for values that do not match
         raise DataError(f"{saved.path} is not a checkpoint of this run's model: {error}") from error

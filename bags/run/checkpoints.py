@@ -1,4 +1,4 @@
-"""Which checkpoint a task takes: what ``ckpt_path`` names."""
+"""Which checkpoint a task uses, by ``ckpt_path``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 def checkpoint(settings: Settings, default: str | None = None) -> Saved | None:
     """The checkpoint that ``ckpt_path`` names: a path, ``last``, or the number of a saved step.
 
-    ``auto`` is the last one of a run of this very configuration, and none where there is no such run. Where the last
-    one is damaged or missing, the previous one takes its place, with a warning.
+    ``auto`` is the last one of a run of exactly this configuration, and none if there is no such run. If the last one
+    is damaged or missing, the previous one is used, with a warning if it is damaged.
 
     Args:
         settings: the run's.
-        default: used where ``ckpt_path`` is null; None: no checkpoint.
+        default: used if ``ckpt_path`` is null; None: no checkpoint.
 
     Raises:
-        BagsError: there is no such file, or it is damaged; names those that there are.
+        BagsError: there is no such file, or it is damaged; lists the existing ones.
     """
     name = settings.ckpt_path or default
     if name == "auto" and default is not None:
@@ -45,10 +45,10 @@ def checkpoint(settings: Settings, default: str | None = None) -> Saved | None:
 
 
 def newest(folder: Path) -> Saved | None:
-    """The last checkpoint in ``folder`` that is whole; None where none was ever written.
+    """The last intact checkpoint in ``folder``; None if none was written.
 
     Raises:
-        BagsError: there are some, and none can be used.
+        BagsError: there are checkpoints, but all are damaged.
     """
     damaged = []
     for path in (folder / LAST, folder / PREVIOUS):
@@ -65,13 +65,13 @@ def newest(folder: Path) -> Saved | None:
             return saved
     if damaged:
         raise BagsError(
-            f"no intact checkpoint: {damaged[0]} cannot be used; select another with ckpt_path= ({those_in(folder)})"
+            f"no intact checkpoint: {damaged[0]} is damaged; select another with ckpt_path= ({those_in(folder)})"
         )
     return None
 
 
 def written(run: Path) -> list[tuple[int, int] | None]:
-    """Files and times that show how far a run is: all that ``checkpoint`` and ``finished`` look at in its folder."""
+    """Identity and time of the files that show a run's progress: all that ``checkpoint`` and ``finished`` use."""
     found: list[tuple[int, int] | None] = []
     for name in ("config.yaml", "metrics.json", f"checkpoints/{LAST}", f"checkpoints/{PREVIOUS}"):
         try:
@@ -83,9 +83,9 @@ def written(run: Path) -> list[tuple[int, int] | None]:
 
 
 def take_place(path: Path) -> Path:
-    """Let ``previous.ckpt``, where it is what ``newest`` found, be ``last.ckpt``.
+    """Rename ``previous.ckpt`` to ``last.ckpt``, if it is what ``newest`` found.
 
-    Without it the next checkpoint would push the good file out for the damaged one.
+    Otherwise the next checkpoint would replace the intact file by the damaged one.
     """
     if path.name != PREVIOUS:
         return path
@@ -95,5 +95,5 @@ def take_place(path: Path) -> Path:
 
 
 def those_in(folder: Path) -> str:
-    """The checkpoints of ``folder`` in words."""
+    """The checkpoints in ``folder``, as text."""
     return f"in {folder}: {', '.join(sorted(path.name for path in folder.glob('*.ckpt'))) or 'none'}"

@@ -1,4 +1,4 @@
-"""What figures depend on beside the settings: versions of packages, and the machine."""
+"""What results depend on besides the settings: versions of packages, and the machine."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 
 from bags import __version__
 
-PROCESSOR = Path("/proc/cpuinfo")  # of Linux, where Python's platform module knows no name
+PROCESSOR = Path("/proc/cpuinfo")  # on Linux, where Python's platform module has no name of the processor
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the figures depend on."""
+    """Versions of the packages that results depend on."""
     packages = ["torch", "lightning", "numba", "numpy", "hydra-core", "pillow", "scikit-image", "torchmetrics", "lpips"]
     packages += [name for name in ("gsplat",) if importlib.util.find_spec(name) is not None]
     return {"bags": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def device_name(device: torch.device | str = "cpu") -> str:
-    """The machine part that ``device`` is, in words."""
+    """Name of the processor or GPU that ``device`` stands for."""
     if torch.device(device).type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     try:

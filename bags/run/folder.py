@@ -1,4 +1,4 @@
-"""A run's folder: made, set aside, owned by one process, and asked what it holds."""
+"""A run's folder: creating it, moving an earlier one aside, locking it, and checking what it contains."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from bags.system.locks import locked
 
 
 def begin(settings: Settings) -> Path | None:
-    """Make the folder of a training run, tidied of what a killed one left half written, with its ``config.yaml``.
+    """Create the folder of a training run with its ``config.yaml``, and remove a killed run's incomplete files.
 
-    An earlier run of the same name is not overwritten: unless this one goes on from a checkpoint, or from where an
-    unfinished run of the same configuration was left (``ckpt_path=auto``), its folder is renamed first.
+    An earlier run of the same name is not overwritten. Its folder is renamed first, unless this run resumes from a
+    checkpoint, or continues an unfinished run of the same configuration (``ckpt_path=auto``).
 
     Returns:
-        Where an earlier run of the same name was set aside, or None.
+        The new folder of an earlier run of the same name, or None.
 
     Raises:
         BagsError: the folder cannot be written.
@@ -40,16 +40,16 @@ def begin(settings: Settings) -> Path | None:
             made = datetime.fromtimestamp((folder / "config.yaml").stat().st_mtime, tz=timezone.utc)
             aside = folder.with_name(f"{folder.name}.{made:%Y%m%d-%H%M%S}")
             os.rename(folder, aside)
-        (folder / "metrics.json").unlink(missing_ok=True)  # written last: what is there is finished
+        (folder / "metrics.json").unlink(missing_ok=True)  # it is written last and marks a finished run
         write_text(folder / "config.yaml", yaml.safe_dump(_stored(settings), sort_keys=False))
         sweep(folder)
     return aside
 
 
 def same_run(settings: Settings) -> bool:
-    """Does the run's folder hold a run of this very configuration, finished or not?
+    """Whether the run's folder has a run of exactly this configuration, finished or not.
 
-    Settings that say how and where to run, not what, may differ: ``HOW`` and ``HOW_TO_TRAIN``.
+    Settings that say how and where to run, but not what, may differ: ``HOW`` and ``HOW_TO_TRAIN``.
     """
     try:
         stored = read_yaml(settings.folder / "config.yaml")
@@ -59,7 +59,7 @@ def same_run(settings: Settings) -> bool:
 
 
 def _stored(settings: Settings) -> dict[str, Any]:
-    """What ``config.yaml`` holds: the settings, with a ``dataset.root`` that is found from any folder."""
+    """Content of ``config.yaml``: the settings, with an absolute ``dataset.root``."""
     config: dict[str, Any] = plain(asdict(settings))
     if config["dataset"]["root"]:
         config["dataset"]["root"] = os.path.abspath(config["dataset"]["root"])
@@ -90,12 +90,12 @@ def _what(config: Any) -> Any:
 
 
 def finished(settings: Settings) -> bool:
-    """Has exactly this configuration been trained and evaluated in the run's folder?"""
+    """Whether exactly this configuration has been trained and evaluated in the run's folder."""
     return (settings.folder / "metrics.json").is_file() and same_run(settings)
 
 
 def psnr(settings: Settings) -> float:
-    """The mean PSNR in the run's ``metrics.json``; NaN where there is none."""
+    """The mean PSNR in the run's ``metrics.json``; NaN if there is none."""
     try:
         return float(read_json(settings.folder / "metrics.json")["psnr"])
     except (DataError, KeyError, TypeError, ValueError, OverflowError):  # no file; null without test views
@@ -104,10 +104,10 @@ def psnr(settings: Settings) -> float:
 
 @contextmanager
 def owned(settings: Settings) -> Iterator[None]:
-    """Keep other processes from training in the same folder meanwhile; the lock goes with the process.
+    """Prevent other processes from training in the same folder; the lock is released when the process ends.
 
     Raises:
-        BagsError: one does already; names it.
+        BagsError: another process is training there; names it.
     """
     path = settings.folder.with_name(f".{settings.folder.name}.lock")
     with ExitStack() as stack:
@@ -117,7 +117,7 @@ def owned(settings: Settings) -> Iterator[None]:
             file = stack.enter_context(open(path, "a+b", buffering=0, opener=_no_link))
             if locked(file.fileno()) is False:
                 owner = "another process"
-                with suppress(OSError):  # Windows lets nobody read what is locked
+                with suppress(OSError):  # on Windows, locked files cannot be read
                     file.seek(0)
                     owner = file.read().decode(errors="replace")
                 raise BagsError(f"{settings.folder} is being trained by {owner}: wait for it, or stop it")
@@ -127,5 +127,5 @@ def owned(settings: Settings) -> Iterator[None]:
 
 
 def _no_link(path: str, flags: int) -> int:
-    """Opens a file, but follows no link: its target is not ours."""
+    """Open a file without following a link, whose target may belong to someone else."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

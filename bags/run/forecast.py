@@ -1,4 +1,4 @@
-"""What a run will need, told before it begins: memory, and room on the disk for its checkpoints."""
+"""Estimates, before a run starts, its memory and the disk space for its checkpoints."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from bags.system.memory import free_memory, in_words
 log = logging.getLogger(__name__)
 
 FLOAT = 4  # bytes
-# Planes of H x W floats that a step holds beside the network's: renders, their gradients, SSIM's, the convolution's.
+# Planes of H x W floats of a step besides the network's: renders, their gradients, SSIM, the convolution.
 PLANES = 60
-# Of the network, in times its hidden channels: two convolutions, their normalisation, and gradients on the way.
+# Planes of the network per hidden channel: two convolutions, their normalisation, and gradients.
 NETWORK = 7
-KERNELS = 4  # of what the nodes' kernels take: logits, softmax, and the gradients of both
+KERNELS = 4  # copies of the nodes' kernels: logits, softmax, and the gradients of both
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a run takes beyond what the process holds when it begins.
+    """Bytes that a run needs beyond what the process uses at its start.
 
     Attributes:
-        gaussians: with gradients, Adam's moments, and copies while some are added.
-        photos: that are still to be copied to where training looks at them.
+        gaussians: with gradients, Adam's moments, and copies during densification.
+        photos: that are still to be copied to the device.
         step: images and network of a step at the full training resolution.
     """
 
@@ -45,7 +45,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Sum of all parts."""
         return self.gaussians + self.photos + self.step
 
 
@@ -73,17 +73,17 @@ def memory_needed(
 
 
 def checkpoint_size(module: BagsModule, count: int) -> int:
-    """Bytes of a checkpoint with ``count`` Gaussians: parameters, two moments each, statistics."""
+    """Bytes of a checkpoint with ``count`` Gaussians: parameters, two moments of each, statistics."""
     learned = sum(parameter.numel() for parameter in module.parameters())
     network = learned - sum(parameter.numel() for parameter in module.gaussians.parameters())
     return FLOAT * (3 * network + count * (3 * floats_each(module.gaussians) + len(module.gaussians.BUFFERS)))
 
 
 def check(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
-    """Tell what the run will need, warn where that is more than there is.
+    """Log what the run will need, and warn if that may be more than is free.
 
     Raises:
-        BagsError: not even its beginning fits.
+        BagsError: there is not even enough for its start.
     """
     now, most = len(module.gaussians), module.model.gaussians.max_count
     count = max(now, most or now)
@@ -98,7 +98,7 @@ def check(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None
         in_words(need.step),
     )  # fmt: skip
     smaller = "lower model.gaussians.max_count, raise dataset.factor or set dataset.window"
-    if least.total > 2 * free:  # an estimate may be wrong, but not that wrong
+    if least.total > 2 * free:  # the estimate is not wrong by a factor of 2
         raise BagsError(
             f"this run needs about {in_words(least.total)} of memory, but only {in_words(free)} are free: {smaller}"
         )
@@ -109,16 +109,16 @@ def check(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None
     if first > room:
         raise BagsError(
             f"{start.folder}: {in_words(room)} are free, but checkpoints need {in_words(first)} more: "
-            "make room or choose another place with output_root="
+            "free some space, or choose another folder with output_root="
         )
     if later > room:
         log.warning(
-            "%s: %s are free; checkpoints may need up to %s more", start.folder, in_words(room), in_words(later)
+            "%s: %s are free, but checkpoints may need up to %s more", start.folder, in_words(room), in_words(later)
         )
 
 
 def room_needed(run: Path, each: int) -> int:
-    """Bytes on the disk that checkpoints of ``each`` bytes take beyond those that are there, which they replace."""
+    """Disk space in bytes that checkpoints of ``each`` bytes need beyond the existing ones, which they replace."""
     files = (run / "checkpoints" / name for name in (LAST, PREVIOUS))
     kept = sum(file.stat().st_size for file in files if file.is_file())
     return max(each, 3 * each - kept)  # two kept, one being written

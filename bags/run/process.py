@@ -1,4 +1,4 @@
-"""The process that a run has: which of several it is, its log, threads and seed."""
+"""The process of a run: its rank, log, threads and seed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 
 def is_first_process() -> bool:
-    """Is this the process that writes and shows things? Known before the processes have met."""
+    """Whether this process does the writing and displaying; known before the processes are connected."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def quiet_logs() -> None:
-    """One tidy log on stderr, of the first process; the libraries' chatter stays out of it."""
+    """Log to stderr, from the first process only, without the messages of libraries."""
     handler = RichHandler(console=Console(stderr=True), show_path=False)
     level = logging.INFO if is_first_process() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
@@ -31,11 +31,11 @@ def quiet_logs() -> None:
 
 
 def prepare_process(trainer: TrainerSettings, seed: int) -> None:
-    """Logs, threads, memory peaks and the seed of the networks' first weights, before anything is made."""
+    """Set up log, threads, memory peaks and the seed of the networks' initial weights, before anything is created."""
     quiet_logs()
     if TORCH_SPINS:
         log.warning(
-            "torch was imported before bags: its idle threads keep cores busy, and training takes longer; import bags "
+            "torch was imported before bags, so its idle threads keep cores busy and training is slower; import bags "
             "first, or set OMP_WAIT_POLICY=passive"
         )
     reset_peaks()

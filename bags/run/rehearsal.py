@@ -1,4 +1,4 @@
-"""How many steps of a training fit into its time, found out before it is begun and without reading its photos."""
+"""How many steps of a training fit into its time, measured before it starts and without reading its photos."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from bags.types import ViewBatch
 
 
 def steps_that_fit(settings: Settings) -> int:
-    """Steps that ``schedule.minutes`` of ``settings`` have room for on this machine, at most the published schedule's.
+    """Steps that fit into ``schedule.minutes`` of ``settings`` on this machine, at most the published schedule's.
 
-    Steps are taken at the scene's first camera, on a picture of noise; the points of the scene stand for all Gaussians
-    to start from.
+    The measured steps use the scene's first camera, with a photo of noise, and the scene's points as initial Gaussians.
     """
     assert settings.schedule.minutes is not None
     start, schedule = decide(settings), ScaleSchedule(settings.schedule)

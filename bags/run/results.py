@@ -37,7 +37,7 @@ def finish(start: Start, datamodule: SceneDataModule, module: BagsModule, traine
 def run_facts(
     settings: Settings, module: BagsModule, steps: int, seconds: float | None, skipped: float | None
 ) -> dict[str, Any]:
-    """What belongs into a metrics file beside the metrics."""
+    """The content of a metrics file besides the metrics."""
     return {
         "steps": steps,
         "steps_skipped": skipped,
@@ -57,7 +57,7 @@ def run_facts(
 
 
 def budget(module: BagsModule, seconds: float | None) -> dict[str, Any] | None:
-    """What became of ``schedule.minutes``: promised, used, and what was decided when; None without a budget."""
+    """Use of ``schedule.minutes``: allowed and used time, and the decisions on the length; None without a budget."""
     minutes = module.schedule.settings.minutes
     if minutes is None:
         return None
@@ -78,20 +78,20 @@ def judge(
     facts: dict[str, Any],
     name: str = "metrics.json",
 ) -> dict[str, Any]:
-    """Metrics and pictures of ``module`` as it is; written to the run's folder and shown.
+    """Compute metrics and pictures of ``module``, write them to the run's folder and print a summary.
 
     Args:
         start: of the run.
-        datamodule: the run's.
+        datamodule: of the run.
         module: trained.
-        facts: what else belongs into the metrics file.
-        name: of the metrics file; ``views.csv`` and ``report.html`` are named alike.
+        facts: other content of the metrics file.
+        name: of the metrics file; ``views.csv`` and ``report.html`` are named accordingly.
 
     Returns:
-        What the metrics file holds.
+        Content of the metrics file.
     """
     settings = start.settings
-    module.to(start.device).eval()  # training has left it on the CPU
+    module.to(start.device).eval()  # training leaves it on the CPU
     test = judge_test_views(module, datamodule.test_dataloader(), settings.metrics, settings.folder / "test")
     training = describe_training_views(module, datamodule, settings.folder / "train_views", settings.output.train_views)
     metrics = {**test, **facts, **training}
@@ -100,20 +100,20 @@ def judge(
     write_table(settings.folder / f"{beside.format('views')}.csv", quality_table(metrics["train_views"]))
     if settings.output.report:
         write_report(settings.folder, metrics, plain(asdict(settings)), f"{beside.format('report')}.html")
-    write_json(settings.folder / name, metrics)  # last: where it is, the run is finished
+    write_json(settings.folder / name, metrics)  # last, because it marks a finished run
     show(settings, metrics)
     return metrics
 
 
 def report_again(settings: Settings) -> None:
-    """The report of ``metrics.json`` from the run's folder as it is now; does nothing if there is none."""
+    """Write the report of ``metrics.json``, if there is one, again with the current files of the run's folder."""
     file = settings.folder / "metrics.json"
     if settings.output.report and file.is_file():
         write_report(settings.folder, read_json(file), read_yaml(settings.folder / "config.yaml"))
 
 
 def show(settings: Settings, metrics: dict[str, Any]) -> None:
-    """Print one run's figures, a table of them where there are test views."""
+    """Print one run's figures, with a table if there are test views."""
     console = terminal()
     if metrics["per_view"]:
         console.print(table_of_tests(settings, metrics))
@@ -126,14 +126,14 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
     )
     if "blur_rank_correlation" in metrics:
         console.print(
-            f"rank correlation between the photos' true blur and the network's: {metrics['blur_rank_correlation']:.2f},"
+            f"rank correlation of true and estimated blur of the photos: {metrics['blur_rank_correlation']:.2f},"
             f" right kind of blur: {metrics['blur_kind_share']:.0%} of the photos",
         )
     console.print(f"results in {settings.folder}/")
 
 
 def table_of_tests(settings: Settings, metrics: dict[str, Any]) -> Table:
-    """Every test view's figures, and their means."""
+    """Figures of every test view, and their means."""
     table = Table(
         title=f"{settings.name} ({settings.model.name}, {metrics['protocol']} protocol)", title_justify="left"
     )
@@ -147,5 +147,5 @@ def table_of_tests(settings: Settings, metrics: dict[str, Any]) -> Table:
 
 
 def number(value: float | None, digits: int) -> str:
-    """``value`` with so many decimals; a dash for None."""
+    """``value`` with ``digits`` decimals; a dash for None."""
     return "-" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""What is decided once, at the start of a run or of a task on one, and then handed down."""
+"""Decisions that are made once, at the start of a run or of a task on one, and then passed on."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from bags.settings import Settings
 
 @dataclass(frozen=True)
 class Start:
-    """All that a run has decided before anything is made.
+    """All decisions of a run before anything is created.
 
     Attributes:
         settings: the run's.
-        folder: where its results are.
-        device: that its tensors live on.
-        rasterizer: draws on it.
-        bfloat16: the precision of the blur model; what a checkpoint says wins.
-        saved: the checkpoint to go on from or to look at; None: the first step is still to come.
+        folder: of its results.
+        device: of its tensors.
+        rasterizer: draws on that device.
+        bfloat16: whether the blur model runs in bfloat16; a loaded checkpoint overrides it.
+        saved: the checkpoint to resume from or to use; None: the run starts with the first step.
     """
 
     settings: Settings
@@ -38,11 +38,11 @@ class Start:
 
 
 def decide(settings: Settings, default: str | None = None) -> Start:
-    """Prepare the process and decide where and with what the run computes, and what it goes on from.
+    """Prepare the process, and choose device, rasteriser, precision and checkpoint.
 
     Args:
         settings: the run's.
-        default: the checkpoint where ``ckpt_path`` names none; ``last`` for tasks on a finished run.
+        default: the checkpoint if ``ckpt_path`` names none; ``last`` for tasks on a finished run.
 
     Raises:
         BagsError: the requested device, rasteriser or checkpoint is not available.

@@ -1,7 +1,7 @@
-"""How long ``task=reconstruct`` will take, part by part, told before it begins; and how long each part took.
+"""Expected time of each part of ``task=reconstruct``, printed before it starts; and the time each part took.
 
-The models are as simple as they can be; that of placing is ``bags.preparation.forecast``, and the figures here are for
-the same processor. To fit them anew, change the numbers below and nothing else.
+The models are deliberately simple. That of placing is ``bags.preparation.forecast``; the figures here are for the same
+processor. To fit them again, change only the numbers below.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from bags.system.terminal import terminal
 
 PLACING, TRAINING, DRAWING = "placing the photos", "training and report", "sharp photos, films and export"
 
-LOAD = 0.05  # of one core: a megapixel of a photo read again; training and every task after it do so
-JUDGE, JUDGE_PIXELS = 0.3, 3.0  # of one core: a photo looked at for the report; and a megapixel of training resolution
-DRAW, DRAW_PIXELS = 0.06, 0.6  # of one core: a picture and its depth drawn and written; and a megapixel of them
-FILMS = 1.5  # drawn for a frame of a film: the flight's, and, as its camera rests half of the time, before and after
-START = 15.0  # programs loaded and compiled, the report written
+# Seconds on one core.
+LOAD = 0.05  # per megapixel of a photo: read it again, as training and every later task do
+JUDGE, JUDGE_PIXELS = 0.3, 3.0  # per photo: evaluate it for the report; and per megapixel of training resolution
+DRAW, DRAW_PIXELS = 0.06, 0.6  # per picture: render and write it with its depth; and per megapixel
+FILMS = 1.5  # pictures per video frame: one for the flight, half of one for before and after, whose camera rests
+START = 15.0  # load and compile programs, write the report
 FRAME, UNKNOWN = (1920, 1080), (4000, 3000)  # pixels of a video's frame, and of a photo of unknown size
 
 
 @dataclass(frozen=True)
 class Material:
-    """What there is to work on: how many photos (or frames of a video), and the size of a usual one in pixels."""
+    """The input: number of photos (or frames of a video), and the size of a typical one in pixels."""
 
     photos: int
     width: int
@@ -44,12 +45,12 @@ class Material:
 
     @property
     def megapixels(self) -> float:
-        """Of a usual photo."""
+        """Megapixels of a typical photo."""
         return self.width * self.height / 1e6
 
 
 def material(source: Path, frames: int) -> Material:
-    """What ``source`` holds, by names and headers alone; ``frames`` are taken of a video."""
+    """The content of ``source``, from file names and headers only; of a video, ``frames`` frames are used."""
     if source.is_file():
         return Material(frames, *FRAME)
     suffixes = (*IMAGE_SUFFIXES, *HEIC_SUFFIXES)
@@ -62,12 +63,12 @@ def material(source: Path, frames: int) -> Material:
 
 
 def expected(settings: Settings, found: Material, minutes: float | None, slower: float = 1.0) -> dict[str, float]:
-    """Seconds of every part, in their order.
+    """Seconds of every part, in order.
 
     Args:
         settings: the run's.
-        found: what there is to work on.
-        minutes: that training may take; null: nobody knows.
+        found: the input.
+        minutes: that training may take; None: unknown.
         slower: ``slowness`` of this machine (``bags.preparation.forecast``).
     """
     photos, total = found.photos, found.photos * found.megapixels
@@ -82,27 +83,27 @@ def expected(settings: Settings, found: Material, minutes: float | None, slower:
 
 
 class Timetable:
-    """Tells what is expected before it begins, and what every part has taken when it is done."""
+    """Prints the expected times before the start, and the time of every part when it is done."""
 
     def __init__(self, parts: dict[str, float]) -> None:
         self.parts = parts
         self.taken: dict[str, float] = {}
 
     def announce(self) -> None:
-        """Print what is expected of every part and of all together."""
+        """Print the expected time of every part and the total."""
         table = Table(title="this will take about", title_justify="left", show_header=False)
         table.add_column()
         table.add_column(justify="right")
         for name, seconds in self.parts.items():
             table.add_row(name, in_minutes(seconds))
         table.add_section()
-        together = "together" if TRAINING in self.parts else "together, and the training"
+        together = "total" if TRAINING in self.parts else "total, without the training"
         table.add_row(together, in_minutes(sum(self.parts.values())))
         terminal().print(table)
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Do a part, and say what it took."""
+        """Time a part, and print what it took."""
         begun = perf_counter()
         yield
         self.taken[name] = perf_counter() - begun

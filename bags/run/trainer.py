@@ -1,4 +1,4 @@
-"""Lightning's trainer of a run."""
+"""Creates the Lightning trainer of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_trainer(start: Start) -> Trainer:
         max_epochs=1,
         callbacks=callbacks,
         logger=instantiate("logger", settings.logger) or False,
-        # Lightning's own environment also in a Slurm job, where it would start to requeue: docs/clusters.md.
+        # Set explicitly, because in a Slurm job Lightning would otherwise requeue the job itself: docs/clusters.md.
         plugins=[AtomicCheckpointIO(start.saved), LightningEnvironment()],
         default_root_dir=start.folder,
         enable_checkpointing=False,
@@ -39,7 +39,7 @@ def make_trainer(start: Start) -> Trainer:
 
 
 def strategy(settings: TrainerSettings, device: torch.device) -> SceneDDP | str:
-    """How several processes work together; Lightning's own choice for one."""
+    """The strategy for several processes; Lightning's default for one."""
     if settings.devices == 1:
         return "auto"
     return SceneDDP("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", settings.threads)

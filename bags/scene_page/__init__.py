@@ -1,4 +1,4 @@
-"""The scene as one page that opens anywhere, without a network (docs/export.md)."""
+"""The scene as a single HTML page that needs no network (docs/export.md)."""
 
 from bags.scene_page.page import SCENE, Photo, scene_page
 

@@ -1,4 +1,4 @@
-"""What draws Gaussians in a browser: three.js and Spark, taken from npm once and kept in the user's cache."""
+"""The JavaScript that draws Gaussians in a browser: three.js and Spark, fetched from npm once and cached."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bags.errors import BagsError, to_install
 from bags.io.atomic import replacing
 
 PATIENCE = 300  # seconds that a download may take
-FOLDER = "BAGS_PAGE_CLIENT"  # environment variable: where the packages are kept instead
+FOLDER = "BAGS_PAGE_CLIENT"  # environment variable: another folder for the packages
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package of npm: version and digest (sha512, base64) are fixed, so what runs in the page is what was tested.
+    """An npm package. Version and digest (SHA-512, base64) are fixed, so the page runs exactly what was tested.
 
     Attributes:
-        modules: names that JavaScript imports them by, and the files.
+        modules: import names in JavaScript, and their files in the package.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Package:
 
     @property
     def file(self) -> str:
-        """What ``npm pack`` calls its archive."""
+        """File name that ``npm pack`` gives its archive."""
         return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
 
@@ -74,7 +74,7 @@ def client() -> tuple[str, str]:
         with tarfile.open(path) as archive:
             licences.append(f"{package.name} {package.version}\n\n{_text(archive, 'LICENSE')}")
             modules |= {name: _text(archive, file) for name, file in package.modules.items()}
-    # A module of its own name: there are no folders within the page.
+    # It gets an import name of its own, because there are no relative paths in the page.
     modules["three"] = modules["three"].replace("./three.core.js", "three/core")
     packed = gzip.compress(json.dumps(modules).encode(), mtime=0)
     return base64.b64encode(packed).decode("ascii"), "\n\n".join(licences)
@@ -84,13 +84,13 @@ def fetched() -> list[Path]:
     """The archives of ``PACKAGES``.
 
     Raises:
-        BagsError: one is not kept here, and npm or the network is missing.
+        BagsError: one is not cached, and npm or the network is missing.
     """
     return [kept(package) for package in PACKAGES]
 
 
 def kept(package: Package) -> Path:
-    """The package's archive in the cache; fetched by npm when it is not there."""
+    """The package's archive in the cache; fetched with npm if it is not there."""
     path = folder() / package.file
     if not path.is_file() or _digest(path) != package.digest:
         _fetch(package, path)
@@ -98,27 +98,29 @@ def kept(package: Package) -> Path:
 
 
 def folder() -> Path:
-    """``BAGS_PAGE_CLIENT``, else ``bags/page`` in the user's cache."""
+    """The cache: ``BAGS_PAGE_CLIENT`` if set, else ``bags/page`` in the user's cache folder."""
     if named := os.environ.get(FOLDER):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bags" / "page"
 
 
 def _fetch(package: Package, path: Path) -> None:
-    what = f"export.formats: html is drawn by {package.name} {package.version}, which"
-    beside = Path(sys.executable).parent  # where a virtual environment keeps its programs
+    what = f"export.formats: html needs {package.name} {package.version}"
+    beside = Path(sys.executable).parent  # where a virtual environment has its programs
     npm = shutil.which("npm", path=os.pathsep.join([str(beside), os.environ.get("PATH", "")]))
     if npm is None:
-        raise BagsError(f"{what} npm fetches once, and there is no npm: {to_install('page')}, or leave html out")
+        raise BagsError(f"{what}, which npm fetches once, but there is no npm: {to_install('page')}, or leave html out")
     with tempfile.TemporaryDirectory(prefix="bags-page-") as scratch:
         command = [npm, "pack", "--ignore-scripts", "--silent", f"{package.name}@{package.version}"]
         try:
             subprocess.run(command, cwd=scratch, check=True, capture_output=True, timeout=PATIENCE)
         except (OSError, subprocess.SubprocessError) as error:
-            raise BagsError(f"{what} npm could not fetch: do it once with a network, or leave html out") from error
+            raise BagsError(
+                f"{what}, which npm could not fetch: run this once with a network, or leave html out"
+            ) from error
         found = Path(scratch, package.file)
         if not found.is_file() or _digest(found) != package.digest:
-            raise BagsError(f"{what} npm fetched, is not what it was: leave html out")
+            raise BagsError(f"{what}, but what npm fetched has another SHA-512 than expected: leave html out")
         with replacing(path) as temporary:
             shutil.copyfile(found, temporary)
 

@@ -1,4 +1,4 @@
-// Unpacks the modules that this page carries, tells the browser their names, and starts the last one.
+// Unpacks the modules in this page, registers their import names with the browser, and starts main.js.
 "use strict";
 (async () => {
   const bytes = (id) => Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
@@ -16,7 +16,7 @@
     await start(bytes("scene"), JSON.parse(document.getElementById("facts").textContent));
     status.hidden = true;
   } catch (error) {
-    status.textContent = `The scene cannot be shown by this browser (${error.message}).`;
+    status.textContent = `This browser cannot show the scene (${error.message}).`;
     throw error;
   }
 })();

@@ -1,13 +1,13 @@
-// The scene in a browser: viewpoints of the photos, ways to move, photo against render.
+// The scene in a browser: the photos' viewpoints, navigation, and comparison of photo and render.
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { SparkControls, SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
 
-const AWAKE = 1500; // milliseconds that are drawn after the last change: sorting takes some frames ...
-const FRAMES = 3; // ... and so many at least, where one takes longer than that
+const AWAKE = 1500; // milliseconds of drawing after the last change, because sorting takes some frames,
+const FRAMES = 3; // and the least number of frames, in case a single one takes longer
 const ALONE = "sharp alone", BESIDE = "side by side"; // what is compared, besides each kind of picture
 const $ = (id) => document.getElementById(id);
-// Our axes are x right, y down, z forward; three's y up, z backward. The scene's file is turned so, too.
+// Our axes are x right, y down, z forward; those of three.js y up, z backward. The scene's file is turned likewise.
 const turned = ([x, y, z]) => new THREE.Vector3(x, -y, -z);
 
 export async function start(file, facts) {
@@ -35,7 +35,7 @@ export async function start(file, facts) {
   const orbit = new OrbitControls(camera, $("view"));
   const walk = new SparkControls({ canvas: $("view") });
   walk.fpsMovement.moveSpeed = focus.distanceTo(views[0].centre) / 3;
-  let walking = false, current = 0, at = null; // at: the photo at whose viewpoint the camera stands
+  let walking = false, current = 0, at = null; // at: index of the photo at whose viewpoint the camera is, if any
 
   function viewpoint(photo) {
     const r = photo.rotation; // world to camera, row by row
@@ -47,15 +47,15 @@ export async function start(file, facts) {
     };
   }
 
-  // What lies side by side, in order; null is the render. Elsewhere than at a photo's viewpoint it is the render alone.
+  // What is shown side by side, in order; null is the render. Away from the photos' viewpoints, only the render.
   function beside() {
     const { pictures } = views[current].photo;
     if (at === null || $("against").value !== BESIDE || !pictures.length) return [null];
     return [pictures[0], null, ...pictures.slice(1)];
   }
 
-  // Where `count` pictures of the photo's shape lie above the bar, as large as fit: beside or below each other. Several
-  // are kept clear of the heading, too.
+  // Places of `count` pictures with the photo's aspect ratio above the bar, as large as possible, beside or below each
+  // other. More than one also stay clear of the heading.
   function cells(count) {
     const above = count > 1 ? $("head").offsetHeight : 0;
     const width = innerWidth, height = innerHeight - above - $("bar").offsetHeight, [w, h] = views[current].photo.size;
@@ -69,7 +69,7 @@ export async function start(file, facts) {
     });
   }
 
-  // The photo's whole field in the render's cell.
+  // Fit the photo's whole field of view into the render's cell.
   function fit() {
     const shown = beside(), places = cells(shown.length), own = places[shown.indexOf(null)];
     const width = innerWidth, height = innerHeight, { photo } = views[current], { x, y, scale } = own;
@@ -77,7 +77,7 @@ export async function start(file, facts) {
     camera.fov = 2 * THREE.MathUtils.RAD2DEG * Math.atan(height / (2 * fy));
     camera.aspect = (width / fx) / (height / fy);
     camera.updateProjectionMatrix();
-    // Off the window's middle: where the cell is, and the photo's lens was.
+    // The principal point is off the window's middle, by the place of the cell and by the photo's own offset.
     camera.projectionMatrix.elements[8] = 1 - 2 * (x + photo.offset[0] * scale) / width;
     camera.projectionMatrix.elements[9] = 2 * (y + photo.offset[1] * scale) / height - 1;
     camera.projectionMatrixInverse.copy(camera.projectionMatrix).invert();

@@ -1,4 +1,4 @@
-"""The page: the scene, the cameras and the photos, the client that draws them, and our script around it."""
+"""The page: scene, cameras and photos, the JavaScript libraries that draw them, and our own script."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from bags.scene_page.client import client
 from bags.types import Camera, Splats
 
 SCENE = "scene.html"
-PICTURE_BYTES = 8_000_000  # of all pictures together, before base64 makes them a third larger
+PICTURE_BYTES = 8_000_000  # of all pictures together, before base64, which adds a third
 MOST_PICTURE_BYTES = 200_000  # of one picture
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A place to look from.
+    """A photo and its viewpoint.
 
     Attributes:
         name: of the photo.
-        camera: as it was trained with.
-        pictures: words and picture of what the render can be compared with; may be empty.
+        camera: used in training.
+        pictures: captions and pictures with which the render can be compared; may be empty.
     """
 
     name: str
@@ -51,12 +51,12 @@ def scene_page(title: str, splats: Splats, photos: Sequence[Photo], focus: Seque
         splats: activated, 3D filter applied.
         photos: at least one; the page opens at the first one's viewpoint.
         focus: (3,) what the photos look at, in the world's coordinates.
-        spread: what Gaussians are widened by on the screen, in square pixels (``model.gaussians.kernel_size``).
-        white: is the background white, rather than black?
+        spread: variance in square pixels that is added to Gaussians on the screen (``model.gaussians.kernel_size``).
+        white: white background instead of black.
 
     Raises:
-        BagsError: the client cannot be had.
-        DataError: SPZ, in which the scene is kept, cannot hold these Gaussians.
+        BagsError: the JavaScript libraries are not available.
+        DataError: the page stores the scene as SPZ, which cannot represent these Gaussians.
     """
     modules, licences = client()
     parts = {name: files("bags.scene_page").joinpath(name).read_text("utf-8") for name in PARTS}
@@ -104,5 +104,5 @@ def _base64(data: bytes) -> str:
 
 
 def _json(values: Any) -> Markup:
-    """JSON that ends no script element."""
+    """JSON that is safe within a script element."""
     return Markup(json.dumps(values).replace("<", "\\u003c"))

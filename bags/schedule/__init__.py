@@ -1,4 +1,4 @@
-"""When what happens in a run, and how many steps fit into a time budget."""
+"""The schedule of a run, and how many steps fit into a time budget."""
 
 from bags.schedule.clock import Kind, Phase, ScaleSchedule
 

@@ -1,7 +1,7 @@
-"""The single clock of a run: at which step what happens (docs/method.md section 4).
+"""The single clock of a run: what happens at which step (docs/method.md section 4).
 
-The published "learning-rate reset" is a clock that starts over: after the multi-scale phase every schedule begins again
-from 1, while Adam's moments, the resolution and the degree of the spherical harmonics stay.
+The published "learning-rate reset" is a restart of this clock: after the multi-scale phase every schedule starts again
+from 1, while Adam's moments, the resolution and the degree of the spherical harmonics are kept.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Kind = tuple[int, bool, bool]  # Phase.kind
 
 @dataclass(frozen=True)
 class Phase:
-    """Where a step stands.
+    """The state of the schedule at one step.
 
     Attributes:
         step: 1-based optimiser step of the run.
         clock: 1-based step of the current phase; restarts after the multi-scale phase (unless switched off).
-        multi_scale: in the multi-scale phase?
+        multi_scale: whether the step is in the multi-scale phase.
         scale: index into the schedule's scale divisors, 0 = coarsest.
         divisor: the training resolution is divided by this.
-        blur: is the blur modelled at this step?
+        blur: whether blur is modelled at this step.
     """
 
     step: int
@@ -38,17 +38,17 @@ class Phase:
 
     @property
     def kind(self) -> Kind:
-        """What a step's cost depends on, besides the number of Gaussians."""
+        """All that a step's cost depends on, besides the number of Gaussians."""
         return self.scale, self.multi_scale, self.blur
 
 
 class Decision(NamedTuple):
-    """How long a run of a time budget was found to be (``ScaleSchedule.decide``).
+    """A decision on the length of a run with a time budget (``ScaleSchedule.decide``).
 
     Attributes:
-        after: the step up to which all stays as it was.
-        total: steps of the run from then on.
-        seconds: a step was expected to take, on average over those left.
+        after: last step that the decision does not affect.
+        total: new number of steps of the run.
+        seconds: expected time of a step, averaged over the remaining ones.
     """
 
     after: int
@@ -57,22 +57,22 @@ class Decision(NamedTuple):
 
 
 class ScaleSchedule:
-    """Answers "where are we?" for every step; made from ``ScheduleSettings`` and, with a time budget, from decisions.
+    """The state and events of every step, from ``ScheduleSettings`` and, with a time budget, from decisions.
 
-    With ``settings.steps`` every number is scaled by ``steps / iterations``, except that densification and opacity
-    resets never come closer together than the ``shortest_*`` limits.
+    With ``settings.steps`` all numbers of steps are scaled by ``steps / iterations``, except that the intervals of
+    densification and opacity resets are never shorter than the ``shortest_*`` limits.
 
-    With ``settings.minutes`` the first decision does what ``settings.steps`` does otherwise: it makes the plan. Each
-    later one stretches or squeezes what is left of that plan to another number of steps; what is behind stays.
-    Everything below is asked of the plan: a state holds at the step that stands there, and an event falls on the first
-    step that reaches it. Before the first decision, and without a budget, step and plan are the same.
+    With ``settings.minutes`` the first decision replaces ``settings.steps``: it makes the plan. Each later decision
+    stretches or compresses the rest of the plan to another number of steps; the past is not changed. All states and
+    events belong to steps of the plan. A step of the run has the state at its place in the plan, and an event happens
+    at the first step that reaches it. Before the first decision, and without a budget, step and place are the same.
 
     Attributes:
-        decisions: that were taken, in their order.
+        decisions: made so far, in order.
         total: steps of the run.
-        longest: it will never have more steps.
+        longest: upper limit of ``total``.
         planned: steps of the plan.
-        ms_steps: of these, in the multi-scale phase; like all numbers below.
+        ms_steps: steps of the plan in the multi-scale phase. All other numbers of steps are in the plan, too.
         divisors: resolution divisors, coarse to fine.
     """
 
@@ -85,14 +85,14 @@ class ScaleSchedule:
         self._plan(self.longest)
 
     def decide(self, after: int, total: int, seconds: float) -> None:
-        """Let the run have ``total`` steps; see ``Decision``.
+        """Change the length of the run to ``total`` steps; see ``Decision``.
 
         Raises:
-            ValueError: impossible: it ends before it is decided, or not after an earlier decision.
+            ValueError: the run would end before the decision, or the decision is not after the previous one.
         """
         earlier = self.decisions[-1].after if self.decisions else -1
         if not earlier < after < total <= self.longest or after >= self.total:
-            raise ValueError(f"a run of {total} steps, decided after step {after}, the decision before after {earlier}")
+            raise ValueError(f"a run of {total} steps, decided after step {after} (and {earlier}), is impossible")
         begins = after, self.plan_at(after)
         if self.decisions:
             self._pieces.append((*begins, total))
@@ -102,10 +102,10 @@ class ScaleSchedule:
         self.decisions.append(Decision(after, total, seconds))
 
     def restore(self, decisions: Iterable[Iterable[float]]) -> None:
-        """Take the decisions of a checkpoint in place of what was decided here; none without ``settings.minutes``.
+        """Replace the decisions by those of a checkpoint; without ``settings.minutes``, by none.
 
         Raises:
-            ValueError: these decisions could not have been taken.
+            ValueError: these decisions are impossible.
         """
         self.decisions = []
         self._plan(self.longest)
@@ -113,16 +113,16 @@ class ScaleSchedule:
             self.decide(int(after), int(total), float(seconds))
 
     def plan_at(self, step: int) -> int:
-        """Where in the plan ``step`` stands: never further than its end before the last step, and there at the last."""
+        """Place of ``step`` in the plan; the last step is at its end, and no earlier step is beyond it."""
         begin, planned, total = next((piece for piece in reversed(self._pieces) if piece[0] <= step), self._pieces[0])
         return planned + (step - begin) * (self.planned - planned) // (total - begin)
 
     def _reached(self, step: int) -> range:
-        """The steps of the plan that ``step`` is the first to reach: one without a budget, else none or several."""
+        """Steps of the plan that ``step`` is the first to reach: one without a budget, else none, one or several."""
         return range(self.plan_at(step - 1) + 1, self.plan_at(step) + 1)
 
     def rest(self, step: int, most: int) -> list[Phase]:
-        """What is still to come after ``step``: up to ``most`` phases, evenly spread over the rest of the plan."""
+        """Up to ``most`` phases after ``step``, evenly spread over the rest of the plan."""
         begin = self.plan_at(step)
         count = min(most, self.planned - begin)
         return [self._phase(step, begin + 1 + (self.planned - begin) * i // count) for i in range(count)]
@@ -131,7 +131,7 @@ class ScaleSchedule:
         """Scale everything to ``total`` steps."""
         settings = self.settings
         self.total = self.planned = total
-        # From a step on, which stands somewhere in the plan, it goes evenly to a last step.
+        # Pieces of the map from steps to the plan: first step, its place in the plan, and last step of the run.
         self._pieces: list[tuple[int, int, int]] = [(0, 0, total)]
         self.factor = total / settings.iterations
         self.ms_steps = round(settings.ms_steps * self.factor)
@@ -151,15 +151,15 @@ class ScaleSchedule:
         self.prune_big_from = self._scaled(settings.prune_big_from)
 
     def _scaled(self, steps: int, shortest: int = 1) -> int:
-        """``steps`` of the full schedule in this run; a run that is not shortened keeps them exactly."""
+        """``steps`` of the full schedule, scaled to this run; a run that is not shortened keeps them exactly."""
         return steps if self.factor >= 1 else max(shortest, round(steps * self.factor))
 
     def at(self, step: int) -> Phase:
-        """The phase of 1-based ``step``; steps past the end stand where the last one does."""
+        """The phase of 1-based ``step``; steps beyond the end have that of the last step."""
         return self._phase(step, self.plan_at(step))
 
     def _phase(self, step: int, plan: int) -> Phase:
-        """The phase of ``step`` that stands at ``plan``."""
+        """The phase of ``step`` at the place ``plan`` of the plan."""
         multi_scale = plan <= self.ms_steps
         clock = plan if multi_scale or not self.settings.restart else plan - self.ms_steps
         scale = sum(start <= plan for start in self.starts) - 1
@@ -173,21 +173,21 @@ class ScaleSchedule:
         return len(self.divisors) - 1
 
     def changes_scale(self, step: int) -> bool:
-        """Is ``step`` the first at its resolution?"""
+        """Whether ``step`` is the first at its resolution."""
         return any(plan in self.starts for plan in self._reached(step))
 
     def restarts(self, step: int) -> bool:
-        """Does the clock start over at ``step``?"""
+        """Whether the clock restarts at ``step``."""
         return self.settings.restart and self.ms_steps > 0 and self.ms_steps + 1 in self._reached(step)
 
     def sh_degree(self, step: int, largest: int) -> int:
-        """Active degree: one more at each multiple of ``sh_every`` of the clock, never shrinking."""
+        """Active degree: increases by one at each multiple of ``sh_every`` of the clock, and never decreases."""
         phase = self.at(step)
         first = 0 if phase.multi_scale or not self.settings.restart else self.ms_steps
         return min(largest, first // self.sh_every + phase.clock // self.sh_every)
 
     def position_rate(self, step: int, first: float, last: float) -> float:
-        """Position learning rate: log-linear in the clock from ``first`` to ``last``."""
+        """Learning rate of positions: log-linear in the clock, from ``first`` to ``last``."""
         part = min(1.0, self.at(step).clock / self.position_lr_steps)
         return math.exp((1 - part) * math.log(first) + part * math.log(last))
 
@@ -198,30 +198,30 @@ class ScaleSchedule:
         return self.settings.cooldown_to**part
 
     def densifying(self, step: int) -> bool:
-        """Are screen-space gradients gathered at ``step``? Not at the last one: its edits would never be seen."""
+        """Whether screen-space gradients are accumulated at ``step``; not at the last, which is too late."""
         return self.at(step).clock < self.densify_until and step < self.total
 
     def densifies(self, step: int) -> bool:
-        """Are Gaussians cloned, split and pruned at ``step``?"""
+        """Whether Gaussians are cloned, split and pruned at ``step``."""
         return self.densifying(step) and any(
             clock > self.densify_from and clock % self.densify_every == 0 for clock in self._clocks(step)
         )
 
     def resets_opacity(self, step: int) -> bool:
-        """Are opacities reset at ``step``? In a shortened run never so late that it would end before they recover."""
+        """Whether opacities are reset at ``step``; a shortened run never does so too late for them to recover."""
         recovers = self.factor >= 1 or self.planned - self.plan_at(step) >= self.settings.shortest_recovery
         due = any(clock % self.opacity_reset_every == 0 for clock in self._clocks(step))
         return self.densifying(step) and recovers and due
 
     def prunes_big(self, step: int) -> bool:
-        """Are Gaussians that are too large in the world pruned at ``step``, when it densifies?"""
+        """Whether pruning at ``step`` includes Gaussians that are too large in the world."""
         return self.at(step).clock > self.prune_big_from
 
     def refilters(self, step: int) -> bool:
-        """Is the 3D filter recomputed after the edits of ``step``?"""
+        """Whether the 3D filter is recomputed after the edits of ``step``."""
         late = not self.densifying(step) and self.plan_at(step) < self.planned - 100
         return self.densifies(step) or (late and any(clock % self.filter_every == 0 for clock in self._clocks(step)))
 
     def _clocks(self, step: int) -> list[int]:
-        """The clock at every step of the plan that ``step`` reaches."""
+        """The clock at all steps of the plan that ``step`` is the first to reach."""
         return [self._phase(step, plan).clock for plan in self._reached(step)]

@@ -1,4 +1,4 @@
-"""How many steps fit into a time budget, from step times so far; a pure function, the time is passed in."""
+"""How many steps fit into a time budget, from the step times so far. Times are passed in, so there is no clock here."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 from bags.schedule import Kind, Phase, ScaleSchedule
 
-LOOKS = 20  # per budget: how often the time left is compared with the steps left
-SURE = 3  # steps of a kind that are enough to go by
-TOLERANCE = 0.01  # part of the budget; a run that will miss it by less is let be
+LOOKS = 20  # checks per budget of the remaining time against the remaining steps
+SURE = 3  # steps of a kind that give a reliable time
+TOLERANCE = 0.01  # deviation from the budget, as a fraction of it, that needs no new decision
 SAMPLES = 200  # phases from which the cost of the rest of a run is estimated
 
 
 class Pace:
-    """Compares the time that is left with the steps that are left, and decides anew where they do not fit.
+    """Compares the remaining time with the remaining steps, and changes the number of steps if they do not match.
 
-    A step costs what its kind does. That is measured before the run for every kind, and then again and again while it
-    runs. For kinds still to come at the full resolution, the costs measured before are corrected by how much those
-    there have turned out to differ (other load on the machine, more Gaussians than were thought). At coarse scales a
-    step takes so little that such a ratio would say nothing.
+    The cost of a step depends on its kind. It is measured before the run for every kind, and repeatedly during the run.
+    For kinds that are still to come at the full resolution, the first measurements are corrected by the ratio observed
+    for kinds that have run at that resolution (other load on the machine, more Gaussians than expected). Steps at
+    coarse scales are so short that such a ratio would not be meaningful.
 
     Args:
-        schedule: of the run; decisions are handed to it.
+        schedule: of the run; receives the decisions.
         seconds: the budget.
         costs: seconds of a step of every kind in the schedule, measured before the run.
     """
@@ -31,26 +31,26 @@ class Pace:
         self.schedule = schedule
         self.seconds = seconds
         self.costs = dict(costs)
-        self._spent: dict[Kind, tuple[float, int]] = {}  # seconds and steps since the last look
+        self._spent: dict[Kind, tuple[float, int]] = {}  # seconds and steps since the last check
         self._last = self._looked = 0.0
 
     def cost(self, step: int) -> float:
-        """Seconds that a step takes, on average over those to come after ``step``."""
+        """Seconds of a step, averaged over those after ``step``."""
         rest = self.schedule.rest(step, SAMPLES)
-        dearest = max(self.costs.values())  # for a kind that only a schedule of another length has
+        dearest = max(self.costs.values())  # for kinds that only a schedule of another length has
         return sum(self.costs.get(phase.kind, dearest) for phase in rest) / max(1, len(rest))
 
     def left(self, step: int) -> float:
-        """Seconds to the end of the run after ``step``."""
+        """Seconds from ``step`` to the end of the run."""
         return (self.schedule.total - step) * self.cost(step)
 
     def fitting(self, step: int, now: float) -> int:
-        """Steps of the whole run that fit, if ``step`` is done at second ``now`` of it; one more at least."""
+        """Number of steps of the whole run that fits, if ``step`` ended at second ``now``; at least ``step + 1``."""
         fit = (self.seconds - now) / self.cost(step)
         return min(self.schedule.longest, step + max(1, int(fit)))
 
     def begin(self, step: int, now: float, state: Mapping[str, Any] | None = None) -> None:
-        """A session begins after ``step`` at second ``now`` of the run; ``state``: of the one before."""
+        """Start a session after ``step``, at second ``now`` of the run; ``state`` is that of the previous session."""
         self._last = self._looked = now
         if state:
             self._looked, self._spent = state["looked"], dict(state["spent"])
@@ -58,19 +58,19 @@ class Pace:
             self.schedule.decide(step, self.fitting(step, now), self.cost(step))
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds, so that a resumed run looks at the clock when the unbroken one would."""
+        """State for a checkpoint, so that a resumed run makes its checks at the same times as an uninterrupted one."""
         return {"costs": dict(self.costs), "spent": dict(self._spent), "looked": self._looked}
 
     def passed(self, phase: Phase, now: float) -> bool:
-        """The step ``phase`` is done at second ``now`` of the run.
+        """Record that the step ``phase`` ended at second ``now`` of the run, and check the number of steps if due.
 
         Returns:
-            Was another number of steps decided?
+            Whether the number of steps was changed.
         """
         seconds, steps = self._spent.get(phase.kind, (0.0, 0))
         self._spent[phase.kind] = seconds + now - self._last, steps + 1
         self._last = now
-        after = phase.step + 1  # a loader may have the next step's view at hand already
+        after = phase.step + 1  # the loader may have loaded the next step's view already
         if now - self._looked < self.seconds / LOOKS or after >= self.schedule.total:
             return False
         self._looked = now
@@ -82,7 +82,7 @@ class Pace:
         return True
 
     def _learn(self) -> None:
-        """Take over the costs measured since the last look."""
+        """Update the costs by those measured since the last check."""
         sure = {kind: spent for kind, spent in self._spent.items() if spent[1] >= SURE}
         finest = {kind: spent for kind, spent in sure.items() if kind[0] == self.schedule.finest}
         thought = sum(steps * self.costs.get(kind, 0.0) for kind, (_, steps) in finest.items())

@@ -1,7 +1,7 @@
-"""Every setting of a run, typed and checked: one frozen dataclass a section of the configuration, one file as in conf/.
+"""All settings of a run, typed and validated: one frozen dataclass per section, in files as in conf/.
 
-The YAML files under ``conf/`` give the values; these classes give the types, the meaning and the limits. A value that
-cannot be raises ``SettingError`` at once, naming its key. Nothing here imports torch or lightning, so that a mistake on
+The YAML files under ``conf/`` have the values; these classes have the types, the meaning and the limits. An invalid
+value raises ``SettingError`` immediately, naming its key. Nothing here imports torch or lightning, so that a mistake on
 the command line is reported before they load. Section numbers refer to the method (Peng et al., BAGS, ECCV 2024) as
 stated in docs/method.md.
 """

@@ -1,8 +1,8 @@
-"""How a section of the settings is declared: each field with its default and its limits, checked when it is made.
+"""Declaration of a section of the settings: each field with its default and its limits, checked on construction.
 
 ``width: int = setting(192, at_least(16), at_most(20_000))`` is a field. A ``Section`` checks all of its fields, then
-what its ``_check`` says of several of them together. A limit holds for a value and for each entry of a tuple; null is
-always within it.
+the rules for several fields in its ``_check``. A limit applies to a value and to each entry of a tuple; null is always
+allowed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Limit:
-    """What values may be: the test, and what a person is told who fails it."""
+    """A limit of values: the test, and the message if it fails."""
 
     holds: Callable[[Any], bool]
     remedy: str
@@ -58,12 +58,12 @@ def positive(remedy: str = "must be positive") -> Limit:
 
 
 def odd(what: str = "a kernel side") -> Limit:
-    """Of ``what`` there is an odd number: it has a middle."""
+    """An odd number of ``what``, so that there is a middle."""
     return Limit(lambda value: value >= 1 and value % 2 == 1, f"{what} must be an odd number, 1 or more")
 
 
 def one_of(*options: Any, more: str = "") -> Limit:
-    """One of ``options``; ``more`` is said after them."""
+    """One of ``options``; the message lists them, followed by ``more``."""
     return Limit(lambda value: value in options, f"must be one of {', '.join(map(_as_typed, options))}{more}")
 
 
@@ -109,8 +109,8 @@ class Section:
     """A section of the configuration; derive as ``class LossSettings(Section, key="loss")``.
 
     Raises:
-        SettingError: a value breaks a limit of its field or a rule of ``_check``; names the key, the value and what may
-            be.
+        SettingError: a value violates a limit of its field or a rule of ``_check``; names the key, the value and what
+            is allowed.
     """
 
     key: ClassVar[str]
@@ -128,10 +128,10 @@ class Section:
         self._check()
 
     def _check(self) -> None:
-        """Rules that take several fields, or a tuple as a whole; none unless a section has some."""
+        """Rules for several fields, or for a tuple as a whole; by default there are none."""
 
     def need(self, good: bool, name: str, remedy: str) -> None:
-        """Refuse the field ``name`` unless ``good``."""
+        """Reject the field ``name`` unless ``good``."""
         if not good:
             raise SettingError(self._key_of(name), getattr(self, name), remedy)
 

@@ -1,4 +1,4 @@
-"""Runs by scene and column: which share a cell, and its mean and spread."""
+"""Runs by scene and column: the runs of each cell, with their mean and spread."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from bags.summary.quantities import Quantity
 from bags.summary.runs import Run
 from bags.summary.table import Cell, cell
 
-# Settings that may differ between runs of one cell: where things are and what is written, not what is learnt.
+# Settings that may differ between runs of one cell, because they do not affect what is learned.
 BOOKKEEPING = (
     "seed", "name", "group", "task", "output_root", "ckpt_path", "dataset.root",
     "paths.", "output.", "metrics.", "logger.", "callbacks.", "render.", "benchmark.", "summarize.",
     "trainer.accelerator", "trainer.threads", "trainer.progress",
 )  # fmt: skip
-REMEDY = ": tell them apart with summarize.columns"
+REMEDY = "; separate them with summarize.columns"
 
 
 class Cells:
-    """The runs by scene and column; runs of a cell differ in their seed."""
+    """The runs by scene and column; runs of a cell differ only in their seed."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.problems: list[str] = []
@@ -43,7 +43,7 @@ class Cells:
                 )
 
     def of(self, scene: str, column: str) -> list[Run]:
-        """The runs of a cell, one a seed."""
+        """The runs of a cell, one per seed."""
         return list(self.runs.get((scene, column), {}).values())
 
     def cell(self, scene: str, column: str, quantity: Quantity) -> Cell:
@@ -51,7 +51,7 @@ class Cells:
         return cell([quantity.of(run) for run in self.of(scene, column)], quantity.digits)
 
     def average(self, scenes: Sequence[str], column: str, quantity: Quantity) -> Cell:
-        """Mean of the scenes' means; its spread is that of the seeds' averages, over seeds that have all scenes."""
+        """Mean of the scenes' means; the spread is that of the averages of seeds that have all scenes."""
         means = [self.cell(scene, column, quantity) for scene in scenes]
         if not means or any(c.mean is None for c in means):
             return Cell(None, digits=quantity.digits)
@@ -66,7 +66,7 @@ class Cells:
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Settings in which runs differ, bookkeeping aside."""
+    """Settings in which runs differ, without ``BOOKKEEPING``."""
     common = set.intersection(*(set(run.config) for run in runs))
     return sorted(
         key

@@ -1,4 +1,4 @@
-"""From runs to tables: scenes down, models or experiments across."""
+"""From runs to tables, with a row per scene and a column per model or experiment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GAP = "0 %: no blur model on these photos; 100 %: no blur model on the same worl
 
 
 def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | None:
-    """Scenes down, columns across, and the average over the scenes that every column has; None without any value."""
+    """A row per scene, and one for the average over the scenes that all columns have; None without any value."""
 
     def row(name: str, found: list[Cell]) -> Row:
         larger = quantity.larger
@@ -34,25 +34,25 @@ def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | 
 
 
 def sections(cells: Cells, quantities: Sequence[Quantity], marked: bool = True) -> tuple[Section, ...]:
-    """A section for each quantity of which there is any value."""
+    """A section for each quantity that has any value."""
     return tuple(s for quantity in quantities if (s := section(cells, quantity, marked)))
 
 
 def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:
     """All tables of ``runs``.
 
-    One for each protocol, one of the gap closed and one of the blur told, where there is a truth; one of the cost; one
-    for each set with published averages.
+    There is one for each protocol, one for the share of the gap closed and one for the estimated blur if the truth is
+    known, one for the cost, and one for each data set with published averages.
 
     Returns:
-        The tables, and lines about runs that were left out or should not share a cell.
+        The tables, and messages about runs that were left out or should not share a cell.
     """
     cells = Cells(runs)
     kept = [run for seeds in cells.runs.values() for run in seeds.values()]
     head = ("scene", *cells.columns)
     counts = sorted({len(seeds) for seeds in cells.runs.values()})
     seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
-    note = f"Means over {seeds} a cell" + (", ± sample standard deviation." if counts[-1] > 1 else ".")
+    note = f"Means over {seeds} per cell" + (", ± sample standard deviation." if counts[-1] > 1 else ".")
     made = []
     for protocol in sorted({protocol for run in kept for protocol in run.figures}):
         if found := sections(cells, quality(protocol)):

@@ -1,4 +1,4 @@
-"""Tables as Markdown, LaTeX, CSV and on the console; the best is bold."""
+"""Tables as Markdown, LaTeX, CSV and on the console; the best values are bold."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def latex(text: str) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """A line a cell, in full precision, for spreadsheets and data frames; cells without a value are left out."""
+    """A line per cell, in full precision, for spreadsheets and data frames; cells without a value are left out."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_HEAD)
@@ -98,7 +98,7 @@ def show(tables: Sequence[Table], console: Console) -> None:
 
 
 def plain_rows(table: Table) -> list[list[str]]:
-    """A table as text for a logger: quantity, row, cells; the best has a star."""
+    """A table as text for a logger: quantity, row, cells; the best values have a star."""
     return [
         [section.title, row.name, *(f"{c} *" if c.best else str(c) for c in row.cells)]
         for section in table.sections

@@ -1,6 +1,6 @@
-"""The share of the gap closed: between training on blurred photos without a blur model and training on sharp ones.
+"""The share of the gap closed, between training on blurred photos without a blur model and training on sharp photos.
 
-The exact definition is in docs/quality.md.
+docs/quality.md has the exact definition.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _BLURRING = tuple(f"{_WORLD}{key}" for key in ("blurs", "strength", "least", "dr
 
 
 class Ladder:
-    """What runs on the built-in worlds are measured by: the two ends of each scene's gap.
+    """The scale for runs on the built-in worlds: the two ends of each scene's gap.
 
     Attributes:
-        gaps: by scene: PSNR on the world's sharp photos minus PSNR on the scene's own, both without a blur model, in
-            dB; the mean over the seeds that have both.
-        problems: a line for each run that a scene lacks. A scene with neither end is not on a ladder and gets no line.
+        gaps: by scene: PSNR on the world's sharp photos minus PSNR on the scene's photos, both without a blur model, in
+            dB; mean over the seeds that have both.
+        problems: a message for each missing run. A scene with neither end is not on a ladder and gets no message.
     """
 
     def __init__(self, cells: Cells) -> None:
@@ -44,7 +44,7 @@ class Ladder:
             none, sharp = self._none[scene], self._sharp[world_of(own[0])]
             if none or sharp:
                 seeds = {run.seed for run in own}
-                self._lacks(scene, seeds - none.keys(), "these photos")
+                self._lacks(scene, seeds - none.keys(), "the scene's photos")
                 self._lacks(scene, seeds - sharp.keys(), "the same world's sharp photos (docs/quality.md)")
             if both := sorted(none.keys() & sharp.keys()):
                 self.gaps[scene] = statistics.fmean(psnr(sharp[seed]) - psnr(none[seed]) for seed in both)
@@ -55,11 +55,11 @@ class Ladder:
     def _lacks(self, scene: str, seeds: Iterable[int], photos: str) -> None:
         if which := ", ".join(f"seed={seed}" for seed in sorted(seeds)):
             self.problems.append(
-                f"{scene}: for the share of the gap closed a run is missing: model={NO_BLUR_MODEL} on {photos}, {which}"
+                f"{scene}: the share of the gap closed needs another run: model={NO_BLUR_MODEL} on {photos}, {which}"
             )
 
     def above_none(self, run: Run) -> float | None:
-        """PSNR above that on the same photos with the same seed and without a blur model, in dB."""
+        """PSNR in dB above that of the run without a blur model on the same photos with the same seed."""
         none = self._none.get(run.scene, {}).get(run.seed) if _is_on_a_world(run) else None
         return None if none is None else psnr(run) - psnr(none)
 
@@ -69,7 +69,7 @@ class Ladder:
         return None if above is None or gap < LEAST_GAP else 100 * above / gap
 
     def beside(self, run: Run) -> float | None:
-        """``above_none`` where the gap is too small to divide by."""
+        """``above_none`` if the gap is too small to divide by."""
         return self.above_none(run) if self.gaps.get(run.scene, LEAST_GAP) < LEAST_GAP else None
 
     def gap(self, run: Run) -> float | None:
@@ -78,7 +78,7 @@ class Ladder:
         return psnr(sharp) - psnr(run) if sharp and run is self._none.get(run.scene, {}).get(run.seed) else None
 
     def quantities(self) -> list[Quantity]:
-        """What the table shows, in order."""
+        """The quantities of the table, in order."""
         return [
             Quantity("share of the gap closed, % ↑", self.share, 0, True),
             Quantity(f"PSNR above no blur model where the gap is below {LEAST_GAP} dB, dB ↑", self.beside, 2, True),
@@ -87,17 +87,17 @@ class Ladder:
 
 
 def psnr(run: Run) -> float:
-    """Mean over the test views, the same in both protocols; NaN where there are none."""
+    """Mean over the test views, the same in both protocols; NaN if there are none."""
     return next((value for figures in run.figures.values() if (value := figures["psnr"]) is not None), float("nan"))
 
 
 def world_of(run: Run) -> str:
-    """What was photographed and from where, whatever blurred it."""
+    """Identifies world and cameras, independent of the blur."""
     return str(sorted((k, v) for k, v in run.config.items() if k.startswith(_WORLD) and k not in _BLURRING))
 
 
 def is_sharp(run: Run) -> bool:
-    """Were all training photos sharp, and exposed like the test photos?"""
+    """Whether all training photos are sharp and exposed like the test photos."""
     blurs, strength, drift = (run.config.get(f"{_WORLD}{key}") for key in ("blurs", "strength", "drift"))
     return (blurs == ["sharp"] or strength == 0) and not drift
 

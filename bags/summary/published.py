@@ -1,4 +1,4 @@
-"""Averages beside published ones, a row a method (``published.yaml``)."""
+"""Averages beside published ones, one row per method (``published.yaml``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bags.summary.table import Cell, Row, Section, Table, mark_best
 
 
 def beside_published(runs: Sequence[Run]) -> list[Table]:
-    """For each set with published averages of which there are runs in that protocol and resolution: a row a method."""
+    """A table, with a row per method, for each set with published averages and runs in that protocol and resolution."""
     published = yaml.safe_load(files("bags.summary").joinpath("published.yaml").read_text(encoding="utf-8"))
     same = published["same"]
     fitting = [run for run in runs if all(run.config.get(key) == value for key, value in same.items())]
@@ -46,7 +46,7 @@ def beside_published(runs: Sequence[Run]) -> list[Table]:
 
 
 def published_cells(method: dict[str, Any]) -> tuple[Cell, ...]:
-    """A published method's figures, with the digits they were given with; time in minutes."""
+    """Figures of a published method, with the published number of digits; time in minutes."""
     least = {"psnr": 2, "ssim": 3, "lpips": 3, "minutes": 0}
     return tuple(
         Cell(method.get(key), digits=max(digits, len(str(float(method.get(key, 0))).split(".")[1]) if digits else 0))
@@ -55,7 +55,7 @@ def published_cells(method: dict[str, Any]) -> tuple[Cell, ...]:
 
 
 def marked_down(rows: Sequence[Row], quantities: Sequence[Quantity], whole: Sequence[bool]) -> tuple[Row, ...]:
-    """``rows`` with the best of each metric marked; only whole averages count, and times never (other machines)."""
+    """``rows`` with the best of each metric marked; only averages over all scenes count, and times are not compared."""
     down = []
     for i, quantity in enumerate(quantities):
         cells = [row.cells[i] for row in rows]

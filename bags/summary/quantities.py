@@ -1,4 +1,4 @@
-"""What runs are compared by."""
+"""The quantities by which runs are compared."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bags.summary.runs import Run
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that runs are compared by.
+    """A quantity by which runs are compared.
 
     Attributes:
-        name: as shown, with an arrow towards the better.
-        of: its value in a run; None where the run has none.
-        digits: after the point.
-        larger: is better; None: neither is.
+        name: as shown, with an arrow in the direction of better values.
+        of: returns its value for a run; None if the run has none.
+        digits: after the decimal point.
+        larger: whether larger is better; None: neither.
     """
 
     name: str
@@ -32,19 +32,19 @@ def figure(protocol: str, key: str, run: Run) -> float | None:
 
 
 def agreement(key: str, unit: float, run: Run) -> float | None:
-    """How well the photos' true blur was told, in units of ``unit``."""
+    """A figure of the agreement of estimated and true blur, in units of ``unit``."""
     value = run.agreement[key]
     return None if value is None else value / unit
 
 
 def cost(key: str, unit: float, run: Run) -> float | None:
-    """What a run took, in units of ``unit``."""
+    """A cost of a run, in units of ``unit``."""
     value = run.costs[key]
     return None if value is None else value / unit
 
 
 def quality(protocol: str) -> list[Quantity]:
-    """The three metrics by ``protocol``."""
+    """The three metrics of ``protocol``."""
     return [
         Quantity("PSNR ↑", partial(figure, protocol, "psnr"), 2, True),
         Quantity("SSIM ↑", partial(figure, protocol, "ssim"), 4, True),

@@ -1,4 +1,4 @@
-"""Finished runs, found and read; an unusable folder is named and left out."""
+"""Finds and reads finished runs; unusable folders are reported and left out."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SET_ASIDE = re.compile(r"\.\d{8}-\d{6}$")  # as bags.run.folder.begin renames an
 
 @dataclass(frozen=True)
 class Run:
-    """What a finished run says of itself.
+    """The results of a finished run.
 
     Attributes:
-        folder: where it is.
+        folder: of the run.
         scene, seed: of the run.
-        column: what it is a run of: the values of ``summarize.columns``.
-        device: in words.
+        column: values of ``summarize.columns``, as text.
+        device: its name.
         figures: by protocol: ``psnr``, ``ssim``, ``lpips``, each a number or None.
-        agreement: of what was said of the photos' blur with the truth: ``blur_kind_share``, ``blur_direction_error``,
+        agreement: of estimated and true blur of the photos: ``blur_kind_share``, ``blur_direction_error``,
             ``blur_rank_correlation``, each a number or None.
         costs: ``train_seconds``, ``peak_memory_mb``, ``gpu_memory_mb``, ``num_gaussians``, each a number or None.
-        config: its whole configuration, dotted keys to values.
-        finished: when its metrics were written, seconds since the epoch.
+        config: its whole configuration, from dotted keys to values.
+        finished: time when its metrics were written, seconds since the epoch.
     """
 
     folder: Path
@@ -52,24 +52,24 @@ def find_runs(root: Path, patterns: Sequence[str], columns: Sequence[str]) -> tu
 
     Args:
         root: of the outputs.
-        patterns: globs of run folders below ``root``. Runs that were set aside for a later one of the same name count
-            only where a pattern names their folder in full.
+        patterns: globs of run folders below ``root``. Earlier runs that were moved aside for a later one of the same
+            name are included only if a pattern is exactly their folder.
         columns: dotted keys of the configuration.
 
     Returns:
-        Runs in the order of their folders, and a line for each folder or pattern that is of no use.
+        Runs in the order of their folders, and a message for each unusable folder or pattern.
 
     Raises:
-        SettingError: a pattern is no glob.
+        SettingError: a pattern is not a valid glob.
     """
     runs, problems, seen = [], [], set()
     for pattern in patterns:
         try:
             files = sorted(root.glob(f"{pattern}/metrics.json"))
         except ValueError as error:
-            raise SettingError("summarize.runs", pattern, f"{error}; write * for a part of a name") from error
+            raise SettingError("summarize.runs", pattern, f"{error}; use * for a part of a name") from error
         if not files:
-            problems.append(f"{root / pattern}: no finished run there")
+            problems.append(f"{root / pattern}: there is no finished run")
         for file in files:
             folder = file.parent.relative_to(root)
             aside = any(SET_ASIDE.search(part) for part in folder.parts) and str(folder) != pattern.rstrip("/")
@@ -80,7 +80,7 @@ def find_runs(root: Path, patterns: Sequence[str], columns: Sequence[str]) -> tu
                 runs.append(read_run(file.parent, columns))
             except (BagsError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-                problems.append(f"{file.parent} is left out, its files are not a finished run's: {reason}")
+                problems.append(f"{file.parent} is left out: its files are not those of a finished run ({reason})")
     return sorted(runs, key=lambda run: run.folder), problems
 
 
@@ -93,7 +93,7 @@ def read_run(folder: Path, columns: Sequence[str]) -> Run:
     file = folder / "metrics.json"
     metrics = read_json(file)
     config = flat(read_yaml(folder / "config.yaml"))
-    # Runs of before both protocols were stored have one.
+    # Older runs have stored only one protocol.
     protocols = metrics["protocols"] if "protocols" in metrics else {metrics["protocol"]: metrics}
     figures = {str(name): {key: number(found, key) for key in METRICS} for name, found in protocols.items()}
     return Run(
@@ -111,7 +111,7 @@ def read_run(folder: Path, columns: Sequence[str]) -> Run:
 
 
 def number(values: Mapping[str, Any], key: str) -> float | None:
-    """A finite number, or None where there is null.
+    """A finite number, or None for null.
 
     Raises:
         ValueError: anything else.
@@ -120,7 +120,7 @@ def number(values: Mapping[str, Any], key: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{key} is {value!r}, not a number")
+        raise ValueError(f"{key} is {value!r}, not a finite number")
     return float(value)
 
 
@@ -133,6 +133,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def column_part(config: Mapping[str, Any], key: str) -> str:
-    """How a column says the value of ``key``; a run of before that key existed has a dash."""
+    """The value of ``key`` in a column's name; a dash for older runs without that key."""
     value = config.get(key, "-")
     return str(value) if key in ("model.name", "group", "name") else f"{key.rsplit('.', 1)[-1]}={value}"

@@ -1,4 +1,4 @@
-"""What a table is, whatever it is written as; means, spreads and the best of a row."""
+"""Tables, independent of their output format; means, spreads and the best of a row."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Cell:
     """A mean over runs.
 
     Attributes:
-        mean: None: no value.
-        spread: sample standard deviation over the seeds; None below two.
-        runs: how many; 0 for a published figure.
-        digits: after the point.
-        best: of its row, or of its column in a table of methods.
+        mean: None if there is no value.
+        spread: sample standard deviation over the seeds; None for fewer than two.
+        runs: number of runs; 0 for a published figure.
+        digits: after the decimal point.
+        best: whether it is the best of its row, or of its column in a table of methods.
     """
 
     mean: float | None
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows of one quantity; ``title`` is empty where the columns say what is shown."""
+    """Rows of one quantity; ``title`` is empty if the columns name the quantities."""
 
     title: str
     rows: tuple[Row, ...]
@@ -54,7 +54,7 @@ class Table:
 
     Attributes:
         title: of the table.
-        head: names of the columns, the rows' own first.
+        head: names of the columns, starting with that of the row names.
         sections: in order.
         notes: lines below it.
     """
@@ -75,12 +75,12 @@ def cell(values: Sequence[float | None], digits: int) -> Cell:
 
 
 def mark_best(cells: Sequence[Cell], larger: bool, able: Sequence[bool] | None = None) -> tuple[Cell, ...]:
-    """Mark the best of at least two cells, all of them where they look the same as shown.
+    """Mark the best of at least two cells; all of them if they are equal when rounded as shown.
 
     Args:
         cells: to compare.
-        larger: is better; else smaller.
-        able: which may be the best; None: all.
+        larger: whether larger is better; otherwise smaller.
+        able: which cells may be the best; None: all.
     """
     able = able or [True] * len(cells)
     means = [c.mean for c, may in zip(cells, able, strict=True) if may and c.mean is not None]

@@ -1,1 +1,1 @@
-"""Sweeps: the names of their jobs, what becomes of them, how many run at once (docs/clusters.md)."""
+"""Sweeps: names of jobs, their outcomes, and how many run at once (docs/clusters.md)."""

@@ -1,4 +1,4 @@
-"""How many jobs of a sweep this machine takes at once."""
+"""How many jobs of a sweep can run on this machine at once."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bags.system.memory import free_memory
 
 
 def places(settings: Settings, cores: int, memory_gb: float, limit: int | None = None) -> list[dict[str, str]]:
-    """One entry a job that may run at the same time: what its environment needs to keep out of the others' way.
+    """One entry per job that may run at the same time: environment variables that keep it apart from the others.
 
-    On CUDA devices: as many jobs as there are devices for (``trainer.devices`` each), every one seeing only its own.
-    On the CPU: one job for every ``cores`` cores that this process may use. Either way no more than the free memory
-    holds, no more than ``limit``, and at least one.
+    With CUDA devices: as many jobs as the devices allow (``trainer.devices`` each), and every job sees only its own. On
+    the CPU: one job for every ``cores`` cores that this process may use. In both cases no more than fit into the free
+    memory, no more than ``limit``, and at least one.
 
     Args:
         settings: of a job.
         cores: CPU cores of a job on the CPU.
         memory_gb: main memory of a job.
-        limit: most jobs at once; None: no limit of its own.
+        limit: largest number of jobs at once; None: no limit.
     """
     if choose_device(settings.trainer, settings.rasterizer).type == "cuda":
         n = settings.trainer.devices
@@ -38,11 +38,11 @@ def places(settings: Settings, cores: int, memory_gb: float, limit: int | None =
 
 
 def visible_devices() -> list[str]:
-    """The CUDA devices that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    """The CUDA devices that this process may use, in the notation of ``CUDA_VISIBLE_DEVICES``."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return chosen.split(",") if chosen else [str(i) for i in range(torch.cuda.device_count())]
 
 
 def available_memory_gb() -> float:
-    """Main memory that is free now."""
+    """Free main memory in GB."""
     return free_memory() / 1e9

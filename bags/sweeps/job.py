@@ -1,4 +1,4 @@
-"""A job of a sweep as a command line of its own: what anybody could type."""
+"""A job of a sweep as a separate command line."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from bags.sweeps.naming import as_job_of_sweep, job_name
 
 @dataclass
 class Job:
-    """One job: its settings, how to run it, and what became of it.
+    """One job: its settings, how to run it, and its outcome.
 
     Attributes:
         config: Hydra's whole composition of the job.
         name: of the run, a folder below ``output_root``.
-        settings: checked; None if they are invalid.
-        command: runs it; empty where there is nothing to run, as it is finished or impossible.
-        failure: why it failed; None where it did not.
+        settings: validated; None if they are invalid.
+        command: to run it; empty if there is nothing to run, because it is finished or invalid.
+        failure: why it failed; None if it did not.
     """
 
     config: DictConfig
@@ -38,11 +38,11 @@ class Job:
     failure: str | None = None
 
     def ended(self, context: HydraContext, status: int | str = 0) -> JobReturn:
-        """Tell Hydra's callbacks, and make what sweepers read.
+        """Notify Hydra's callbacks, and return the result for sweepers.
 
         Args:
             context: of the sweep.
-            status: of the command; a text says why there is none.
+            status: exit status of the command, or a text that says why there is none.
         """
         if self.failure is None and status != 0:
             self.failure = f"exit status {status}" if isinstance(status, int) else status
@@ -56,13 +56,13 @@ class Job:
 
 
 def make_job(master: DictConfig, context: HydraContext, overrides: Sequence[str], number: int) -> Job:
-    """Compose and check a job; finished trainings and impossible settings need no process.
+    """Compose and validate a job; finished trainings and invalid settings need no process.
 
     Args:
         master: Hydra's composition of the whole sweep.
         context: of the sweep.
         overrides: of this job.
-        number: of the job in the sweep.
+        number: index of the job in the sweep.
     """
     config = context.config_loader.load_sweep_config(master, list(overrides))
     with open_dict(config):
@@ -81,7 +81,7 @@ def make_job(master: DictConfig, context: HydraContext, overrides: Sequence[str]
 
 
 def command(config: DictConfig, overrides: Sequence[str], settings: Settings) -> list[str]:
-    """The job as a run of its own, started in the way this process was."""
+    """The command of the job as a single run, started in the same way as this process."""
     module = sys.modules["__main__"].__spec__  # None for a script
     own = [sys.executable, "-m", module.name] if module else [sys.executable, sys.argv[0]]
     sources = {source.provider: source.path for source in config.hydra.runtime.config_sources}
@@ -93,7 +93,7 @@ def command(config: DictConfig, overrides: Sequence[str], settings: Settings) ->
 
 
 def log_file(settings: Settings) -> Path:
-    """Where a job's output goes, beside its folder: that may yet be set aside."""
+    """File for a job's output; it is not in the run's folder, because that may still be moved aside."""
     path = Path(settings.output_root) / "sweep_logs" / f"{settings.name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -1,4 +1,4 @@
-"""Commands as processes on this machine, a few at a time."""
+"""Runs commands as processes on this machine, a few at a time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-PATIENCE = 0.2  # seconds between two looks at the processes
+PATIENCE = 0.2  # seconds between two checks of the processes
 
 
 def run_all(commands: Sequence[tuple[list[str], Path]], places: Sequence[dict[str, str]]) -> Iterator[tuple[int, int]]:
-    """Run commands, as many at once as there are places, in order.
+    """Run commands in order, as many at once as there are places.
 
-    They end with this process, whatever ends it: asked to stop (a training saves its state first) and waited for.
+    When this process ends, for whatever reason, they are asked to stop (a training saves its state first) and awaited.
 
     Args:
-        commands: each with the file that takes what it prints.
-        places: what a command's environment gets beside this process's.
+        commands: each with the file for its output.
+        places: environment variables of a command in addition to this process's.
 
     Yields:
         Index and exit status of each command, as they end.
@@ -70,7 +70,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def asked_to_stop() -> Iterator[None]:
-    """A SIGTERM ends the block as Ctrl-C does, so that what it has begun is ended."""
+    """Make SIGTERM end the block as Ctrl-C does, so that processes started in it are stopped."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""What a sweep does around its jobs: prints what is swept, collects each job's outcome, and reports at the end."""
+"""Hooks of a sweep: they pass the swept keys to the jobs, collect the outcomes, and report at the end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bags.sweeps.naming import fixed_keys, job_name
 
 
 class Sweep(Callback):
-    """Hydra's hooks around a sweep (``hydra.callbacks.sweep``); single runs pass by.
+    """Hydra's hooks around a sweep (``hydra.callbacks.sweep``); they do nothing in single runs.
 
-    A job has failed where its function raised or returned None.
+    A job has failed if its function raised an error or returned None.
     """
 
     def __init__(self) -> None:
@@ -24,14 +24,14 @@ class Sweep(Callback):
         self.jobs = 0
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Tell every job which keys its name leaves out."""
+        """Pass to every job the keys that its name leaves out."""
         swept = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         keys = ",".join(fixed_keys([*swept, *config.hydra.overrides.task]))
         with read_write(config):
             config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Note what became of a job."""
+        """Record the outcome of a job."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
         self.jobs += 1
@@ -39,10 +39,10 @@ class Sweep(Callback):
             self.failed.append(job_name(config.name, config.seed, config.hydra))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say how the sweep went.
+        """Print the outcome of the sweep.
 
         Raises:
-            SystemExit: with status 1, where a job failed.
+            SystemExit: with status 1, if a job failed.
         """
         print(f"sweep: {self.jobs - len(self.failed)} of {self.jobs} jobs done", file=sys.stderr)
         if self.failed:

@@ -1,4 +1,4 @@
-"""A command as a Slurm job, submitted by submitit, which alone puts jobs back into the queue at their time limit."""
+"""A command as a Slurm job, submitted by submitit, which is the only one to requeue jobs at their time limit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from types import FrameType
 
 from submitit.helpers import DelayedSubmission
 
-PATIENCE = 0.2  # seconds between two looks at the process
+PATIENCE = 0.2  # seconds between two checks of the process
 
 
 class Command:
-    """Runs a command in a job; what submitit stores and calls there.
+    """Runs a command in a job; submitit stores this object and calls it there.
 
-    The training itself is a child process. Asked to stop, it finishes its step and saves its state; started again, it
-    goes on from there (``ckpt_path=auto``), so a requeued job is simply the same command once more.
+    The training itself is a child process. When asked to stop, it finishes its step and saves its state. When started
+    again, it resumes from there (``ckpt_path=auto``), so a requeued job is simply the same command again.
     """
 
     def __init__(self, command: list[str]) -> None:
@@ -27,10 +27,10 @@ class Command:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
-        """Run; the exit status.
+        """Run the command and return its exit status.
 
         Raises:
-            SystemExit: a signal stopped the training. Then there is no result, and whoever sent the signal decides
+            SystemExit: a signal stopped the training. Then there is no result, and the sender of the signal decides
                 whether the job runs again.
         """
         self._process = subprocess.Popen(self.command, preexec_fn=_ignore_warnings)
@@ -46,15 +46,15 @@ class Command:
             self._process.send_signal(number)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Called by submitit when the time limit is near: save, stop, and the same again."""
+        """Save and stop, and resubmit the same command; called by submitit shortly before the time limit."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGTERM)
-        with suppress(ChildProcessError):  # not Popen.wait: the signal may have come in the middle of its poll
+        with suppress(ChildProcessError):  # not Popen.wait, because the signal may have interrupted its poll
             os.waitpid(self._process.pid, 0)
         return DelayedSubmission(Command(self.command))
 
 
 def _ignore_warnings() -> None:
-    """Slurm sends the signal before the time limit to all processes of a job; the child waits to be asked by us."""
+    """Ignore Slurm's signal before the time limit, which goes to all processes; the child stops when we ask it to."""
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

@@ -1,1 +1,1 @@
-"""What the machine is asked for: memory, its name, locks, signals, the terminal. All that differs by platform."""
+"""Access to the machine: memory, locks, signals, the terminal. Everything that depends on the platform."""

@@ -1,4 +1,4 @@
-"""Locks on open files: they go with the process that holds them, however it ends."""
+"""Locks on open files, which are released whenever the process that holds them ends."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ def locked(handle: int) -> bool | None:
     """Lock an open file for as long as it stays open, without waiting.
 
     Args:
-        handle: of a file that is open for writing (NFS locks no other).
+        handle: of a file that is open for writing (NFS locks only such files).
 
     Returns:
-        False: another process holds it; None: there are no locks here (some file systems have none).
+        True: it is locked; False: another process holds the lock; None: the file system has no locks.
     """
     try:
         return lock_descriptor(handle, blocking=False)

@@ -1,4 +1,4 @@
-"""How much memory is free, and how much a run took at most."""
+"""Free memory, and peak memory of a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import torch
 
-# Of Linux, and not known to psutil: the peak, and the control groups of containers and schedulers.
+# On Linux, beyond what psutil offers: the peak, and the control groups of containers and schedulers.
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 OWN, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-# Of control groups, version 2 and 1: files of the limit and of what is taken; what of it, in memory.stat, caches hold.
+# Of control groups, version 2 and 1: files of the limit and of the usage; entries of memory.stat for file caches.
 VERSIONS = (
     ("memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable")),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
@@ -19,9 +19,9 @@ VERSIONS = (
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:
-    """Bytes that this process can still take: of the machine or what its control group leaves it, or of a GPU.
+    """Bytes that this process can still allocate: on the machine within its control groups, or on a GPU.
 
-    What caches hold of files counts as free.
+    File caches count as free.
     """
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -31,12 +31,12 @@ def free_memory(device: torch.device | str = "cpu") -> int:
 
 
 def in_words(count: int) -> str:
-    """``count`` bytes."""
+    """``count`` bytes as text, in MB or GB."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _own_groups() -> list[Path]:
-    """The control groups of this process, from its own to the root: each of them may have a limit."""
+    """The control groups of this process up to the root; each of them may have a limit."""
     try:
         lines = OWN.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -50,7 +50,7 @@ def _own_groups() -> list[Path]:
 
 
 def _left_in(group: Path) -> int | None:
-    """Bytes that a control group may still take; None: it has no limit."""
+    """Bytes that a control group may still allocate; None: it has no limit."""
     for limit, used, caches in VERSIONS:
         try:
             most, taken = ((group / name).read_text(encoding="ascii").strip() for name in (limit, used))
@@ -62,9 +62,10 @@ def _left_in(group: Path) -> int | None:
 
 
 def reset_peaks() -> None:
-    """Let the peaks start from what is in use now: the jobs of a sweep share one process.
+    """Reset the peaks to the current use, because the jobs of a sweep may share one process.
 
-    Main memory's peak can be reset on Linux only; elsewhere a later job of a sweep also reports the earlier ones'.
+    The peak of main memory can be reset only on Linux. Elsewhere, later jobs of a sweep also report the peak of
+    earlier ones.
     """
     with contextlib.suppress(OSError):
         CLEAR.write_text("5", encoding="ascii")  # proc(5): resets the peak resident size
@@ -73,15 +74,15 @@ def reset_peaks() -> None:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident memory of this process since ``reset_peaks``, in MB; what it is now where nobody counts."""
+    """Peak resident memory of this process since ``reset_peaks``, in MB; the current one if the system has no peak."""
     with contextlib.suppress(OSError, StopIteration):
         lines = STATUS.read_text(encoding="ascii", errors="replace").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1e3
     used = psutil.Process().memory_info()
-    return getattr(used, "peak_wset", used.rss) / 1e6  # Windows'
+    return getattr(used, "peak_wset", used.rss) / 1e6  # peak_wset: on Windows
 
 
 def gpu_memory_mb() -> float | None:
-    """Most GPU memory that tensors held since ``reset_peaks``, in MB; None where no GPU was used."""
+    """Peak GPU memory of tensors since ``reset_peaks``, in MB; None if no GPU was used."""
     used = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
     return round(used / 1e6, 1) if used else None

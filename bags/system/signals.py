@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop, heard from its first line to its last."""
+"""Signals that ask a run to stop."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Those of them that the platform has: SIGUSR1, a scheduler's warning, is none of Windows'.
+# Only those of the platform: Windows has no SIGUSR1, a scheduler's warning.
 SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
 class Stopped(SystemExit):
-    """A signal has ended the run; the exit status is 128 + its number, as shells have it.
+    """A signal has ended the run; the exit status is 128 + its number, as in shells.
 
     Attributes:
-        signal: which one.
+        signal: the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -25,16 +25,16 @@ class Stopped(SystemExit):
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """A handler that ends whatever runs at once, as Ctrl-C would: temporary files and folders are tidied away."""
+    """A handler that ends the run at once, like Ctrl-C; temporary files and folders are removed."""
     raise Stopped(number)
 
 
 @contextmanager
 def heard_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let ``handler`` hear ``SIGNALS`` in the block.
+    """Let ``handler`` handle ``SIGNALS`` in the block.
 
-    A signal that whoever started us has made us ignore (nohup; a scheduler's warning that our parent passes on in its
-    own way) stays ignored. Outside the main thread, nothing changes: whoever runs us there hears the signals.
+    A signal that was ignored when the process started stays ignored (nohup, or a scheduler's warning that the parent
+    process handles). Outside the main thread nothing changes, because the main thread receives the signals.
     """
     before = {}
     try:

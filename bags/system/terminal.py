@@ -1,4 +1,4 @@
-"""The terminal."""
+"""Output to the terminal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from rich.console import Console
 
 
 def terminal(stderr: bool = False) -> Console:
-    """A console that prints what it is given: brackets in a file's name are no markup, colons no pictures."""
+    """A console that prints text unchanged: brackets in a file's name are not markup, and colons not emoji."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def tell(what: str) -> None:
-    """One line about what was made, on stderr, not broken where the terminal is narrow."""
+    """Print one line on stderr, without wrapping it in a narrow terminal."""
     terminal(stderr=True).print(what, soft_wrap=True)

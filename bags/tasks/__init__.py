@@ -1,1 +1,1 @@
-"""What the command line can do: one file a task, each with ``run(settings)``."""
+"""The tasks of the command line, one module per task, each with ``run(settings)``."""

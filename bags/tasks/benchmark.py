@@ -1,4 +1,4 @@
-"""``task=benchmark``: our kernels against the plain alternative, in one run."""
+"""``task=benchmark``: compares our kernels with plain PyTorch, in one run."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from bags.run.process import prepare_process
 from bags.settings import BenchmarkSettings, Settings
 from bags.system.terminal import terminal
 
-# What holds torch, oneDNN, MKL and Numba back to the instructions of a lesser processor.
+# Environment variables that restrict torch, oneDNN, MKL and Numba to the instructions of an older processor.
 LESSER = {
     "avx2": {
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
         "NUMBA_CPU_NAME": "haswell",
-        "NUMBA_CPU_FEATURES": "",  # or Numba takes the features of the real processor
+        "NUMBA_CPU_FEATURES": "",  # otherwise Numba uses the features of the real processor
     }
 }
 Case = Callable[[], dict[str, Any]]
 
 
 def cases(settings: BenchmarkSettings) -> list[Case]:
-    """What is measured, small to large; ``full=false`` leaves out what takes more than a few seconds."""
+    """The cases, from small to large; ``full=false`` leaves out those that take more than a few seconds."""
     n = settings.repeats
     small: list[Case] = [
         lambda: rasterizer_row(160, 120, 5_000, n),
@@ -72,7 +72,7 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
 def run(settings: Settings) -> None:
     """Measure every case, write ``benchmark.json`` and print the table.
 
-    With ``benchmark.processor`` in a process of its own: libraries read what holds them back when they load.
+    With ``benchmark.processor`` this runs in a new process, because libraries read these variables when they load.
     """
     held_back = LESSER.get(settings.benchmark.processor, {})
     if any(os.environ.get(key) != value for key, value in held_back.items()):

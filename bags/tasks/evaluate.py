@@ -15,9 +15,9 @@ LARGEST = 1e12  # of seconds or megabytes
 
 
 def run(settings: Settings) -> None:
-    """Evaluate ``ckpt_path`` (default: the last).
+    """Evaluate ``ckpt_path`` (default: the last checkpoint).
 
-    The last one's figures replace ``metrics.json``; those of a checkpoint of step N go to ``metrics_N.json``.
+    The results of the run's last step replace ``metrics.json``; those of another step N go to ``metrics_N.json``.
     """
     judged = trained(settings)
     seconds = _number(judged.callbacks, "Stopwatch", "seconds")
@@ -25,8 +25,8 @@ def run(settings: Settings) -> None:
         settings, judged.module, judged.step, seconds, _number(judged.callbacks, "SkipNonFinite", "skipped")
     )
     last = judged.step == judged.module.schedule.total
-    if last:  # the training's own memory, not this evaluation's
-        with contextlib.suppress(DataError):  # no figures yet, or damaged ones: these take their place
+    if last:  # keep the peak memory of the training instead of this evaluation's
+        with contextlib.suppress(DataError):  # there is no metrics.json, or it is damaged: it is written again
             before = read_json(settings.folder / "metrics.json")
             facts["peak_memory_mb"] = _number(before, "peak_memory_mb") or facts["peak_memory_mb"]
             facts["gpu_memory_mb"] = _number(before, "gpu_memory_mb")

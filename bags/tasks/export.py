@@ -1,4 +1,4 @@
-"""``task=export``: a run's Gaussians and cameras as files of other programs (docs/export.md)."""
+"""``task=export``: writes a run's Gaussians and cameras in the formats of other programs (docs/export.md)."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from bags.settings import Settings
 from bags.system.terminal import tell
 from bags.types import Splats
 
-PHOTOS = 100  # at most so many are in the page, spread over all of them
-SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
+PHOTOS = 100  # largest number of photos in the page, evenly spread over all of them
+SOLID = 0.5  # smallest opacity of Gaussians that count as visible content
 
 
 def run(settings: Settings) -> None:
-    """Write ``export.formats``, and the training views where ``export.cameras`` says so, to ``export/step_N/``."""
+    """Write ``export.formats`` and, with ``export.cameras``, the training cameras to ``export/step_N/``."""
     if "html" in settings.export.formats:
-        fetched()  # without it, fail before anything is written
+        fetched()  # fail before anything is written
     write(settings, trained(settings))
-    report_again(settings)  # which leads to the files
+    report_again(settings)  # it links to the files
 
 
 @torch.no_grad()
 def write(settings: Settings, exported: Trained) -> None:
-    """As ``run``, of a run that is loaded already; the report stays as it is.
+    """As ``run``, for a run that is already loaded; the report is not updated.
 
-    The module loses the Gaussians that ``export.clean`` and ``export.region`` leave out.
+    Gaussians that ``export.clean`` and ``export.region`` leave out are removed from its module.
     """
     leave_out(settings, exported)
     gaussians, scene = exported.module.gaussians, exported.datamodule.scene
@@ -66,7 +66,7 @@ def write(settings: Settings, exported: Trained) -> None:
 
 
 def leave_out(settings: Settings, exported: Trained) -> None:
-    """Remove from the module what ``export.clean`` and ``export.region`` say, and tell what it was.
+    """Remove Gaussians from the module by ``export.clean`` and ``export.region``, and print what was removed.
 
     Raises:
         SettingError: nothing would be left.
@@ -77,20 +77,20 @@ def leave_out(settings: Settings, exported: Trained) -> None:
         found = removable(gaussians.splats(), gather(exported.module, cameras), LEVELS[settings.export.clean])
         keep = ~torch.stack(list(found.values())).any(dim=0)
         if not keep.any():
-            raise SettingError("export.clean", settings.export.clean, "no Gaussian would be left; take off")
+            raise SettingError("export.clean", settings.export.clean, "no Gaussian would be left; use off")
         before = likeness(settings, exported)
         counts = ", ".join(f"{int(rows.sum()):,} {reason}" for reason, rows in found.items())
-        tell(f"export.clean={settings.export.clean}: of {len(keep):,} Gaussians left out: {counts}")
+        tell(f"export.clean={settings.export.clean}: removed of {len(keep):,} Gaussians: {counts}")
         gaussians.keep(keep)
         for views, was, now in zip(("training", "test"), before, likeness(settings, exported), strict=True):
             if was is not None and now is not None:
-                tell(f"  PSNR of {views} views: {was:.2f} dB, without them {now:.2f} dB")
+                tell(f"  PSNR of {views} views: {was:.2f} dB before, {now:.2f} dB after")
     if settings.export.region is not None:
         region = settings.export.region
         where = common_sphere(cameras, solid(gaussians.splats())) if isinstance(region, str) else region
         keep = inside(gaussians.means, where)
         if not keep.any():
-            remedy = f"holds none of the {len(keep):,} Gaussians, which reach from {extent(gaussians.means)}"
+            remedy = f"contains none of the {len(keep):,} Gaussians, which are at {extent(gaussians.means)}"
             raise SettingError("export.region", region, remedy)
         numbers = ",".join(f"{number:.4g}" for number in where)
         tell(f"export.region=[{numbers}]: {int(keep.sum()):,} of {len(keep):,} Gaussians are in it")
@@ -98,7 +98,7 @@ def leave_out(settings: Settings, exported: Trained) -> None:
 
 
 def likeness(settings: Settings, exported: Trained) -> tuple[float | None, float | None]:
-    """Mean PSNR in dB of the predicted training photos and of the test views; None where there are none."""
+    """Mean PSNR in dB of the predicted training photos and of the test views; None if there are none."""
     module, datamodule = exported.module, exported.datamodule
     views = describe_training_views(module, datamodule, limit=settings.output.train_views)["train_views"]
     tests = judge_test_views(module, datamodule.test_dataloader(), replace(settings.metrics, lpips=False))
@@ -106,13 +106,13 @@ def likeness(settings: Settings, exported: Trained) -> tuple[float | None, float
 
 
 def solid(splats: Splats) -> Tensor:
-    """(M, 3) centres of the Gaussians that count as a thing to look at; of all where none does."""
+    """(M, 3) centres of the Gaussians that count as visible content; if there are none, of all."""
     opaque = splats.means[splats.opacities > SOLID]
     return opaque if len(opaque) else splats.means
 
 
 def write_page(settings: Settings, exported: Trained) -> Path:
-    """``scene.html`` in the run's folder, beside the report."""
+    """Write ``scene.html`` to the run's folder, beside the report."""
     datamodule, module = exported.datamodule, exported.module
     splats = module.gaussians.splats().to("cpu")
     photos = []

@@ -1,4 +1,4 @@
-"""``task=gpu_check``: everything that needs a GPU, proved and timed by one command (``make gpu-check``)."""
+"""``task=gpu_check``: checks and times everything that needs a GPU, in one command (``make gpu-check``)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bags.settings import OutputSettings, Settings
 from bags.system.terminal import terminal
 from bags.tasks import train
 
-PSNR = 25.0  # of the built-in scene after the short training, dB
+PSNR = 25.0  # least PSNR of the built-in scene after the short training, dB
 
 
 def run(settings: Settings) -> None:
-    """Run every check, write ``gpu_check.json`` and ``gpu_check.md``, and say which failed.
+    """Run every check, write ``gpu_check.json`` and ``gpu_check.md``, and report which failed.
 
-    With ``trainer.accelerator=cpu`` the same checks run on the CPU, small: a test of the checks.
+    With ``trainer.accelerator=cpu`` small versions of the checks run on the CPU, to test the checks themselves.
 
     Raises:
         BagsError: there is no GPU, or a check failed.
@@ -33,7 +33,7 @@ def run(settings: Settings) -> None:
     prepare_process(settings.trainer, settings.seed)
     device = choose_device(settings.trainer, settings.rasterizer).type
     if device == "cpu" and settings.trainer.accelerator != "cpu":
-        why = idle_cuda(settings.trainer, settings.rasterizer) or "no CUDA device is used here"
+        why = idle_cuda(settings.trainer, settings.rasterizer) or "there is no CUDA device to use"
         raise BagsError(f"task=gpu_check: {why}; trainer.accelerator=cpu runs small versions of the checks")
     small, console, checks = device == "cpu", terminal(), []
     for name, part in parts(settings, device, small).items():
@@ -65,7 +65,7 @@ def parts(settings: Settings, device: str, small: bool) -> dict[str, Callable[[]
 
 
 def guarded(name: str, part: Callable[[], list[Check]]) -> list[Check]:
-    """The part's checks; one that breaks is a failed check, and the others go on."""
+    """The part's checks; if it raises an error, that is a failed check, and the other parts still run."""
     try:
         return part()
     except Exception as error:
@@ -73,7 +73,7 @@ def guarded(name: str, part: Callable[[], list[Check]]) -> list[Check]:
 
 
 def short_training(settings: Settings, small: bool) -> Check:
-    """Train the built-in scene for a while; its sharp test views tell whether all parts work together."""
+    """Train the built-in scene for a short time; its sharp test views show whether all parts work together."""
     steps = 20 if small else 1500
     run_settings = replace(
         settings,
@@ -100,7 +100,7 @@ def line(check: Check) -> str:
 
 
 def markdown(machine: str, found: dict[str, str], checks: Sequence[Check]) -> str:
-    """The summary that docs/gpu.md holds."""
+    """The summary, as in docs/gpu.md."""
     with_versions = ", ".join(" ".join(pair) for pair in found.items())
     title = f"# GPU check\n\n{time.strftime('%Y-%m-%d')}, {machine}"
     return "\n\n".join([title, with_versions, "\n".join(f"- {line(check)}" for check in checks)]) + "\n"

@@ -1,4 +1,4 @@
-"""``task=prepare``: a COLMAP scene of a folder of photos or a video (docs/your_photos.md)."""
+"""``task=prepare``: makes a COLMAP scene from a folder of photos or a video (docs/your_photos.md)."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from bags.settings import Settings
 from bags.system.signals import heard_by, stop
 from bags.system.terminal import terminal
 
-LISTED = 8  # names in a line
-UNCERTAIN = 100  # points; with fewer a photo is said to be placed uncertainly
+LISTED = 8  # names per line
+UNCERTAIN = 100  # points; with fewer, a photo's position is reported as uncertain
 
 
 def run(settings: Settings) -> None:
-    """Prepare ``source``, show the report and say how to go on."""
+    """Prepare ``source``, print the report and the command for training."""
     word = shlex.quote(f"dataset.root={prepared(settings).root}")
     terminal().print(f"train on it: python run.py scene=own {word}", soft_wrap=True)
 
 
 def prepared(settings: Settings) -> Prepared:
-    """Make the scene ``dataset.root`` of ``source``, with progress and a report on the console.
+    """Make the scene ``dataset.root`` from ``source``, with progress and a report on the console.
 
     Raises:
-        SettingError: no ``source`` or no ``dataset.root``.
-        DataError: no scene can be made of it.
-        Stopped: by a signal; nothing half made and no child process is left.
+        SettingError: ``source`` or ``dataset.root`` is missing.
+        DataError: no scene can be made from it.
+        Stopped: by a signal; no incomplete files and no child process are left.
     """
     source = photos_or_video(settings.source)
     if not settings.dataset.root:
@@ -47,7 +47,7 @@ def prepared(settings: Settings) -> Prepared:
 
 
 class Bars:
-    """Progress bars with the time left, one for each thing that is done, in the order in which they begin."""
+    """Progress bars with the time left, one for each activity, in the order in which they start."""
 
     def __init__(self, hidden: bool) -> None:
         time = TimeRemainingColumn(elapsed_when_finished=True)
@@ -65,7 +65,7 @@ class Bars:
         self.progress.stop()
 
     def show(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` of ``what`` are done; a new ``what`` finishes the one before."""
+        """Show that ``done`` of ``total`` items of ``what`` are done; a new ``what`` completes the bar before."""
         if not self.tasks or self.tasks[-1][0] != what:
             self._finish()
             self.tasks.append((what, self.progress.add_task(what, total=total)))
@@ -79,7 +79,7 @@ class Bars:
 
 
 def report(scene: Prepared) -> None:
-    """Print what became of every photo, and the scene's figures."""
+    """Print the result for every photo, and the scene's figures."""
     record, console = scene.record, terminal()
     table = Table(title=f"{scene.root}", title_justify="left")
     table.add_column("photo")
@@ -101,11 +101,11 @@ def report(scene: Prepared) -> None:
     if others:
         console.print(f"not taken as photos: {_some(others)}", soft_wrap=True)
     if record["placed"] < len(record["photos"]):
-        console.print("what helps photos that could not be placed: docs/your_photos.md", soft_wrap=True)
+        console.print("some photos could not be placed; docs/your_photos.md says what helps", soft_wrap=True)
 
 
 def summary(record: dict[str, Any]) -> str:
-    """One line that can be checked against the folder: how many of its photos are used, and which are not."""
+    """One line to compare with the folder: how many of its photos are used, and which are not."""
     unplaced = [row["source"] for row in record["photos"] if not row["placed"]]
     unusable = [item["file"] for item in record["not_used"] if item.get("photo", True)]
     out = unplaced + unusable

@@ -1,4 +1,4 @@
-"""``task=reconstruct``: from photos or a video to a scene that can be looked at, in one go (docs/your_photos.md)."""
+"""``task=reconstruct``: from photos or a video to a finished scene, in one command (docs/your_photos.md)."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Prepare ``source``, choose settings, train, draw every photo sharp, two films, export, and list the files.
+    """Prepare ``source``, choose settings, train, render every photo sharp and two videos, export, and list the files.
 
-    The expected duration is printed first. Settings on the command line are kept; with ``experiment=`` nothing is
-    chosen. With ``ckpt_path`` a stopped training resumes, with the scene and the settings it had.
+    The expected duration is printed first. Settings on the command line take precedence; with ``experiment=`` no
+    settings are chosen. With ``ckpt_path`` a stopped training resumes, with its scene and settings.
     """
     device = choose_device(settings.trainer, settings.rasterizer).type  # invalid requests fail before the long work
     stated = said()
@@ -56,7 +56,7 @@ def run(settings: Settings) -> None:
         settings = replace(with_values(settings, chosen(settings, record, device, stated)), task="train")
         train.run(settings)
     if not (settings.folder / "metrics.json").is_file():
-        return  # stopped by hand; train has said how to go on
+        return  # stopped by the user; train has printed how to resume
     with times.part(DRAWING):
         finished = replace(settings, ckpt_path=None)
         loaded = trained(finished)
@@ -69,7 +69,7 @@ def run(settings: Settings) -> None:
 
 
 def exported(settings: Settings, stated: set[str]) -> tuple[str, ...]:
-    """The formats that the scene is exported in: those said, else PLY, SPZ and the page, if its client can be had."""
+    """The export formats: those on the command line, else PLY, SPZ and, if its JavaScript is available, the page."""
     if {"export", "export.formats"} & stated:
         return settings.export.formats
     try:
@@ -81,16 +81,16 @@ def exported(settings: Settings, stated: set[str]) -> tuple[str, ...]:
 
 
 def minutes(settings: Settings, stated: set[str]) -> float | None:
-    """That training may take on a CPU; None where the steps are known instead."""
+    """Minutes that training may take on a CPU; None if the number of steps is given instead."""
     if settings.schedule.minutes is not None:
         return settings.schedule.minutes
     return None if {"schedule", "schedule.steps", "experiment"} & stated else MINUTES
 
 
 def chosen(settings: Settings, record: dict[str, Any], device: str, stated: set[str]) -> dict[str, Any]:
-    """Values chosen for the photos of ``record`` by their keys, but for those that ``stated`` names.
+    """Values chosen for the photos of ``record``, by their keys, except for the keys in ``stated``.
 
-    A training that goes on keeps those of its ``config.yaml``: another choice would make it another run.
+    A resumed training keeps the values of its ``config.yaml``, because other values would make it another run.
     """
     if "experiment" in stated:
         return {}
@@ -105,7 +105,7 @@ def chosen(settings: Settings, record: dict[str, Any], device: str, stated: set[
     def steps(values: Mapping[str, Any]) -> int:
         tried = with_values(settings, unsaid(values) | {"schedule.minutes": allowed})
         fit = steps_that_fit(tried)
-        log.info("at dataset.factor=%d %d steps fit into %g minutes", tried.dataset.factor, fit, allowed)
+        log.info("at dataset.factor=%d, %d steps fit into %g minutes", tried.dataset.factor, fit, allowed)
         return fit
 
     placed = [row for row in record["photos"] if row["placed"]]
@@ -129,10 +129,10 @@ def stored(settings: Settings) -> Settings | None:
 
 
 def prepared_before(settings: Settings) -> dict[str, Any]:
-    """What ``prepare.json`` of the scene ``dataset.root`` says.
+    """Content of ``prepare.json`` of the scene ``dataset.root``.
 
     Raises:
-        DataError: there is no such file, it is not whole, or it lists no photo that was placed.
+        DataError: there is no such file, it is malformed, or it lists no placed photo.
     """
     path = Path(settings.dataset.root or "") / RECORD
     try:
@@ -146,7 +146,7 @@ def prepared_before(settings: Settings) -> dict[str, Any]:
 
 
 def _is_row(value: Any) -> bool:
-    """Does a row of ``photos`` hold what settings are chosen by?"""
+    """Whether a row of ``photos`` has the values from which settings are chosen."""
     if not isinstance(value, dict) or not isinstance(value.get("placed"), bool):
         return False
     sized = all(type(value.get(key)) is int and 0 < value[key] < 1_000_000 for key in ("width", "height"))
@@ -163,7 +163,7 @@ def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
 
 
 def list_files(folder: Path) -> None:
-    """Print what a run has left: files with their size, folders with their number of files."""
+    """Print the content of a run's folder: files with their sizes, folders with their numbers of files."""
     console = terminal()
     for path in sorted(folder.iterdir()):
         if path.is_dir():

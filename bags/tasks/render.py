@@ -1,4 +1,4 @@
-"""``task=render``: sharp pictures of the views, or a video of a flight through the scene, from any checkpoint."""
+"""``task=render``: renders views sharp, or a video of a flight through the scene, from any checkpoint."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from bags.system.terminal import tell, terminal
 from bags.types import Camera, View
 
 CONSOLE = terminal(stderr=True)
-SOLID = 0.5  # opacity from which a Gaussian counts as a thing to look at
-PROBES = 8  # frames of a video whose depths set the scale of its colours
+SOLID = 0.5  # smallest opacity of Gaussians that count as visible content
+PROBES = 8  # frames of a video whose depths determine the range of its colours
 
 
 def run(settings: Settings) -> None:
-    """Draw the views of ``render.split`` into ``renders/step_N/<split>/``, or ``render.path`` as a video beside."""
+    """Render the views of ``render.split`` to ``renders/step_N/<split>/``, or ``render.path`` as a video."""
     draw(settings, trained(settings))
     if settings.render.path is not None:
-        report_again(settings)  # which leads to it
+        report_again(settings)  # it links to the video
 
 
 @torch.no_grad()
 def draw(settings: Settings, drawn: Trained) -> None:
-    """As ``run``, of a run that is loaded already; the report stays as it is."""
+    """As ``run``, for a run that is already loaded; the report is not updated."""
     module, scene = drawn.module, drawn.datamodule.scene
     folder = settings.folder / "renders" / f"step_{drawn.step}"
     if settings.render.path is not None:
@@ -53,7 +53,7 @@ def draw(settings: Settings, drawn: Trained) -> None:
 
 
 def camera_of(view: View, settings: Settings) -> Camera:
-    """A view's camera at ``render.factor``, or as it was trained where that is null."""
+    """A view's camera at ``render.factor``, or at training resolution if that is null."""
     width, height = view.camera.width, view.camera.height
     if settings.render.factor is not None:
         size = training_size(width, height, settings.render.factor, key="render.factor")
@@ -63,7 +63,7 @@ def camera_of(view: View, settings: Settings) -> Camera:
 
 
 def photograph(settings: Settings, module: BagsModule, views: Sequence[View], folder: Path) -> None:
-    """Draw every view sharp, at its own pose, as ``<name>.png`` and, with ``render.depth``, ``<name>_depth.png``."""
+    """Render every view sharp as ``<name>.png`` and, with ``render.depth``, its depth as ``<name>_depth.png``."""
     for view in track(views, f"{folder.name} views", console=CONSOLE, transient=True):
         render = module.render(camera_of(view, settings).to(module.device))
         write_png(folder / f"{stem(view.name)}.png", render.rgb)
@@ -73,7 +73,7 @@ def photograph(settings: Settings, module: BagsModule, views: Sequence[View], fo
 
 
 def film(settings: Settings, module: BagsModule, cameras: Sequence[Camera], folder: Path) -> None:
-    """Draw the flight ``render.path`` as ``<path>.mp4`` and, with ``render.depth``, ``<path>_depth.mp4``."""
+    """Render the flight ``render.path`` as ``<path>.mp4`` and, with ``render.depth``, as ``<path>_depth.mp4``."""
     chosen = settings.render
     assert chosen.path is not None
     flight = [even(camera).to(module.device) for camera in route(chosen.path, module, cameras, chosen.frames)]
@@ -92,9 +92,9 @@ def film(settings: Settings, module: BagsModule, cameras: Sequence[Camera], fold
 
 
 def compare(settings: Settings, module: BagsModule, views: Sequence[View], folder: Path) -> None:
-    """Draw ``before_after.mp4``: the photo on the left, on the right the sharp render, which moves on to the next one.
+    """Render ``before_after.mp4``: a photo on the left, and on the right the sharp render, which flies to the next one.
 
-    Each photo has about a second; where there are more of them than seconds, some are shown, spread over the way.
+    Each photo is shown for about a second. If there are more photos than seconds, some are chosen, evenly spread.
     """
     chosen = settings.render
     cameras = [even(camera_of(view, settings)) for view in views]
@@ -105,7 +105,7 @@ def compare(settings: Settings, module: BagsModule, views: Sequence[View], folde
         for index, camera in track(path, "before_after video", console=CONSOLE, transient=True):
             if index != shown:
                 photo, shown = photo_of(views[index], camera, settings), index
-            if camera is not drawn:  # else it rests
+            if camera is not drawn:  # otherwise the camera rests
                 render, drawn = module.render(camera.to(module.device)).rgb.cpu(), camera
             pair = [centred(picture, width, height) for picture in (photo, render)]
             write(tile(pair, columns=2, labels=["photo", "sharp render"]))
@@ -113,7 +113,7 @@ def compare(settings: Settings, module: BagsModule, views: Sequence[View], folde
 
 
 def photo_of(view: View, camera: Camera, settings: Settings) -> Tensor:
-    """(3, H, W) in [0, 1] the view's photo as large as it is drawn with ``camera`` (``even`` of ``camera_of``)."""
+    """(3, H, W) in [0, 1] the view's photo at the size of ``camera``, which is ``even(camera_of(view, settings))``."""
     whole = camera_of(view, settings)
     background = (255, 255, 255) if settings.dataset.white_background else (0, 0, 0)
     return as_float(resized(opaque(view.load(), background), whole.width, whole.height))[
@@ -122,7 +122,7 @@ def photo_of(view: View, camera: Camera, settings: Settings) -> Tensor:
 
 
 def centred(picture: Tensor, width: int, height: int) -> Tensor:
-    """``picture`` (3, h, w) in the middle of a black one of the given size, no smaller."""
+    """``picture`` (3, h, w), padded with black on all sides to the given size, which must not be smaller."""
     across, down = width - picture.shape[2], height - picture.shape[1]
     return pad(picture, (across // 2, across - across // 2, down // 2, down - down // 2))
 
@@ -136,18 +136,18 @@ def route(path: str, module: BagsModule, cameras: Sequence[Camera], frames: int)
 
 
 def even(camera: Camera) -> Camera:
-    """The camera without its last column or row where it has an odd number of them, as videos want it."""
+    """The camera without its last column or row if their number is odd, because videos need even sides."""
     width, height = camera.width // 2 * 2, camera.height // 2 * 2
     return camera if (width, height) == (camera.width, camera.height) else camera.cropped(0, 0, width, height)
 
 
 def shared_ends(module: BagsModule, cameras: Sequence[Camera]) -> tuple[float, float]:
-    """Nearest and farthest depth over some frames, so that the colours mean the same all through a video."""
+    """Nearest and farthest depth over some frames, so that colours have the same meaning throughout a video."""
     renders = [module.render(camera) for camera in cameras]
     ends = [depth_ends(render.depth, render.alpha) for render in renders]
     return min(near for near, _ in ends), max(far for _, far in ends)
 
 
 def tell_film(file: Path, frames: int, fps: float) -> None:
-    """A film's length and size."""
+    """Print a video's length and size."""
     tell(f"{file}  {frames} frames, {frames / fps:.1f} s, {file.stat().st_size / 1e6:.1f} MB")

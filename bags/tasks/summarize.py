@@ -1,4 +1,4 @@
-"""``task=summarize``: finished runs into one set of tables, beside the published figures."""
+"""``task=summarize``: collects finished runs in one set of tables, beside published figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(settings: Settings) -> None:
     """Collect ``summarize.runs``, print the tables and write ``summary.md``, ``.csv`` and ``.tex``.
 
     Raises:
-        SettingError: ``summarize.columns`` names no setting.
+        SettingError: ``summarize.columns`` contains a key that is not a setting.
         BagsError: there is no finished run.
     """
     known = flat(asdict(Settings()))
@@ -49,8 +49,8 @@ def run(settings: Settings) -> None:
 
 
 def show_on_loggers(settings: Settings, made: Sequence[Table]) -> None:
-    """Give the tables to the loggers, as a run of their own."""
-    from bags.dashboards import close, log_settings, log_table  # only now: torch and lightning are slow to load
+    """Send the tables to the loggers, as a separate run."""
+    from bags.dashboards import close, log_settings, log_table  # imported late: torch and lightning are slow to load
 
     loggers = instantiate("logger", settings.logger)
     status = "failed"

@@ -1,4 +1,4 @@
-"""``task=train``: train on a scene, then evaluate it and write the results."""
+"""``task=train``: trains on a scene, evaluates it and writes the results."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def run(settings: Settings) -> None:
     """Train ``settings``; at the end write metrics and pictures and print the table.
 
     Raises:
-        Stopped: by a signal, at any moment; a ``SystemExit`` with 128 + its number, as shells have it.
-        BagsError: the disk did not take a file; what was saved before is there.
+        Stopped: by a signal, at any time; a ``SystemExit`` with 128 + its number, as in shells.
+        BagsError: a file could not be written; what was saved before is intact.
     """
     with heard_by(stop):
         seen = written(settings.folder)
-        made = ready(settings)  # before the lock, so that errors are reported before anything is changed
+        made = ready(settings)  # before locking, so that errors are reported before anything is changed
         if made is None:
             return
         if not is_first_process():
@@ -46,14 +46,14 @@ def run(settings: Settings) -> None:
             return
         with owned(settings):
             if written(settings.folder) != seen:  # another process has trained here meanwhile
-                made = None  # two scenes at once may be more than the memory holds
+                made = None  # two scenes at once may not fit into memory
                 made = ready(settings)
             if made:
                 lead(*made)
 
 
 def ready(settings: Settings) -> tuple[Start, SceneDataModule, BagsModule] | None:
-    """The decisions, the scene and the module; None if the run is finished. Writes nothing."""
+    """Decide, read the scene and create the module, without writing anything; None if the run is finished."""
     if settings.ckpt_path == "auto" and finished(settings):
         print(f"{settings.name} is finished", file=sys.stderr)
         return None
@@ -63,7 +63,7 @@ def ready(settings: Settings) -> tuple[Start, SceneDataModule, BagsModule] | Non
 
 
 def lead(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
-    """Train as the first or only process, which owns the run's folder."""
+    """Train as the first or only process, which has locked the run's folder."""
     with telling("resume with the same command and ckpt_path=auto"), explained(start.folder):
         if aside := begin(start.settings):
             log.info("the earlier run of this name was moved to %s", aside)
@@ -77,11 +77,11 @@ def lead(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
 
 @contextmanager
 def telling(what_to_do: str) -> Iterator[None]:
-    """Says ``what_to_do`` when a signal or a full disk ends the block."""
+    """Prints ``what_to_do`` if a signal or a disk error ends the block."""
     try:
         yield
     except (Stopped, WriteError) as reason:
-        why = reason.signal.name if isinstance(reason, Stopped) else "the disk"
+        why = reason.signal.name if isinstance(reason, Stopped) else "a disk error"
         print(f"stopped by {why}: {what_to_do}", file=sys.stderr)
         raise
 

@@ -1,4 +1,4 @@
-"""``task=view``: a run in the browser, from any checkpoint."""
+"""``task=view``: shows a run in the browser, from any checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Serve ``ckpt_path`` (default: the last) until Ctrl-C."""
+    """Serve ``ckpt_path`` (default: the last checkpoint) until Ctrl-C."""
     need_viser()  # before the scene is read
     seen = trained(settings)
     data, step = seen.datamodule, seen.step

@@ -1,4 +1,4 @@
-"""What is shown at a photo's own place: one layer in the whole window, or several side by side."""
+"""What is shown at a photo's viewpoint: one layer in the whole window, or several side by side."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Shown:
 
     Attributes:
         picture: (3, height, width) in [0, 1].
-        frame: where the photo lies in it.
-        note: what to say of it; may be empty.
+        frame: where the photo is in it.
+        note: text about it for the panel; may be empty.
     """
 
     picture: Tensor
@@ -30,15 +30,15 @@ class Shown:
 
 
 def at_photo(painter: Painter, stop: Stop, layer: str, coarse: bool, window: tuple[int, int], pixels: float) -> Shown:
-    """Draw a layer at a photo's place; the sharp render where the photo has no such layer.
+    """Draw a layer at a photo's viewpoint; the sharp render if the photo has no such layer.
 
     Args:
         painter: draws it.
-        stop: the place.
+        stop: the photo and its viewpoint.
         layer: one of ``LAYERS``.
-        coarse: draw no more pixels than the photo is trained at, and show pixels as squares.
+        coarse: draw at most the resolution at which the photo is trained, and show pixels as squares.
         window: its width and height.
-        pixels: that the picture may have.
+        pixels: largest number of pixels of the picture.
     """
     wanted = BESIDE if layer == SIDE_BY_SIDE else (layer,)
     missing = [name for name in wanted if name in OF_A_PHOTO and painter.of_photo(name, stop) is None]
@@ -53,7 +53,7 @@ def at_photo(painter: Painter, stop: Stop, layer: str, coarse: bool, window: tup
 
 
 def _layer(painter: Painter, stop: Stop, name: str, coarse: bool, frame: Frame) -> Tensor:
-    """(3, h, w): what the photo's camera sees, at the size of a box of ``frame`` or at the photo's."""
+    """(3, h, w) view of the photo's camera, at the size of a box of ``frame`` or of the photo."""
     found = painter.of_photo(name, stop) if name in OF_A_PHOTO else None
     if found is not None:
         return found

@@ -1,8 +1,9 @@
-"""Where somebody looks from: between the browser's camera and ours.
+"""Conversion between the browser's camera and ours.
 
 The browser (viser) gives camera-to-world poses with OpenCV's axes (x right, y down, z forward), as a quaternion wxyz
-and a position, and one vertical field of view; ``Camera`` is world-to-camera. Both take the picture to reach half a
-pixel beyond the outer pixels' centres, so ``f = height / (2 tan(fov / 2))`` and the principal point is the centre.
+and a position, and one vertical field of view; ``Camera`` is world-to-camera. For both, the picture extends half a
+pixel beyond the centres of the outer pixels, so ``f = height / (2 tan(fov / 2))`` and the principal point is the
+centre.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from scipy.spatial.transform import Rotation
 from bags.ops.geometry import quaternion_to_rotation
 from bags.types import Camera
 
-FAR = 1e9  # scene units; a position beyond is nonsense
+FAR = 1e9  # scene units; positions beyond are rejected
 FOV = (0.01, 3.1)  # radians
-CANVAS = 20_000  # pixels across or down that a browser's window may have
-LONGEST = 10  # times its other side
-SMALLEST = 16  # pixels across or down of a picture
-SAME_ANGLE = 2e-3  # radians: browsers keep poses in float32 and as look-at points
-SAME_PLACE = 1e-3  # of the scene's extent
+CANVAS = 20_000  # largest width or height of a browser's window in pixels
+LONGEST = 10  # largest aspect ratio of a browser's window
+SMALLEST = 16  # smallest width or height of a picture in pixels
+SAME_ANGLE = 2e-3  # radians; browsers store poses in float32 and as look-at points
+SAME_PLACE = 1e-3  # relative to the scene's extent
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Eye:
 
     @classmethod
     def reported(cls, camera: Any) -> Eye | None:
-        """What a browser says of its camera (``viser.CameraHandle``); None where that cannot be."""
+        """The camera that a browser reports (``viser.CameraHandle``); None if its values are invalid."""
         try:
             wxyz = [float(value) for value in camera.wxyz]
             position = [float(value) for value in camera.position]
@@ -63,7 +64,7 @@ class Eye:
 
     @classmethod
     def at(cls, camera: Camera, width: int, height: int) -> Eye:
-        """The eye that sees, on a canvas of ``width`` x ``height``, all that ``camera`` sees and what is around it."""
+        """The eye that sees, on a canvas of ``width`` x ``height``, everything that ``camera`` sees."""
         x, y, z, w = Rotation.from_matrix(camera.rotation.detach().cpu().double().numpy().T).as_quat()
         across, down = camera.half_field
         fov = 2 * math.atan(max(down, across * height / width))
@@ -71,7 +72,7 @@ class Eye:
         return cls((float(w), float(x), float(y), float(z)), position, fov, width, height)
 
     def camera(self, pixels: float) -> Camera:
-        """Our camera, of the canvas's shape and of about ``pixels`` pixels, but no more than the canvas has."""
+        """Our camera, with the canvas's aspect ratio and about ``pixels`` pixels, but no more than the canvas has."""
         scale = min(1.0, math.sqrt(pixels / (self.width * self.height)))
         width, height = (max(SMALLEST, round(side * scale)) for side in (self.width, self.height))
         rotation = quaternion_to_rotation(torch.tensor(self.wxyz, dtype=torch.float64)).T
@@ -85,7 +86,7 @@ class Eye:
         return quaternion_to_rotation(torch.tensor(self.wxyz, dtype=torch.float64)).numpy()
 
     def is_at(self, other: Eye, extent: float) -> bool:
-        """Same place and direction, as far as a browser keeps them?"""
-        # q and -q are the same rotation. Quaternions half an angle's arc apart; near 0 an arc is its chord.
+        """Whether place and direction are the same, within a browser's precision."""
+        # q and -q are the same rotation. The distance of unit quaternions is about half the angle between them.
         apart = min(math.dist(self.wxyz, [sign * value for value in other.wxyz]) for sign in (1, -1))
         return 2 * apart < SAME_ANGLE and math.dist(self.position, other.position) < SAME_PLACE * extent

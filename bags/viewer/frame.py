@@ -1,4 +1,4 @@
-"""Where photos lie in a window, and the camera that draws the whole window around one of them."""
+"""Where photos are in a window, and the camera that draws the whole window around one of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Frame:
-    """The picture that fills a window, and the places in it for one photo or several of one size, as large as fit.
+    """The picture that fills a window, with boxes for one or more photos of the same size, as large as possible.
 
     Attributes:
         width, height: pixels of the picture.
@@ -46,7 +46,7 @@ class Frame:
             camera: only its width and height are used.
             width: of the window.
             height: of the window.
-            pixels: that the picture may have; it has no more than the window, and the window's shape.
+            pixels: largest number of pixels of the picture. It has the window's aspect ratio, and at most its pixels.
             count: of photos.
         """
         scale = min(1.0, math.sqrt(pixels / (width * height)))
@@ -56,21 +56,21 @@ class Frame:
 
     @property
     def order(self) -> str:
-        """How to read the boxes."""
+        """In which order to read the boxes."""
         return "left to right" if self.boxes[0].top == self.boxes[-1].top else "top to bottom"
 
     def camera(self, camera: Camera) -> Camera:
-        """The camera that sees in the first box what ``camera`` sees, and what is around it in the rest."""
+        """The camera that sees in the first box what ``camera`` sees, and around it the surroundings."""
         box = self.boxes[0]
         whole = camera.resized(box.width, box.height).cropped(-box.left, -box.top, self.width, self.height)
-        return replace(whole, corner=(0, 0), photo=None)  # no part of the photo: nothing ends at its edges
+        return replace(whole, corner=(0, 0), photo=None)  # not a part of the photo: its edges do not matter
 
     def filled(self, pictures: Sequence[Tensor], squares: bool) -> Tensor:
         """(3, height, width): grey, with the pictures in the boxes.
 
         Args:
-            pictures: (3, h, w) each, of any size; one a box.
-            squares: enlarged pixels stay squares, rather than being interpolated.
+            pictures: (3, h, w) each, of any size; one per box.
+            squares: enlarge pixels to squares instead of interpolating.
         """
         canvas = torch.full((3, self.height, self.width), GREY)
         for picture, box in zip(pictures, self.boxes, strict=True):
@@ -78,7 +78,7 @@ class Frame:
         return canvas
 
     def place(self, across: float, down: float) -> tuple[float, float] | None:
-        """Where on the photo a place of the window is, all in parts of the sides; None beside the photos."""
+        """Map a place in the window to one in the photo, both as fractions of the sides; None outside the photos."""
         column, row = across * self.width, down * self.height
         for box in self.boxes:
             found = (column - box.left) / box.width, (row - box.top) / box.height
@@ -88,7 +88,7 @@ class Frame:
 
 
 def _boxes(camera: Camera, width: int, height: int, columns: int, rows: int) -> tuple[Box, ...]:
-    """The largest boxes of ``camera``'s shape, each in the middle of its cell."""
+    """The largest boxes of ``camera``'s aspect ratio, each in the middle of its cell."""
     fit = min(width / (columns * camera.width), height / (rows * camera.height))
     wide, high = max(1, int(camera.width * fit)), max(1, int(camera.height * fit))
     return tuple(

@@ -1,4 +1,4 @@
-"""One browser that looks: what it wants to see, what it has been shown."""
+"""One connected browser: what it wants to see and what it has been shown."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from bags.viewer.pace import Pace
 from bags.viewer.painter import FROM_ANYWHERE, Painter, Stop, orbit_distance
 from bags.viewer.panel import Panel
 
-SETTLE = 0.25  # seconds without a move after which somebody stands still
+SETTLE = 0.25  # seconds without a move after which the camera counts as still
 QUALITY = 90  # of JPEG
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a browser wants to see. The server's thread replaces it, the drawing thread reads it: whole, both of them.
+    """What a browser wants to see. The server's thread replaces it and the drawing thread reads it, always as a whole.
 
     Attributes:
-        eye: the free camera; None: the browser has not said yet.
-        moved: when it last moved, ``time.monotonic`` seconds.
+        eye: the free camera; None: not yet reported by the browser.
+        moved: time of its last move, ``time.monotonic`` seconds.
         layer: one of ``LAYERS``.
-        coarse: at a photo's place, draw no more pixels than the photo is trained at, and show them as squares.
+        coarse: at a photo's viewpoint, draw at most the resolution at which the photo is trained, as squares.
         stop: index of the view last jumped to; ``jumps`` counts the jumps.
-        click: place last clicked in parts of the window's width and height; ``clicks`` counts them.
+        click: place of the last click, as fractions of the window's width and height; ``clicks`` counts the clicks.
     """
 
     eye: Eye | None = None
@@ -44,13 +44,13 @@ class Wish:
 
 
 class Guest:
-    """One browser: notes what it wants, and draws it when the drawing thread says so.
+    """One browser: records what it wants to see, and draws that when the drawing thread calls ``draw``.
 
     Args:
         client: ``viser.ClientHandle``.
         stops: views to jump to; at least one.
-        pace: of pictures while it moves.
-        most: pixels of a picture while it stands still.
+        pace: chooses the size of pictures while the camera moves.
+        most: largest number of pixels of a picture while the camera is still.
         extent: of the scene.
         wake: called when there is something to draw.
     """
@@ -73,31 +73,31 @@ class Guest:
         self._wake()
 
     async def moved(self, camera: Any) -> None:
-        """The browser's camera is elsewhere, or its window has another size."""
+        """Handle a move of the browser's camera, or another size of its window."""
         eye = Eye.reported(camera)
         if eye is not None and eye != self.wish.eye:
             self._want(eye=eye, moved=time.monotonic())
 
     async def clicked(self, event: Any) -> None:
-        """A place of the picture was clicked."""
+        """Handle a click on the picture."""
         across, down = event.screen_pos
         if 0 <= across < 1 and 0 <= down < 1:
             self._want(click=(float(across), float(down)), clicks=self.wish.clicks + 1)
 
     def jump(self, index: int) -> None:
-        """Look from where a photo was taken."""
+        """Go to a photo's viewpoint."""
         self._want(stop=index, jumps=self.wish.jumps + 1, moved=time.monotonic())
 
     def show(self, layer: str) -> None:
-        """Look at something else."""
+        """Choose another layer."""
         self._want(layer=layer)
 
     def coarsen(self, coarse: bool) -> None:
-        """Look at the photo's own pixels, or at the window's."""
+        """Choose between the photo's resolution and the window's."""
         self._want(coarse=coarse)
 
     def due(self, step: int, now: float) -> bool:
-        """Is there something to draw?"""
+        """Whether there is something to draw."""
         wish = self.wish
         if wish.eye is None:
             return False
@@ -105,7 +105,7 @@ class Guest:
         return wish != self.shown or (still and (not self.shown_whole or self.shown_step != step))
 
     def draw(self, painter: Painter) -> None:
-        """Draw what is wanted now and send it."""
+        """Draw what is wanted now, and send it."""
         wish, start = self.wish, time.monotonic()
         if wish.eye is None:
             return
@@ -117,7 +117,7 @@ class Guest:
             self._send_to(eye, painter)
         at_stop = eye.is_at(Eye.at(stop.camera, eye.width, eye.height), self.extent)
         still = start - wish.moved >= SETTLE
-        # What belongs to a photo costs the same however small: it is drawn whole at once, and says nothing of the pace.
+        # A photo's own layers cost the same at any size: they are drawn in full at once and do not count for the pace.
         self.shown_whole = still or (at_stop and wish.layer not in FROM_ANYWHERE)
         pixels = self.most if self.shown_whole else self.pace.pixels
         if at_stop:
@@ -126,7 +126,7 @@ class Guest:
         else:
             drawn = wish.layer in FROM_ANYWHERE
             picture = painter.from_anywhere(wish.layer if drawn else "sharp", eye.camera(pixels))
-            where, note = "free camera", "" if drawn else f"\n\n*{wish.layer}*: only at a photo's place: press *back*"
+            where, note = "free camera", "" if drawn else f"\n\n*{wish.layer}*: only at a photo's place; press *back*"
         self._send(picture)
         if not self.shown_whole:
             self.pace.took(time.monotonic() - start)
@@ -141,7 +141,7 @@ class Guest:
         )
 
     def _send_to(self, eye: Eye, painter: Painter) -> None:
-        """Bring the browser's camera to a pose; it will turn around what lies ahead."""
+        """Move the browser's camera to a pose; it will orbit around what is ahead."""
         camera, forward, down = self.client.camera, eye.axes[:, 2], eye.axes[:, 1]
         distance = orbit_distance(painter.module.gaussians.means, eye.position, list(forward), self.extent)
         with self.client.atomic():

@@ -1,14 +1,14 @@
-"""How large pictures are drawn while somebody moves."""
+"""How large pictures are drawn while the camera moves."""
 
 from __future__ import annotations
 
 
 class Pace:
-    """Chooses the number of pixels of a picture so that one is drawn in the time that there is.
+    """Chooses the number of pixels of a picture so that drawing it takes a given time.
 
     Args:
         seconds: that a picture may take.
-        least, most: pixels.
+        least, most: limits of the number of pixels.
     """
 
     def __init__(self, seconds: float, least: float, most: float) -> None:
@@ -18,6 +18,6 @@ class Pace:
         self.pixels = self.least
 
     def took(self, seconds: float) -> None:
-        """Learn from a picture of ``pixels`` pixels. At most twice or half as many follow: single times are noisy."""
+        """Adapt ``pixels`` to the time of the last picture; at most by a factor of 2, as single times are noisy."""
         change = self.seconds / max(seconds, 1e-6)
         self.pixels = min(max(self.pixels * min(max(change, 0.5), 2.0), self.least), self.most)

@@ -1,4 +1,4 @@
-"""What there is to see: pictures of the scene from anywhere, and of how a training view is explained."""
+"""The pictures of the viewer: the scene from anywhere, and how the model explains a training view."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FROM_ANYWHERE = ("sharp", "depth", "points", "ellipsoids")
 OF_A_PHOTO = ("photo", "predicted blur", "mask")  # the last two only of a training view
 
 POINT = 0.7  # pixels: standard deviation of a Gaussian drawn as a point
-HALF_AT_SIGMA = 0.849  # 1 / sqrt(2 ln 2): an opaque Gaussian shrunk by it is half transparent at one sigma
+HALF_AT_SIGMA = 0.849  # 1 / sqrt(2 ln 2): an opaque Gaussian scaled by it is half transparent at its old sigma
 OPAQUE = 0.99
-KERNEL_SIDE = 255  # pixels of the picture of a kernel, about
+KERNEL_SIDE = 255  # approximate side of a kernel's picture in pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Stop:
-    """A photo's place, to jump to.
+    """A photo and its viewpoint, to jump to.
 
     Attributes:
         name: file name of the photo.
         split: ``train`` or ``test``.
         camera: at full training resolution.
-        load: the view at a scale of the schedule (test views have one scale only, and give that).
+        load: returns the view at a scale of the schedule; test views have only one scale and always return that.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Stop:
 
     @property
     def label(self) -> str:
-        """How a list of views calls it."""
+        """Its name in the list of views."""
         return f"{self.split} {self.name}"
 
 
@@ -53,7 +53,7 @@ class KernelPicture:
 
     Attributes:
         picture: (3, h, w) in [0, 1], scaled to its maximum.
-        side: of the window that the kernel can fill, in pixels of the view.
+        side: of the window that the kernel can cover, in pixels of the view.
         spread: root mean square spread of the effective kernel ``m w + (1 - m) delta``, in pixels of the view.
         mask: how much of the pixel is blurred, in [0, 1].
     """
@@ -65,11 +65,11 @@ class KernelPicture:
 
 
 class Painter:
-    """Draws layers with the model's own Gaussians, rasteriser and Blur Proposal Network; changes nothing in it.
+    """Draws layers with the model's Gaussians, rasteriser and blur model, without changing them.
 
     Args:
-        module: trained or training.
-        step: the step that it stands at; set it anew as training goes on.
+        module: trained, or being trained.
+        step: its current step; must be updated during training.
     """
 
     def __init__(self, module: BagsModule, step: int) -> None:
@@ -79,7 +79,7 @@ class Painter:
 
     @property
     def phase(self) -> Phase:
-        """Where the training stands."""
+        """Phase of the current step."""
         return self.module.schedule.at(self.step)
 
     @torch.no_grad()
@@ -102,7 +102,7 @@ class Painter:
         )
 
     def of_photo(self, layer: str, stop: Stop) -> Tensor | None:
-        """(3, h, w) in [0, 1]: one of ``OF_A_PHOTO``; None where there is none (no blur model, now or at all)."""
+        """(3, h, w) in [0, 1]: one of ``OF_A_PHOTO``; None if there is none (no blur model, or not at this step)."""
         if layer == "photo":
             return stop.load(self.phase.scale).image
         explanation = self.explain(stop)
@@ -113,22 +113,22 @@ class Painter:
         return explanation.proposal.mask.expand(3, -1, -1)
 
     def explain(self, stop: Stop) -> Explanation | None:
-        """How the model explains a training view, at the resolution it is trained at now; None for a test view."""
+        """How the model explains a training view at its current training resolution; None for a test view."""
         if stop.split != "train":
             return None
         if self._explained is None or self._explained[0] is not stop or self._explained[1] != self.step:
-            self.forget()  # before the next one is made: these are large
+            self.forget()  # before the next one is computed, because explanations are large
             batch = stop.load(self.phase.scale).to(self.module.background.device)
             self._explained = stop, self.step, self.module.explain_whole(batch, self.phase)
         return self._explained[2]
 
     def forget(self) -> None:
-        """Give the memory of the last explanation back."""
+        """Release the memory of the last explanation."""
         self._explained = None
 
     @torch.no_grad()
     def kernel(self, stop: Stop, across: float, down: float) -> KernelPicture | None:
-        """The kernel at a place of the photo, in parts of its width and height; None where there is none."""
+        """The kernel at a place of the photo, given as fractions of its width and height; None if there is none."""
         explanation = self.explain(stop)
         if explanation is None or explanation.proposal is None or not (0 <= across < 1 and 0 <= down < 1):
             return None
@@ -149,7 +149,7 @@ class Painter:
 
 
 def _shapes(splats: Splats, layer: str, camera: Camera) -> Splats:
-    """The Gaussians opaque, each as a dot or as the ellipsoid of one standard deviation."""
+    """The Gaussians made opaque, each as a dot or as the ellipsoid of one standard deviation."""
     opacities = torch.full_like(splats.opacities, OPAQUE)
     if layer == "ellipsoids":
         return replace(splats, opacities=opacities, scales=splats.scales * HALF_AT_SIGMA)
@@ -158,7 +158,7 @@ def _shapes(splats: Splats, layer: str, camera: Camera) -> Splats:
 
 
 def orbit_distance(means: Tensor, eye_position: Sequence[float], forward: Sequence[float], extent: float) -> float:
-    """How far before the eye the middle of the scene is, for a camera to turn around; ``extent`` where it is behind."""
+    """Distance from the eye to the middle of the scene, to orbit around; ``extent`` if the middle is behind."""
     middle = means.detach().median(dim=0).values.cpu().double()
     ahead = float(
         (middle - torch.tensor(eye_position, dtype=torch.float64)) @ torch.tensor(forward, dtype=torch.float64)

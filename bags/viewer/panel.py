@@ -1,4 +1,4 @@
-"""The controls that one browser shows, and what somebody does with them."""
+"""The controls that a browser shows, and their handlers."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from bags.io.images import to_uint8
 from bags.viewer.at_photo import LAYERS
 from bags.viewer.painter import KernelPicture, Stop
 
-MOVE = "Drag to turn, right-drag to shift, scroll to go nearer."
-COMPARE = "The photo, the sharp scene, and the scene blurred as the photo is."
-HINT = "Click a training photo to see how it was blurred there."
+MOVE = "Drag to turn, right-drag to pan, scroll to zoom."
+COMPARE = "The photo, the sharp scene, and the scene with the photo's blur."
+HINT = "Click a training photo to see its blur kernel at that place."
 
 
 class Panel:
-    """What there is to do, first things first: move, pick a photo, compare, click for a kernel; then a line of facts.
+    """The controls in order of use: move, choose a photo, compare, click for a kernel; then a line of facts.
 
-    Handlers are coroutines: the server then runs them one after the other on its own thread, where they only note
-    down what is wanted.
+    Handlers are coroutines, so the server runs them one after the other on its own thread. They only record what the
+    user wants.
 
     Args:
-        gui: the browser's own (``viser.ClientHandle.gui``).
+        gui: of the browser (``viser.ClientHandle.gui``).
         stops: the views.
-        jump: called with the index of the view that somebody wants to see.
-        show: called with the layer that somebody wants to see.
-        coarsen: called with whether somebody wants the photo's own pixels.
+        jump: called with the index of the chosen view.
+        show: called with the chosen layer.
+        coarsen: called with True for the photo's resolution, False for the window's.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Panel:
             gui.add_markdown(COMPARE)
             self.layers = gui.add_dropdown("show", LAYERS, initial_value=LAYERS[0])
             self.pixels = gui.add_checkbox(
-                "photo's pixels", False, hint="At a photo's place: draw as coarsely as the photo is trained at."
+                "photo's pixels", False, hint="At a photo's viewpoint: draw at the resolution of its training."
             )
         with gui.add_folder("Blur kernel"):
             self.kernel_facts = gui.add_markdown(HINT)
@@ -61,14 +61,14 @@ class Panel:
         self.pixels.on_update(self.pixels_chosen)
 
     async def view_chosen(self, event: Any) -> None:
-        """Somebody chose a view from the list (or ``go_pressed`` did)."""
+        """Handle a choice from the list of views, by the user or by ``go_pressed``."""
         label = event.target.value
         if label in self._labels and (index := self._labels.index(label)) != self._current:
             self._current = index
             self._jump(index)
 
     async def go_pressed(self, event: Any) -> None:
-        """Somebody asked for the view before, this view again, or the one after."""
+        """Handle the buttons for the previous view, the current one, and the next one."""
         way = {"previous": -1, "back": 0, "next": 1}.get(str(event.target.value))
         if way is None:
             return
@@ -77,12 +77,12 @@ class Panel:
         self.views.value = self._labels[self._current]
 
     async def layer_chosen(self, event: Any) -> None:
-        """Somebody chose what to see."""
+        """Handle the choice of a layer."""
         if event.target.value in LAYERS:
             self._show(event.target.value)
 
     async def pixels_chosen(self, event: Any) -> None:
-        """Somebody chose the photo's own pixels, or the window's."""
+        """Handle the choice between the photo's resolution and the window's."""
         self._coarsen(bool(event.target.value))
 
     def tell(self, facts: str) -> None:
@@ -91,7 +91,7 @@ class Panel:
             self.facts.content = facts
 
     def show_kernel(self, kernel: KernelPicture | None) -> None:
-        """Show a kernel with its size, or how to ask for one."""
+        """Show a kernel and its size, or the hint how to get one."""
         self.kernel.visible = kernel is not None
         if kernel is None:
             self.kernel_facts.content = HINT

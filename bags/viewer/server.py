@@ -1,8 +1,8 @@
-"""The viewer: a server for browsers, and the drawing for them on the caller's own thread.
+"""The viewer: a server for browsers, which draws on the caller's thread.
 
-The server (viser) runs on a thread of its own, where browsers' messages only change what they wish to see. Pictures are
-drawn where ``Viewer.draw_one`` is called, between the steps of a training or in ``Viewer.serve``: so nobody reads the
-model while it changes, and no lock is needed.
+The server (viser) runs on its own thread, where messages from browsers only change what they want to see. Pictures are
+drawn where ``Viewer.draw_one`` is called, between training steps or in ``Viewer.serve``. So the model is never read
+while it changes, and no lock is needed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from bags.viewer.painter import Painter, Stop
 
 log = logging.getLogger(__name__)
 
-LEAST_PIXELS = 160 * 120  # of a picture while somebody moves, however slow the machine
-GONE = "Queued a .* on a closed connection"  # what viser warns of when a browser vanishes while we write to it
+LEAST_PIXELS = 160 * 120  # of a picture while the camera moves, even on slow machines
+GONE = "Queued a .* on a closed connection"  # viser's warning when a browser disappears while we write to it
 
 
 def need_viser() -> None:
-    """Check that the server's package is there.
+    """Check that the server's package is installed.
 
     Raises:
         BagsError: it is not.
@@ -49,16 +49,16 @@ class Viewer:
     """Shows a model to any number of browsers.
 
     Args:
-        module: trained or training.
+        module: trained, or being trained.
         stops: views to jump to.
         extent: of the scene.
         settings: where to listen, how fast and how large to draw.
-        step: the step that the model stands at.
+        step: current step of the model.
         name: of the run.
 
     Raises:
-        BagsError: viser is not installed; no view to jump to.
-        SettingError: ``viewer.host`` is no address of this machine.
+        BagsError: viser is not installed, or there is no view.
+        SettingError: ``viewer.host`` is not an address of this machine.
     """
 
     def __init__(
@@ -86,27 +86,27 @@ class Viewer:
 
     @property
     def address(self) -> str:
-        """For the browser's address bar."""
+        """URL for the browser."""
         host = self._server.get_host()
         return f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{self._server.get_port()}"
 
     async def arrived(self, client: Any) -> None:
-        """A browser has come."""
+        """Handle a new browser."""
         least, most = LEAST_PIXELS, self.settings.pixels
         pace = Pace(1 / self.settings.fps, least, most)
         self.guests[client.client_id] = Guest(client, self.stops, pace, most, self.extent, self._wake.set)
         self._wake.set()
 
     async def left(self, client: Any) -> None:
-        """A browser has gone."""
+        """Handle a browser that disconnected."""
         self.guests.pop(client.client_id, None)
         self._wake.set()
 
     def draw_one(self) -> bool:
-        """Draw for the next browser in turn that needs it; False where none does.
+        """Draw for the next browser in turn that needs it; False if none does.
 
-        What goes wrong for one browser ends neither a training nor the others' view: it is logged, and that browser is
-        drawn for no more.
+        An error with one browser does not stop the training or the other browsers: it is logged, and nothing more is
+        drawn for that browser.
         """
         guests = list(self.guests.values())
         if not guests:
@@ -122,7 +122,7 @@ class Viewer:
                     warnings.filterwarnings("ignore", message=GONE)
                     guest.draw(self.painter)
             except Exception:
-                log.exception("viewer: cannot draw for a browser; it may reload the page")
+                log.exception("viewer: drawing for a browser failed; reload its page to connect again")
                 self.guests.pop(guest.client.client_id, None)
             return True
         return False
@@ -132,28 +132,28 @@ class Viewer:
         with contextlib.suppress(KeyboardInterrupt, Stopped):
             while True:
                 if not self.draw_one():
-                    self._wake.wait(timeout=SETTLE / 4)  # somebody may have come to a stand
+                    self._wake.wait(timeout=SETTLE / 4)  # a camera may have become still meanwhile
                     self._wake.clear()
 
     def close(self) -> None:
-        """Stop listening; browsers see that the connection is gone."""
+        """Stop listening; browsers show that the connection is closed."""
         self.guests.clear()
         with contextlib.redirect_stdout(io.StringIO()):
             self._server.stop()
 
 
 def _open(settings: ViewerSettings, name: str) -> Any:
-    """A server that listens, and that opens no tunnel to the outside whatever a browser asks for."""
+    """A listening server that never opens a public tunnel, even if a browser asks for one."""
     import viser
 
     class Server(viser.ViserServer):
         def request_share_url(self, verbose: bool = True) -> str | None:
             return None
 
-    # A line for every connection, and a traceback for every stranger's nonsense, are nobody's news.
+    # Its log has a line for every connection and a traceback for every malformed request, which nobody needs.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     port = _port(settings.host, settings.port)
-    with contextlib.redirect_stdout(io.StringIO()):  # it announces itself; so do we
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its address, which we log ourselves
         server = Server(host=settings.host, port=port, label=name, verbose=False)
     server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
     server.gui.main_panel.dock_right()  # beside the picture, not over it
@@ -161,7 +161,7 @@ def _open(settings: ViewerSettings, name: str) -> Any:
 
 
 def _port(host: str, wanted: int) -> int:
-    """``wanted`` where it can be had, else any free one. On an address that is not ours viser itself would hang."""
+    """``wanted`` if it is free, else any free port. Viser itself would hang on an address of another machine."""
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in (wanted, 0):
         try:

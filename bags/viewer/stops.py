@@ -1,4 +1,4 @@
-"""The places of a scene's photos."""
+"""The viewpoints of a scene's photos."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def stops(datamodule: SceneDataModule) -> list[Stop]:
 
 
 def _only_scale(pyramid: ImagePyramid, index: int, scale: int) -> ViewBatch:
-    """Test views are kept at full training resolution only."""
+    """The view at its only scale: test views are loaded at full training resolution only."""
     return view_at(pyramid, index, 0)

@@ -101,7 +101,7 @@ def test_a_damaged_model_beside_is_not_the_largest(colmap_scene):
     shutil.copytree(root / "sparse/0", root / "sparse/1")
     (root / "sparse/1/images.bin").write_bytes(b"\xff" * 100)
     assert len(parsed(root, hold=None).train) == 4
-    with pytest.raises(DataError, match=r"sparse/7: no COLMAP model; dataset\.sparse"):
+    with pytest.raises(DataError, match=r"sparse/7: no COLMAP model; set dataset\.sparse"):
         parsed(root, sparse="sparse/7")
 
 
@@ -129,7 +129,7 @@ def test_folders_that_may_be_meant_are_named(colmap_scene):
     with pytest.raises(DataError, match=rf"no such folder of photos; .* set dataset\.root={root}"):
         parsed(root / "sparse")
     (root / "images").rename(root / "images_4")
-    with pytest.raises(DataError, match=r"there are photos in images_4.* of reduced ones with dataset\.factor=1"):
+    with pytest.raises(DataError, match=r"there are photos in images_4.*reduced photos also set dataset\.factor=1"):
         parsed(root)
 
 

@@ -91,8 +91,8 @@ def test_reduced_photos_of_a_distorted_lens_are_left(colmap_scene):
 @pytest.mark.parametrize(
     ("model", "params", "message"),
     [
-        ("OPENCV", (50.0, 52.0, 24.0, 16.0, 1e300, 0.0, 0.0, 0.0), r"distortion cannot be undone"),
-        ("OPENCV", (50.0, 52.0, 24.0, 16.0, -50.0, 9.0, 9.0, 9.0), r"distortion cannot be undone"),
+        ("OPENCV", (50.0, 52.0, 24.0, 16.0, 1e300, 0.0, 0.0, 0.0), r"distortion cannot be removed"),
+        ("OPENCV", (50.0, 52.0, 24.0, 16.0, -50.0, 9.0, 9.0, 9.0), r"distortion cannot be removed"),
         ("OPENCV", (50.0, 52.0, 24.0, 16.0, np.nan, 0.0, 0.0, 0.0), r"impossible camera"),
         ("SIMPLE_RADIAL", (0.0, 24.0, 16.0, 0.1), r"focal lengths 0, 0"),
         ("EQUIRECTANGULAR", (48.0, 32.0), r"is a panorama"),

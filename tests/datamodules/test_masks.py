@@ -64,8 +64,8 @@ def test_a_coarse_pixel_counts_where_all_of_it_does(colmap_scene):
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.full((16, 24), 255), r"masks/a\.png\.png: the mask is 24 x 16 pixels and its photo a\.png 48 x 32"),
-        (np.zeros(SIZE[::-1]), r"masks/a\.png\.png: the mask hides all of a\.png: make the parts to use white"),
+        (np.full((16, 24), 255), r"masks/a\.png\.png: the mask has 24 x 16 pixels, but its photo a\.png 48 x 32"),
+        (np.zeros(SIZE[::-1]), r"masks/a\.png\.png: the mask hides all of a\.png; make the parts to use white"),
         (np.full(SIZE[::-1], 127), r"the mask hides all"),
     ],
 )

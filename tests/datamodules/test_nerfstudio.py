@@ -111,6 +111,13 @@ def test_points_from_a_file_or_random(scene):
     assert parsed(root).points.xyz.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
+def test_damaged_points_are_reported_with_what_to_remove(scene):
+    root, _ = scene(ply_file_path=None)
+    (root / "sparse_pc.ply").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"sparse_pc\.ply.*, or remove the file$"):
+        parsed(root)
+
+
 def test_colmaps_points_only_where_the_cameras_move_is_known(scene, caplog):
     root, _ = scene(applied_transform=None)
     assert len(parsed(root).points.xyz) == 0

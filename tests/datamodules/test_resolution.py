@@ -29,10 +29,12 @@ def test_size(photo, factor, divisor, expected):
 
 @pytest.mark.parametrize(("factor", "divisor"), [(3, 1), (64, 1), (8, 8), (100_000, 1)])
 def test_too_small_or_large(factor, divisor):
-    with pytest.raises(SettingError, match=rf"dataset\.factor = {factor}.*sides may be 8 to 20,000"):
+    with pytest.raises(SettingError, match=rf"dataset\.factor = {factor}.*sides must be 8 to 20,000"):
         training_size(400, 300, factor, divisor)
 
 
 def test_the_setting_that_is_too_small_is_named():
-    with pytest.raises(SettingError, match=r"^render\.factor = 3: a photo of 400 x 300 pixels would become 3 x 2, s"):
+    with pytest.raises(
+        SettingError, match=r"^render\.factor = 3: a photo of 400 x 300 pixels would become 3 x 2, but s"
+    ):
         training_size(400, 300, 3, key="render.factor")

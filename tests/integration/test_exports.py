@@ -71,7 +71,7 @@ def test_export_leaves_out_what_is_said(finished: Settings, tmp_path: Path, caps
     export.run(settings)
     said = capsys.readouterr().err
     kept = len(read_ply(settings.folder / "export/step_12/point_cloud.ply").means)
-    assert f"export.clean=careful: of {len(means):,} Gaussians left out: " in said and " specks" in said
+    assert f"export.clean=careful: removed of {len(means):,} Gaussians: " in said and " specks" in said
     assert "PSNR of training views: " in said and "PSNR of test views: " in said
     assert 0 < kept < len(means) and f"{kept:,} of " in said
 
@@ -79,7 +79,7 @@ def test_export_leaves_out_what_is_said(finished: Settings, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("override", "needle"),
     [
-        ("export.region=[1000,0,0,1]", r"export\.region = \(1000\.0, .*holds none of the .* reach from x "),
+        ("export.region=[1000,0,0,1]", r"export\.region = \(1000\.0, .*contains none of the .* are at x "),
         ("export.clean=careful", r"export\.clean = 'careful': no Gaussian would be left"),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_moving_thing_under_a_mask_leaves_no_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.full((64, 96), 255), r"masks/001\.png\.png: the mask is 96 x 64 pixels and its photo 001\.png 192 x 128"),
+        (np.full((64, 96), 255), r"masks/001\.png\.png: the mask has 96 x 64 pixels, but its photo 001\.png 192 x 128"),
         (np.zeros((128, 192)), r"masks/001\.png\.png: the mask hides all of 001\.png"),
         (None, r"masks/001\.png\.png: cannot be read as an image"),
     ],

@@ -135,7 +135,7 @@ def test_a_trained_run_that_was_not_judged_is_judged(clock: Any, tmp_path: Path)
 
 def test_too_short_a_budget_names_the_least(clock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_budget, "FEWEST", 300)
-    words = r"schedule\.minutes = 0\.5 is too short: at 0\.4\d? s a step, the least .* \(300\) takes 2\.\d minutes"
+    words = r"schedule\.minutes = 0\.5 is too short: at 0\.4\d? s per step, the least .* \(300\) takes 2\.\d minutes"
     with pytest.raises(BagsError, match=words):
         train.run(short(tmp_path))
     assert not list(tmp_path.glob("*/checkpoints/*"))

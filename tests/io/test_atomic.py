@@ -115,7 +115,7 @@ def small_disk() -> Iterator[None]:
 def test_full_disk_is_reported_in_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     write(path, "short")
-    refused = pytest.raises(WriteError, match=r"cannot write .*notes\.txt: File too large; make room")
+    refused = pytest.raises(WriteError, match=r"cannot write .*notes\.txt: File too large; free some space")
     with small_disk(), refused:
         write(path, "long" * 2000)
     assert names(tmp_path) == {"notes.txt"} and path.read_text() == "short"
@@ -145,7 +145,7 @@ def refused(path: Path | str) -> PermissionError:
 def test_permission_errors_name_the_place(name: str, tmp_path: Path) -> None:
     place = f" \\({re.escape(str(tmp_path / name))}\\)" if name != "run" else ""
     with (
-        pytest.raises(WriteError, match=f"cannot write .*run: Permission denied{place}; make room"),
+        pytest.raises(WriteError, match=f"cannot write .*run: Permission denied{place}; free some space"),
         explained(tmp_path / "run"),
     ):
         raise refused(tmp_path / name)

@@ -156,7 +156,7 @@ def test_spz(tmp_path, splats):
 
 def test_spz_further_out_than_it_reaches(tmp_path, splats):
     far = replace(splats, means=splats.means + 2.0**23)
-    with pytest.raises(DataError, match=r"spz holds positions up to .*: leave spz out"):
+    with pytest.raises(DataError, match=r"spz has positions up to .*: leave spz out"):
         write_splats(tmp_path / "scene", far, "spz")
     assert not list(tmp_path.iterdir())
 

@@ -105,7 +105,7 @@ def test_a_damaged_file_is_compiled_anew(kept: Path, tmp_path: Path, caplog: pyt
     for path in [*kept.rglob("*.nbc"), *kept.rglob("*.nbi")]:
         path.write_bytes(path.read_bytes()[:40])
     again = checkout(tmp_path / "b")
-    assert doubles(again) and hits(again) == 0 and "compiling anew" in caplog.text
+    assert doubles(again) and hits(again) == 0 and "compiling again" in caplog.text
     after = checkout(tmp_path / "c")
     assert doubles(after) and hits(after) == 1
 
@@ -161,10 +161,10 @@ def test_old_code_is_removed(kept: Path, tmp_path: Path) -> None:
 
 
 def test_compilation_is_announced_once(kept: Path, caplog: pytest.LogCaptureFixture) -> None:
-    teller = numba_cache._Teller()
+    announcer = numba_cache._Announcer()
     with caplog.at_level(logging.INFO):
         for _ in range(3):
-            teller.on_start(None)
+            announcer.on_start(None)
     assert caplog.messages == ["compiling kernels for this processor, once (about 20 s)"]
 
 

@@ -102,5 +102,5 @@ def test_views_that_are_not_contiguous():
 
 
 def test_shapes_must_agree():
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         ssim(torch.zeros(3, 8, 8), torch.zeros(3, 8, 9))

@@ -39,7 +39,7 @@ def test_removed_background_is_not_copied(tmp_path: Path) -> None:
     other(1).convert("RGBA").save(tmp_path / "photos/whole.png")
     Image.new("RGBA", (96, 64), (9, 9, 9, 0)).save(tmp_path / "photos/nothing.png")
     photos, dropped = take_in(tmp_path / "photos", tmp_path / "into", silent)
-    assert [item.reason for item in dropped] == ["fully transparent: nothing of it can be seen"]
+    assert [item.reason for item in dropped] == ["the photo is fully transparent"]
     assert [photo.cut_out for photo in photos] == [True, True, True, False]
     for photo in photos[:3]:
         pixels = np.asarray(read_image(tmp_path / "into" / photo.name))
@@ -123,7 +123,7 @@ def test_masks_are_found_and_have_to_fit(folder: str, tmp_path: Path) -> None:
     photo = "a b.jpg" if folder.endswith("images") else "images/a b.jpg"
     mask = tmp_path / "trip/masks/a b.jpg.png"
     Image.new("L", (64, 96), 255).save(mask)
-    with pytest.raises(DataError, match=r"a b\.jpg\.png: the mask is 64 x 96 pixels and its photo a\.jpg 96 x 64"):
+    with pytest.raises(DataError, match=r"a b\.jpg\.png: the mask has 64 x 96 pixels, but its photo a\.jpg 96 x 64"):
         take_covers(tmp_path / folder, tmp_path / "work", [("a.jpg", photo)])
     (tmp_path / "work/covers").rmdir()
     Image.new("L", (96, 64), 255).save(mask)
@@ -133,7 +133,7 @@ def test_masks_are_found_and_have_to_fit(folder: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", [None, 0])
 def test_nothing_is_left_where_a_mask_cannot_be(level: int | None, tmp_path: Path) -> None:
-    """An empty file, and one that hides all, among photos that are good: told before they are placed."""
+    """An empty file, and one that hides all, among good photos: reported before they are placed."""
     for name in ("trip/images", "trip/masks"):
         (tmp_path / name).mkdir(parents=True)
     for seed in range(3):

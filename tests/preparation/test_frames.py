@@ -96,7 +96,7 @@ def test_invalid_videos_are_refused(frames, tmp_path) -> None:
         container.mux(stream.encode())
     for name, message in (
         ("text.mp4", "cannot be read as a video"),
-        ("sound.mkv", "no video in this file"),
+        ("sound.mkv", "this file contains no video"),
         ("tiny.avi", "48 x 48 pixels; at least 64"),
     ):
         with pytest.raises(DataError, match=message):
@@ -108,7 +108,7 @@ def test_invalid_videos_are_refused(frames, tmp_path) -> None:
 def test_full_disk_is_reported_in_one_line(tmp_path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (6, 192, 288, 3))  # large files
     video = write(tmp_path / "clip.avi", list(noise))
-    refused = pytest.raises(WriteError, match=r"cannot write .*File too large.*; make room .*dataset\.root=")
+    refused = pytest.raises(WriteError, match=r"cannot write .*File too large.*; free some space.*dataset\.root=")
     with small_disk(), refused:
         prepare(video, tmp_path / "scenes/clip", PrepareSettings(), 0, silent)
     assert not (tmp_path / "scenes").exists()

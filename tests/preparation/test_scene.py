@@ -96,7 +96,7 @@ def noise(folder: Path, count: int, size: tuple[int, int] = (160, 120)) -> Path:
     [
         (lambda photos, tmp: tmp / "nowhere", r"nowhere: no such folder or file"),
         (lambda photos, tmp: few(photos, tmp / "empty", 0), r"empty: an empty folder"),
-        (lambda photos, tmp: few(photos, tmp / "two", 2), r"two: 2 usable photo\(s\), at least 3"),
+        (lambda photos, tmp: few(photos, tmp / "two", 2), r"two: 2 usable photo\(s\), but at least 3"),
         (lambda photos, tmp: noise(tmp / "noise", 4), r"none of the 4 photos could be placed.*overlap"),
         (lambda photos, tmp: noise(tmp / "tiny", 3, (80, 40)), r"0 usable.*0\.jpg: 80 x 40 pixels; at least 64"),
         (lambda photos, tmp: sorted(photos.iterdir())[0], r"neither a folder nor a video"),
@@ -146,7 +146,7 @@ def test_crash_of_the_child_process_is_reported(photos, tmp_path, monkeypatch) -
         child = tmp_path / "child.py"
         child.write_text(code)
         monkeypatch.setattr(mapping, "CHILD", child)
-        with pytest.raises(DataError, match=rf"pycolmap could not work on these photos \(.*{message}"):
+        with pytest.raises(DataError, match=rf"pycolmap failed on these photos \(.*{message}"):
             prepare(photos, tmp_path / "scene", SMALL, 0, silent)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["child.py"]
 

@@ -81,7 +81,7 @@ def test_without_the_pages_client_the_rest_is_written(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert reconstruct.exported(Settings(), set()) == ("ply", "spz")
-    assert "no scene.html will be written: export.formats: html is drawn by three" in caplog.text
+    assert "no scene.html will be written: export.formats: html needs three" in caplog.text
     assert reconstruct.exported(Settings(), {"export.formats"}) == ("ply",)
 
 

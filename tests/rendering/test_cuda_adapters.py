@@ -287,8 +287,8 @@ def sh_with_more(degrees_to_use, dirs, coeffs, colour_space): ...
 
 
 @pytest.mark.parametrize("other, needle", [
-    (sh_of_views, r"another spherical_harmonics\(degrees_to_use, means, viewmats, coeffs, masks\)"),
-    (sh_with_more, r"another spherical_harmonics\(degrees_to_use, dirs, coeffs, colour_space\)"),
+    (sh_of_views, r"a different spherical_harmonics\(degrees_to_use, means, viewmats, coeffs, masks\)"),
+    (sh_with_more, r"a different spherical_harmonics\(degrees_to_use, dirs, coeffs, colour_space\)"),
     (None, "no spherical_harmonics"),
 ])  # fmt: skip
 def test_incompatible_gsplat_is_refused_with_the_difference(
@@ -296,7 +296,7 @@ def test_incompatible_gsplat_is_refused_with_the_difference(
 ) -> None:
     install("gsplat")
     monkeypatch.setitem(sys.modules, "gsplat", changed(spherical_harmonics=other))
-    with pytest.raises(BagsError, match=rf"version 1\.6\.0 has {needle}; install a fitting one"):
+    with pytest.raises(BagsError, match=rf"version 1\.6\.0 has {needle}; install a supported version"):
         make_rasterizer("gsplat", "cuda")
 
 

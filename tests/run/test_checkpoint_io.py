@@ -88,7 +88,7 @@ def test_damaged_file_is_named(settings: Settings, tmp_path: Path) -> None:
             checkpoint(Settings(output_root=str(tmp_path), ckpt_path=name))
     for name in ("last.ckpt", "previous.ckpt"):
         flip(folder / name)
-    with pytest.raises(BagsError, match=r"last\.ckpt cannot be used.*step_1\.ckpt"):
+    with pytest.raises(BagsError, match=r"last\.ckpt is damaged.*step_1\.ckpt"):
         checkpoint(settings)
 
 

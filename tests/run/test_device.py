@@ -56,8 +56,8 @@ def test_device(machine, cuda: bool, accelerator: str, rasterizer: str, device: 
     [
         (False, "gpu", "auto", "trainer.accelerator = 'gpu': torch .* sees no CUDA device"),
         (True, "gpu", "numba", "rasterizer.name = 'numba': draws on the CPU only"),
-        (False, "auto", "gsplat", "rasterizer.name = 'gsplat': needs a CUDA device, and torch .* sees none"),
-        (True, "cpu", "diff_gaussian", "needs a CUDA device, and trainer.accelerator=cpu"),
+        (False, "auto", "gsplat", "rasterizer.name = 'gsplat': needs a CUDA device, but torch .* sees none"),
+        (True, "cpu", "diff_gaussian", "needs a CUDA device, but trainer.accelerator=cpu"),
     ],
 )
 def test_impossible_devices_are_refused(machine, cuda: bool, accelerator: str, rasterizer: str, needle: str) -> None:
@@ -70,7 +70,7 @@ def test_auto_without_a_gsplat_that_can_draw_uses_the_cpu_and_says_so(machine) -
     machine(cuda=True, gsplat=False)
     assert choose_device(*asked()).type == "cpu"
     assert idle_cuda(*asked()) == (
-        "there is a CUDA device but nothing to draw on it with, using the CPU: no nvcc; install it"
+        "there is a CUDA device but no rasteriser for it, so the CPU is used: no nvcc; install it"
     )
     # Asked for outright, it is left to the factory to say what is missing.
     assert choose_device(*asked("gpu")).type == "cuda" and idle_cuda(*asked("gpu")) is None
@@ -88,5 +88,5 @@ def test_each_of_several_processes_takes_a_device_of_its_own(machine, monkeypatc
     assert choose_device(*several(2)) == torch.device("cuda", 0)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device(*several(2)) == torch.device("cuda", 1)
-    with pytest.raises(SettingError, match=r"trainer.devices = 3: torch sees 2 CUDA device\(s\)"):
+    with pytest.raises(SettingError, match=r"trainer.devices = 3: torch sees only 2 CUDA device\(s\)"):
         choose_device(*several(3))

@@ -76,9 +76,9 @@ def test_too_little_disk_space_is_reported(
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 30_000_000}))
     with caplog.at_level("WARNING", "bags"):
         forecast.check(start, datamodule, module)
-    assert re.search(r"30 MB are free; checkpoints may need up to 4\d MB more", caplog.text)
+    assert re.search(r"30 MB are free, but checkpoints may need up to 4\d MB more", caplog.text)
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 500_000}))
-    with pytest.raises(BagsError, match=r"0 MB are free, but checkpoints need \d MB more: make room"):
+    with pytest.raises(BagsError, match=r"0 MB are free, but checkpoints need \d MB more: free some space"):
         forecast.check(start, datamodule, module)
 
 

@@ -88,7 +88,7 @@ def test_packed_records_are_refused_before_they_are_unpacked(tmp_path: Path) -> 
         ({"state_dict": {"means": torch.ones(3).to(torch.float8_e5m2)}}, "it contains .*[fF]loat8"),
         ({"callbacks": {"x": bytearray(10)}}, "it contains .*bytearray"),
         ({"state_dict": {"means": torch.ones(3, dtype=torch.complex64)}}, "it contains torch ComplexFloatStorage"),
-        ({"state_dict": [1]}, "its step is 3, its state a list"),
+        ({"state_dict": [1]}, "its step is 3 and its state a list"),
         ({"global_step": -1}, "its step is -1"),
         ({"global_step": "../../x"}, "its step is '../../x'"),
         ({"global_step": True}, "its step is True"),

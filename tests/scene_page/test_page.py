@@ -74,7 +74,7 @@ def test_npm_package_must_match_its_checksum(tmp_path: Path, monkeypatch: pytest
     npm = tmp_path / "npm"
     npm.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\ncp {tmp_path}/made.tgz some-thing-1.0.tgz\n')
     npm.chmod(0o755)
-    with pytest.raises(BagsError, match=r"html is drawn by @some/thing 1\.0, which npm could not fetch: .*network"):
+    with pytest.raises(BagsError, match=r"html needs @some/thing 1\.0, which npm could not fetch: .*network"):
         client.kept(package)
     package = pack(package, tmp_path / "made.tgz")
     path = client.kept(package)
@@ -84,5 +84,5 @@ def test_npm_package_must_match_its_checksum(tmp_path: Path, monkeypatch: pytest
     npm.unlink()
     assert client.kept(package) == path  # needs no npm now
     path.write_bytes(b"damaged")
-    with pytest.raises(BagsError, match=r"npm fetches once, and there is no npm: pip install -e '\.\[page\]'"):
+    with pytest.raises(BagsError, match=r"npm fetches once, but there is no npm: pip install -e '\.\[page\]'"):
         client.kept(package)

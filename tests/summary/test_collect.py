@@ -47,7 +47,7 @@ def test_means_and_spreads_over_seeds(write_run: WriteRun, tmp_path: Path) -> No
     by_seed = [(psnr["a", seed] + psnr["b", seed]) / 2 for seed in range(3)]
     assert average.mean == pytest.approx(statistics.mean(psnr.values()))
     assert average.spread == pytest.approx(statistics.stdev(by_seed))
-    assert table.notes == ("Means over 3 seeds a cell, ± sample standard deviation.",)
+    assert table.notes == ("Means over 3 seeds per cell, ± sample standard deviation.",)
     assert cells(tables["Cost"], "minutes", "a")["bags"].mean == pytest.approx(2.25)
     assert cells(tables["Cost"], "main memory", "a")["bags"].mean == 1.5
     assert [s.title for s in tables["Cost"].sections if s.title.startswith("GPU")] == [], "nothing to show"

@@ -90,7 +90,7 @@ def test_another_world_does_not_count_as_the_upper_bound(climb: Climb, tmp_path:
     tables, problems = made(tmp_path)
     assert [cell.mean for cell in cells(tables[TITLE], "gap", "s").values()] == [None, 0]
     assert problems == [
-        "w: for the share of the gap closed a run is missing: model=mip_splatting on the same world's sharp photos "
+        "w: the share of the gap closed needs another run: model=mip_splatting on the same world's sharp photos "
         "(docs/quality.md), seed=0"
     ]
 
@@ -103,9 +103,9 @@ def test_missing_parts_are_reported(climb: Climb, tmp_path: Path) -> None:
         climb("s", NONE, seed, 28.0, blurs=["sharp"])
     climb("unclimbed", "bags", 0, 20.0, layout="facade")
     tables, problems = made(tmp_path)
-    lacks = "w: for the share of the gap closed a run is missing: model=mip_splatting on"
+    lacks = "w: the share of the gap closed needs another run: model=mip_splatting on"
     assert problems == [
-        f"{lacks} these photos, seed=1, seed=2",
+        f"{lacks} the scene's photos, seed=1, seed=2",
         f"{lacks} the same world's sharp photos (docs/quality.md), seed=2",
     ]
     cell = cells(tables[TITLE], "share", "w")["bags"]

@@ -29,7 +29,7 @@ def text(path: str, change: Callable[[str], str]) -> Callable[[Path], object]:
         (text("config.yaml", lambda t: "a: [b"), "expected"),
         (text("config.yaml", lambda t: ""), "NoneType"),
         (text("config.yaml", lambda t: t.replace("seed", "sead")), "no 'seed'"),
-        (text("config.yaml", lambda t: "!!python/object/apply:os.getcwd []"), "write the value out"),
+        (text("config.yaml", lambda t: "!!python/object/apply:os.getcwd []"), "write the value itself"),
         (lambda folder: (folder / "config.yaml").unlink(), r"config\.yaml"),
         (lambda folder: (folder / "metrics.json").write_bytes(b"\xff\xfe\x00"), "decode"),
     ],

@@ -8,7 +8,7 @@ from bags.datamodules.parsers.json_file import JsonObject, read_json
 from bags.datamodules.parsers.lens import PhotoView
 from bags.datamodules.parsers.photos import MissingPhoto, PhotoFolder, scene_folder
 from bags.datamodules.parsers.scenes import NO_POINTS, assembled, present
-from bags.datamodules.parsers.transforms import frame_view, told_unknown
+from bags.datamodules.parsers.transforms import frame_view, warn_unknown
 from bags.settings import DatasetSettings
 from bags.types import Scene
 
@@ -18,16 +18,17 @@ TRAIN, TEST = "transforms_train.json", "transforms_test.json"
 
 
 def parse_blender(settings: DatasetSettings) -> Scene:
-    """Read a Blender scene; photos are found and measured, not loaded. It has no points to start from.
+    """Read a Blender scene; photos are located and their sizes read, but not loaded. It has no initial points.
 
-    Focal length ``width / (2 tan(camera_angle_x / 2))`` in pixels, principal point at the image centre, unless the
-    files say more (``bags.datamodules.parsers.transforms``). A photo that both name is trained on and no test view.
+    The focal length is ``width / (2 tan(camera_angle_x / 2))`` in pixels and the principal point the image centre,
+    unless the files say more (``bags.datamodules.parsers.transforms``). A photo in both files is a training view and
+    not a test view.
 
     Args:
         settings: ``root`` and ``missing_photos`` are used.
 
     Raises:
-        DataError: something is missing, damaged or does not fit together; says what and what to do.
+        DataError: something is missing, damaged or inconsistent; says what, and what to do.
     """
     root = scene_folder(settings)
     folder = PhotoFolder(root)
@@ -49,5 +50,5 @@ def _views(folder: PhotoFolder, name: str, settings: DatasetSettings) -> list[Ph
         remedy += "; with transforms.json alone, add dataset=nerfstudio"
     file: JsonObject = read_json(folder.path / name, remedy)
     frames = file.parts("frames")
-    told_unknown([file, *frames])
+    warn_unknown([file, *frames])
     return present(frames, lambda frame: frame_view(file, frame, folder), settings)

@@ -7,11 +7,11 @@ import torch
 from bags.errors import DataError
 from bags.types import Camera
 
-FAR = 1e9  # scene units from the origin; beyond, float32 cannot tell places apart that are 100 units apart
-FIELD = 1e-5, 1e3  # tangents of half the field of view, across and down
-ASIDE = 10  # times the picture's width that its principal point may be off the centre, and as much for its height
-SQUARE = 1e-3  # by which rotation @ rotation.T may differ from the identity
-REMEDY = "correct the file, or make it again"
+FAR = 1e9  # scene units from the origin; beyond, float32 cannot distinguish places that are 100 units apart
+FIELD = 1e-5, 1e3  # range of the tangents of half the field of view
+ASIDE = 10  # largest offset of the principal point from the centre, relative to width and height of the picture
+SQUARE = 1e-3  # largest difference of rotation @ rotation.T from the identity
+REMEDY = "correct the file, or create it again"
 
 
 def check_camera(camera: Camera, where: str) -> Camera:
@@ -22,13 +22,13 @@ def check_camera(camera: Camera, where: str) -> Camera:
         where: the file, and the place in it.
 
     Raises:
-        DataError: not finite, too far away, no rotation matrix, or an impossible lens.
+        DataError: it is non-finite or too far away, its rotation is none, or its lens is impossible.
     """
     turn = camera.rotation.double()
     off = abs(camera.offset[0]) / camera.width, abs(camera.offset[1]) / camera.height
     if not bool((camera.translation.abs() < FAR).all() and (camera.center.abs() < FAR).all()):
         raise DataError(
-            f"{where}: the camera is more than {FAR:g} units from the origin, or not at a finite position; {REMEDY}"
+            f"{where}: the camera's position is non-finite, or more than {FAR:g} units from the origin; {REMEDY}"
         )
     if not bool(((turn @ turn.T - torch.eye(3)).abs() < SQUARE).all() and turn.det() > 0):
         raise DataError(f"{where}: the camera's rotation is not a rotation matrix; {REMEDY}")

@@ -24,26 +24,25 @@ log = logging.getLogger(__name__)
 
 
 def parse_colmap(settings: DatasetSettings) -> Scene:
-    """Read a COLMAP scene; photos are found and measured, not loaded.
+    """Read a COLMAP scene; photos are located and their sizes read, but not loaded.
 
-    Views are sorted by name; which of them are test views: see ``split``. Cameras are those
-    of the photos' own size, whatever size COLMAP worked at; a principal point off the image centre becomes the camera's
-    ``offset`` (the published code ignores it). Photos of a distorted lens are undistorted as they are read (published:
-    not those of OPENCV cameras). Photos count as stored (EXIF orientation ignored, as COLMAP does). Where the model has
-    no points, the scene has none.
+    Views are sorted by name; ``split`` says which of them are test views. Cameras are scaled to the photos' size,
+    whatever size COLMAP used. A principal point off the image centre becomes the camera's ``offset`` (the published
+    code ignores it). Photos of a distorted lens are undistorted when they are read (the published code does not do so
+    for OPENCV cameras). As in COLMAP, the EXIF orientation is ignored. If the model has no points, the scene has none.
 
     Args:
         settings: ``root``, ``images``, ``sparse``, ``reduced_images``, ``factor``, ``missing_photos`` and ``hold`` are
             used.
 
     Raises:
-        DataError: something is missing, damaged or does not fit together; says what and what to do.
+        DataError: something is missing, damaged or inconsistent; says what, and what to do.
     """
     root = scene_folder(settings)
     place = model_folder(root, settings)
     model = read_model(place)
     if not model.images:
-        raise DataError(f"{place}: COLMAP registered no photo; rerun it with other settings")
+        raise DataError(f"{place}: COLMAP registered no photo; run it again with other settings")
     images = sorted(model.images, key=lambda image: image.name)
     folder = photo_folder(root, place, [image.name for image in images], settings)
     points = point_cloud(model.xyz, model.rgb)
@@ -53,7 +52,7 @@ def parse_colmap(settings: DatasetSettings) -> Scene:
 
 
 def point_cloud(xyz: NDArray[np.float64], rgb: NDArray[np.float64]) -> PointCloud:
-    """Points with colours from 0 to 255, without those at non-finite positions."""
+    """Point cloud from positions and colours (0 to 255), without points that are non-finite or too far away."""
     good = (np.abs(xyz) < FAR).all(axis=1)
     places, colours = (torch.from_numpy(array[good]).float() for array in (xyz, rgb))
     return PointCloud(places, colours / 255)
@@ -62,7 +61,8 @@ def point_cloud(xyz: NDArray[np.float64], rgb: NDArray[np.float64]) -> PointClou
 def _view(image: ColmapImage, model: ColmapModel, folder: PhotoFolder) -> PhotoView:
     if image.camera_id not in model.cameras:
         raise DataError(
-            f"{folder.path.parent}: photo {image.name} has camera {image.camera_id}, which is missing in cameras.*"
+            f"{folder.path.parent}: photo {image.name} has camera {image.camera_id}, which is missing in cameras.*;"
+            " copy the whole sparse model again, or rerun the mapper"
         )
     photo = folder.find(image.name, "COLMAP", "set dataset.images or restore it")
     lens = model.cameras[image.camera_id]

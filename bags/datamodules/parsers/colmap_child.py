@@ -1,8 +1,8 @@
-"""Reads a COLMAP model with pycolmap in a process of its own: ``python colmap_child.py NAME=FILE... OUT``.
+"""Reads a COLMAP model with pycolmap in a separate process: ``python colmap_child.py NAME=FILE... OUT``.
 
-Given a truncated file, pycolmap takes it for a complete one, fills the memory or crashes; in this process, that does
-no harm. Files are read one more at a time, and the rows of each go to ``OUT/NAME.json``, so the first one missing
-tells which file was at fault. Sizes: colmap.github.io/format.html.
+For a truncated file, pycolmap may return incomplete data, fill the memory or crash; in a separate process that is
+harmless. Files are added one at a time, and the rows of each are written to ``OUT/NAME.json``. So the first output that
+is missing shows which file was at fault. Record sizes: colmap.github.io/format.html.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import pycolmap
 
 READERS = {".bin": pycolmap.Reconstruction.read_binary, ".txt": pycolmap.Reconstruction.read_text}
 SMALLEST_RECORD = {"cameras": 24, "images": 73, "points3D": 51}  # bytes in a binary file
-MEMORY = 256 << 20, 32  # bytes that reading may take, and more per byte of the files
+MEMORY = 256 << 20, 32  # memory limit for reading: bytes, and additional bytes per byte of the files
 
 
 def main(files: dict[str, Path], out: Path) -> None:
-    """Write the rows of a model's ``files`` to ``out``; an exception if one is not complete."""
+    """Write the rows of a model's ``files`` to ``out``; raises an exception if one is incomplete."""
     _limit_memory(sum(path.stat().st_size for path in files.values()))
     stage = Path(tempfile.mkdtemp(dir=out))
     for suffix, name in itertools.product(READERS, SMALLEST_RECORD):
-        (stage / (name + suffix)).write_bytes(bytes(8) if suffix == ".bin" else b"")  # a file of no records
+        (stage / (name + suffix)).write_bytes(bytes(8) if suffix == ".bin" else b"")  # a file without records
     for name, path in files.items():
         suffix = path.suffix.lower()
         (stage / (name + suffix)).unlink()
@@ -37,14 +37,14 @@ def main(files: dict[str, Path], out: Path) -> None:
         READERS[suffix](model, str(stage))
         rows, size = ROWS[name](model, _names(path, count) if name == "images" else {})
         if count not in (None, len(rows)):
-            raise ValueError(f"{count} records stated, {len(rows)} with different numbers found")
+            raise ValueError(f"{count} records stated, but {len(rows)} with different numbers found")
         if count is not None and size != path.stat().st_size:
-            raise ValueError(f"{path.stat().st_size} bytes, but what pycolmap found in it takes {size}")
+            raise ValueError(f"{path.stat().st_size} bytes, but the records that pycolmap found take {size}")
         (out / f"{name}.json").write_text(json.dumps(rows))
 
 
 def _limit_memory(size: int) -> None:
-    """Limit the memory for reading files of ``size`` bytes; only on Linux, elsewhere only the time is limited."""
+    """Limit the memory for reading files of ``size`` bytes, on Linux; on other systems only the time is limited."""
     if sys.platform == "linux":
         import resource
 
@@ -83,10 +83,10 @@ def _points(model: Any, _: dict[int, str]) -> tuple[list[Any], int]:
 
 
 def _names(path: Path, count: int | None) -> dict[int, str]:
-    """Names by number; pycolmap has a binary file's only in UTF-8, and cuts a text file's at their first space."""
+    """Names by number: pycolmap decodes those of binary files only as UTF-8, and cuts those of text files at spaces."""
     names = {}
     if count is None:
-        # Between them, the empty ones of observations.
+        # Every second line is the empty one of observations.
         for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")[::2]:
             if line:
                 number, *_, name = line.split(maxsplit=9)

@@ -1,6 +1,6 @@
 """COLMAP's model files (``cameras``, ``images``, ``points3D``; binary or text), read by pycolmap in a child process.
 
-Points may also be a PLY file, ``points3D.ply``, as other tools write it.
+Points may also be in a PLY file, ``points3D.ply``, as written by other tools.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FILES = ("cameras", "images", "points3D")
 CHILD = Path(__file__).with_name("colmap_child.py")
 SUFFIXES = (".bin", ".txt")
 SMALLEST_PHOTO = 73  # bytes in a binary file
-TIMEOUT = 60.0, 1e-6  # seconds, and seconds more per byte of the files; about twenty times what it takes
+TIMEOUT = 60.0, 1e-6  # seconds, and additional seconds per byte of the files; about twenty times the usual
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ColmapModel:
 def read_model(folder: Path) -> ColmapModel:
     """Read the model in ``folder``; binary files are preferred to text files, and both to a PLY file of points.
 
-    pycolmap runs in a process of its own, because a damaged file can crash it or make it hang.
+    pycolmap runs in a separate process, because a damaged file can crash it or make it hang.
 
     Raises:
         DataError: a file is missing, truncated or malformed.
@@ -77,7 +77,7 @@ def read_model(folder: Path) -> ColmapModel:
         failure = _run_child(read, out)
         if failure:
             name = next((name for name in told if not Path(out, f"{name}.json").exists()), list(told)[-1])
-            raise DataError(f"{told[name]}: not a complete COLMAP file ({failure}); copy it again or rerun the mapper")
+            raise DataError(f"{told[name]}: not a complete COLMAP file ({failure}); copy it again, or rerun the mapper")
         rows = {name: json.loads(Path(out, f"{name}.json").read_text()) for name in told}
     table = np.array(rows.get("points3D", []), dtype=np.float64).reshape(-1, 6)
     if len(table) == 0 and cloud is not None:
@@ -94,7 +94,7 @@ def read_model(folder: Path) -> ColmapModel:
 
 
 def is_model(folder: Path) -> bool:
-    """Does ``folder`` hold some of a model's files?"""
+    """Whether ``folder`` contains files of a model."""
     names = _beside(folder)
     return any(f"{name}{suffix}" in names for name in ("cameras", "images") for suffix in SUFFIXES)
 
@@ -110,10 +110,10 @@ def count_photos(folder: Path) -> int:
 
 
 def model_files(folder: Path) -> dict[str, Path]:
-    """The files to read, by their part of the model, whatever their letter case.
+    """The files to read, by their part of the model; letter case is ignored.
 
     Raises:
-        DataError: names those that are missing.
+        DataError: names the missing files.
     """
     names = _beside(folder)
     for suffix in SUFFIXES:
@@ -124,19 +124,19 @@ def model_files(folder: Path) -> dict[str, Path]:
     lacking = [[name for name in FILES if f"{name.lower()}{suffix}" not in names] for suffix in SUFFIXES]
     missing = ", ".join(f"{name}.bin" for name in min(lacking, key=len))
     raise DataError(
-        f"{folder}: no {missing} (nor all three as .txt); run COLMAP's mapper, or copy the whole sparse model"
+        f"{folder}: no {missing} (and not all three as .txt); run COLMAP's mapper, or copy the whole sparse model"
     )
 
 
 def _beside(folder: Path) -> dict[str, Path]:
-    """The files in ``folder`` by their names in small letters."""
+    """The files in ``folder`` by their names in lower case."""
     if not folder.is_dir():
         return {}
     return {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
 
 
 def _as_pycolmap_reads(name: str, path: Path, out: Path) -> Path:
-    """``path``, or of a text file a copy in one form."""
+    """``path``, or for a text file a normalised copy."""
     if path.suffix.lower() != ".txt":
         return path
     _need_text(path)
@@ -146,7 +146,7 @@ def _as_pycolmap_reads(name: str, path: Path, out: Path) -> Path:
 
 
 def _need_text(path: Path) -> None:
-    """Refuse a broken copy: allocated space with zeros at its end, of which gigabytes would take long to read.
+    """Reject an incomplete copy that ends in zeros; gigabytes of them would take long to read.
 
     Raises:
         DataError: names the file.
@@ -164,7 +164,7 @@ def _run_child(files: Mapping[str, Path], out: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout)
     except subprocess.TimeoutExpired:
-        return f"pycolmap was not done with it after {timeout:.0f} s"
+        return f"pycolmap had not finished it after {timeout:.0f} s"
     if done.returncode < 0:
         return f"pycolmap crashed on it: {signal.Signals(-done.returncode).name}"
     return (done.stderr.strip().splitlines() or ["no reason given"])[-1] if done.returncode else ""

@@ -1,8 +1,8 @@
 """COLMAP's text files, checked line by line and normalised to a form that pycolmap reads correctly.
 
-It takes every second line of ``images.txt`` for observations, whatever it holds, a number for what it begins with
-(``0,5`` is 0), and the end of the file for the end of the list. Scripts and other tools write one line a photo, put a
-mark of the encoding at the front of a file, or separate by tabs.
+pycolmap treats every second line of ``images.txt`` as observations, reads only the beginning of a malformed number
+(``0,5`` becomes 0), and does not notice a truncated file. Scripts and other tools may write one line per photo, begin a
+file with a byte order mark, or separate values by tabs.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ FORMS = {
 
 
 def normalised(name: str, path: Path, to: Path) -> None:
-    """Write what a text file holds to ``to``, as pycolmap reads it: without observations and tracks, not used here.
+    """Write the records of a text file to ``to``, as pycolmap reads them, without the unused observations and tracks.
 
     Args:
         name: ``cameras``, ``images`` or ``points3D``.
         path: the file.
-        to: another one, written in UTF-8.
+        to: the file to write, in UTF-8.
 
     Raises:
-        DataError: a line is no record, a number is used twice, or there are not as many as the header states;
+        DataError: a line is malformed, a number is used twice, or the number of records differs from the header's;
             names the line.
     """
     numbers: set[int] = set()
@@ -45,11 +45,11 @@ def normalised(name: str, path: Path, to: Path) -> None:
             if number in numbers:
                 raise file.wrong(f"number {number} is used twice")
             numbers.add(number)
-            # After a photo's line an empty one, for its observations.
+            # A photo's line is followed by an empty one, for its observations.
             out.write(" ".join(record) + ("\n\n" if name == "images" else "\n"))
     if file.announced not in (None, len(numbers)):
         raise DataError(
-            f"{path}: not a complete COLMAP file (its header states {file.announced:,} {name}, there are"
+            f"{path}: not a complete COLMAP file (its header states {file.announced:,} {name}, but there are"
             f" {len(numbers):,}); copy it again, or correct the header"
         )
 
@@ -63,7 +63,7 @@ def count_photos(path: Path) -> int:
 
 
 class _File:
-    """The lines of a text file that hold something, and what its header states."""
+    """The lines of a text file without its comments, and the number of records that its header states."""
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
@@ -89,23 +89,23 @@ class _File:
 
     def wrong(self, problem: str) -> DataError:
         where = f"{self.path}: not a complete COLMAP file (line {self.line}: {problem}"
-        return DataError(f"{where}); wanted: {FORMS[self.name]}; copy it again or rerun the mapper")
+        return DataError(f"{where}); expected: {FORMS[self.name]}; copy it again, or rerun the mapper")
 
-    def no_record(self, text: str) -> DataError:
-        return self.wrong(f"{shown(text)} is no record")
+    def malformed(self, text: str) -> DataError:
+        return self.wrong(f"{shown(text)} is malformed")
 
 
 def _cameras(file: _File) -> Iterator[Sequence[str]]:
     for text in filter(None, file):
         number, *rest = text.split()
         if len(rest) < 4 or not (_whole(number) and _numbers(rest[1:])):
-            raise file.no_record(text)
+            raise file.malformed(text)
         yield number, rest[0].upper(), *rest[1:]
 
 
 def _images(file: _File) -> Iterator[Sequence[str]]:
-    """A photo's line may be followed by one of observations, or by an empty one, or at once by the next photo's."""
-    open_ended = False  # the line before is a photo's
+    """A photo's line may be followed by a line of observations, by an empty line, or by the next photo's line."""
+    open_ended = False  # whether the line before is a photo's
     for text in file:
         if _is_photo(text):
             yield *text.split()[:9], readable(text.split(maxsplit=9)[9])
@@ -115,7 +115,7 @@ def _images(file: _File) -> Iterator[Sequence[str]]:
         elif _are_observations(text.split()):
             raise file.wrong("observations without the photo they belong to")
         else:
-            raise file.no_record(text)
+            raise file.malformed(text)
 
 
 def _is_photo(text: str) -> bool:
@@ -126,7 +126,7 @@ def _is_photo(text: str) -> bool:
 
 
 def _is_tail(text: str) -> bool:
-    """Does a line that could begin with a photo go on like observations do? 10 words are a photo, 12 may be either."""
+    """Whether the rest of a line that may be a photo's looks like observations; a line of 12 words may be either."""
     rest = text.split()
     return len(rest) % 3 == 0 and _numbers(rest)
 
@@ -139,7 +139,7 @@ def _points(file: _File) -> Iterator[Sequence[str]]:
     for text in filter(None, file):
         words = text.split()
         if len(words) < 8 or not (_whole(words[0]) and _numbers(words[1:]) and all(map(_is_level, words[4:7]))):
-            raise file.no_record(text)
+            raise file.malformed(text)
         yield words[:8]
 
 

@@ -1,4 +1,4 @@
-"""JSON files of data sets, read with suspicion: every complaint names the file, the key and what was expected."""
+"""JSON files of data sets, with validation: every error names the file, the key and what was expected."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bags.io import documents
 
 @dataclass(frozen=True)
 class JsonObject:
-    """An object of a JSON file that knows where it stands.
+    """An object of a JSON file, with its place in the file.
 
     Attributes:
         path: the file.
-        where: the place in it, such as ``frames[3]``; empty at the top.
-        values: the keys.
+        where: the place in it, such as ``frames[3]``; empty at the top level.
+        values: by their keys.
     """
 
     path: Path
@@ -30,7 +30,7 @@ class JsonObject:
     values: dict[str, Any]
 
     def fail(self, key: str, expected: str) -> DataError:
-        """What to raise where ``key`` is not as ``expected``."""
+        """The error to raise if ``key`` is not as ``expected``."""
         place = f"{self.where}.{key}" if self.where else key
         got = "missing" if key not in self.values else shown(self.values[key])
         return DataError(f"{self.path}: {place} is {got}: {expected}; correct the file or export it again")
@@ -40,10 +40,10 @@ class JsonObject:
         return sorted(set(self.values) - set(known))
 
     def text(self, key: str) -> str:
-        """A text that is not empty."""
+        """A non-empty text."""
         value = self.values.get(key)
         if not isinstance(value, str) or not value:
-            raise self.fail(key, "must be text")
+            raise self.fail(key, "must be non-empty text")
         return value
 
     def positive(self, key: str) -> float:
@@ -61,17 +61,17 @@ class JsonObject:
         return float(value)
 
     def items(self, key: str) -> list[Any]:
-        """A list that is not empty."""
+        """A non-empty list."""
         value = self.values.get(key)
         if not isinstance(value, list) or not value:
-            raise self.fail(key, "must be a list that is not empty")
+            raise self.fail(key, "must be a non-empty list")
         return value
 
     def part(self, key: str) -> JsonObject:
         """The object below ``key``."""
         value = self.values.get(key)
         if not isinstance(value, dict):
-            raise self.fail(key, "must be an object in braces")
+            raise self.fail(key, "must be an object: {...}")
         return JsonObject(self.path, f"{self.where}.{key}" if self.where else key, value)
 
     def parts(self, key: str) -> list[JsonObject]:
@@ -79,11 +79,11 @@ class JsonObject:
         values = self.items(key)
         for index, value in enumerate(values):
             if not isinstance(value, dict):
-                raise DataError(f"{self.path}: {key}[{index}] is {shown(value)}: must be an object in braces")
+                raise DataError(f"{self.path}: {key}[{index}] is {shown(value)}: must be an object: {{...}}")
         return [JsonObject(self.path, f"{key}[{index}]", value) for index, value in enumerate(values)]
 
     def matrix(self, key: str) -> NDArray[np.float64]:
-        """(4, 4) finite numbers; a last row that is left out is 0 0 0 1."""
+        """(4, 4) finite numbers; if the last row is left out, it is 0 0 0 1."""
         rows = self.values.get(key)
         if isinstance(rows, list) and len(rows) == 3:
             rows = [*rows, [0, 0, 0, 1]]
@@ -95,14 +95,14 @@ class JsonObject:
 
 
 def read_json(path: Path, remedy: str) -> JsonObject:
-    """The object that a JSON file holds.
+    """The top-level object of a JSON file.
 
     Args:
         path: of the file.
-        remedy: what to do where it is missing.
+        remedy: what to do if it is missing.
 
     Raises:
-        DataError: missing, or as ``bags.io.documents.read_json``.
+        DataError: it is missing, or as ``bags.io.documents.read_json``.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; {remedy}")

@@ -1,4 +1,4 @@
-"""Where a COLMAP model and its photos lie: as COLMAP leaves them, and as other tools do."""
+"""Finds a COLMAP model and its photos, in the folders of COLMAP and of other tools."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bags.settings import DatasetSettings
 
 log = logging.getLogger(__name__)
 
-DEEPEST = 4  # folders below dataset.root: colmap/dense/0/sparse
-PHOTOS = ("images", "input", "photos", "rgb")  # what folders of photos are called; the first is the default
-LOOKED_AT = 50  # photos that are looked for in every folder
-# What other programs leave, and what to do with it.
+DEEPEST = 4  # levels below dataset.root that are searched: colmap/dense/0/sparse
+PHOTOS = ("images", "input", "photos", "rgb")  # usual names of folders of photos; the first is the default
+LOOKED_AT = 50  # photos that are looked up in every folder
+# Files of other programs, and what to do with them.
 OTHERS = {
     "transforms_train.json": "a Blender scene: add dataset=blender",
     "transforms.json": "nerfstudio's or instant-ngp's format: add dataset=nerfstudio",
@@ -36,10 +36,10 @@ OTHERS = {
 
 
 def model_folder(root: Path, settings: DatasetSettings) -> Path:
-    """The folder of the model: ``dataset.sparse``, or the one in ``sparse/``, or wherever else below ``root`` one lies.
+    """The folder of the model: ``dataset.sparse``, or one in ``sparse/``, or one anywhere else below ``root``.
 
-    COLMAP writes several where photos do not hang together, ``sparse/0``, ``sparse/1``, ...: the one with the most
-    photos is taken.
+    COLMAP writes several models, ``sparse/0``, ``sparse/1``, ..., if photos are not connected. The one with the most
+    photos is used.
 
     Raises:
         DataError: there is none; says what there is instead.
@@ -47,7 +47,7 @@ def model_folder(root: Path, settings: DatasetSettings) -> Path:
     if settings.sparse is not None:
         folder = root / settings.sparse
         if not is_model(folder):
-            raise DataError(f"{folder}: no COLMAP model; dataset.sparse is its folder below dataset.root")
+            raise DataError(f"{folder}: no COLMAP model; set dataset.sparse to its folder below dataset.root")
         return folder
     usual = _below(root, "sparse")
     places = [usual] if usual else []
@@ -62,7 +62,7 @@ def model_folder(root: Path, settings: DatasetSettings) -> Path:
 def photo_folder(root: Path, model: Path, names: Sequence[str], settings: DatasetSettings) -> PhotoFolder:
     """The folder of the photos ``names``: ``dataset.images``, beside the model or above it, up to ``root``.
 
-    Where that is not set, and no folder is called so, other usual names are tried, and the folders themselves.
+    If ``dataset.images`` has its default value, other usual names and the folders themselves are tried as well.
 
     Raises:
         DataError: there is none.
@@ -70,7 +70,7 @@ def photo_folder(root: Path, model: Path, names: Sequence[str], settings: Datase
     above = [model, *(parent for parent in model.parents if root in (parent, *parent.parents))]
     usual: tuple[str, ...] = PHOTOS if settings.images == PHOTOS[0] else (settings.images,)
     if "distorted" in model.relative_to(root).parts and len(usual) > 1:
-        usual = "input", *usual  # as 3DGS's convert.py leaves them: images/ are the undistorted ones
+        usual = "input", *usual  # layout of 3DGS's convert.py: images/ has the undistorted photos
     folders = [PhotoFolder(found) for name in usual for place in above if (found := _below(place, name))]
     if usual != (settings.images,):
         folders += [PhotoFolder(place) for place in above]
@@ -90,13 +90,13 @@ def _count_found(folder: PhotoFolder, names: Sequence[str]) -> int:
             found += 1
         except MissingPhoto:
             continue
-        except DataError:  # a wrong name is reported when it is read
+        except DataError:  # an invalid name is reported later, when the photo is read
             return 0
     return found
 
 
 def _models(place: Path, depth: int = DEEPEST) -> Iterator[Path]:
-    """Folders of models below ``place``, itself included."""
+    """Folders of models below ``place``, including itself."""
     if is_model(place):
         yield place
     if depth:
@@ -106,13 +106,13 @@ def _models(place: Path, depth: int = DEEPEST) -> Iterator[Path]:
 
 
 def _order(place: Path) -> tuple[object, ...]:
-    """Numbers by their size, before names; what lies deeper, first: ``sparse/0`` before ``sparse``."""
+    """Sort key: deeper folders first (``sparse/0`` before ``sparse``), numbers by value and before names."""
     parts = [(0, int(p), "") if re.fullmatch(r"\d{1,9}", p, re.ASCII) else (1, 0, p) for p in place.parts]
     return -len(parts), *parts
 
 
 def _below(folder: Path, name: str) -> Path | None:
-    """The folder ``name`` below another, with the same letter case or, failing that, any other."""
+    """The folder ``name`` below another, with the same letter case or, if there is none, with another."""
     if (folder / name).is_dir():
         return folder / name
     alike = [path for path in folder.iterdir() if path.name.casefold() == name.casefold() and path.is_dir()]
@@ -138,9 +138,8 @@ def _photos_instead(root: Path) -> str:
     beside = [path.name for path in sorted(root.iterdir()) if path.is_dir() and PhotoFolder(path).pictures(path)]
     there = f" (there are photos in {', '.join(beside[:5])})" if beside else ""
     resized = any(re.fullmatch(r".*_\d+", name) for name in beside)
-    return (
-        f"set dataset.images to its name below dataset.root{there}{', of reduced ones with dataset.factor=1' * resized}"
-    )
+    reduced = "; for a folder of reduced photos also set dataset.factor=1" if resized else ""
+    return f"set dataset.images to its name below dataset.root{there}{reduced}"
 
 
 def _instead(root: Path) -> str:
@@ -149,4 +148,4 @@ def _instead(root: Path) -> str:
     for pattern, what in OTHERS.items():
         if found := sorted(root.glob(pattern)):
             return f"{found[0].name} is {what}"
-    return f"run COLMAP on the photos first, or let it be done: python run.py task=reconstruct source={root}"
+    return f"run COLMAP on the photos first, or let this program do it: python run.py task=reconstruct source={root}"

@@ -1,8 +1,7 @@
 """Lenses: one rule for all of COLMAP's camera models.
 
-A lens that bends no ray by more than a twentieth of a pixel is a pinhole, whatever its model is called. Photos of any
-other are undistorted by pycolmap as they are read, as ``colmap image_undistorter`` would, with nothing blank at the
-edges.
+A lens that distorts by no more than a twentieth of a pixel is treated as a pinhole, whatever its model. Photos of other
+lenses are undistorted by pycolmap when they are read, as by ``colmap image_undistorter``, without blank edges.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from bags.errors import DataError, shown
 from bags.io.images import image_size, read_image
 from bags.types import Camera, View
 
-SEEN = 0.05  # pixels of the photo
-BLANK = 0.02  # of the photo's sides by which an undistorted photo may reach beyond it
-GRID = 9  # rays across and down that are looked at
-ROUNDING = 2.0  # pixels by which a photo's shape may differ from its camera's: sizes were rounded on the way
-PINHOLES = {"SIMPLE_PINHOLE": (0, 0, 1, 2), "PINHOLE": (0, 1, 2, 3)}  # where fx, fy, cx, cy stand among the parameters
+SEEN = 0.05  # smallest distortion in pixels that is undone
+BLANK = 0.02  # how far an undistorted photo may extend beyond the original, relative to its sides
+GRID = 9  # rays checked along each axis
+ROUNDING = 2.0  # pixels by which a photo's shape may differ from its camera's, because sizes are rounded
+PINHOLES = {"SIMPLE_PINHOLE": (0, 0, 1, 2), "PINHOLE": (0, 1, 2, 3)}  # indices of fx, fy, cx, cy in the parameters
 
 
 @dataclass(frozen=True)
 class PhotoView:
-    """A view, its photo's file, and the lens that the photo is undistorted from as it is read; None: it is not."""
+    """A view, its photo's file, and the lens whose distortion is removed when the photo is read, or None."""
 
     view: View
     photo: Photo
@@ -41,22 +40,22 @@ class PhotoView:
 
     @property
     def name(self) -> str:
-        """The view's."""
+        """Name of the view."""
         return self.view.name
 
 
 def photo_view(photo: Photo, lens: ColmapCamera, rotation: Tensor, translation: Tensor, source: str) -> PhotoView:
-    """The view that a lens has of a photo, whatever size the lens was given for.
+    """The view of a photo with a given lens, which is scaled to the photo's size.
 
     Args:
         photo: its header is read.
         lens: of the whole photo, or of a resized copy.
         rotation: (3, 3) world to camera.
-        translation: (3,) likewise, scene units.
+        translation: (3,) world to camera, in scene units.
         source: of the camera, for messages.
 
     Raises:
-        DataError: not an image, another aspect ratio than the lens's, or an impossible camera.
+        DataError: it is not an image, its aspect ratio differs from the lens's, or the camera is impossible.
     """
     where = f"{photo.path}: {source}"
     width, height = image_size(photo.path)
@@ -81,7 +80,7 @@ def photo_view(photo: Photo, lens: ColmapCamera, rotation: Tensor, translation: 
 
 
 def read_undistorted(path: Path, lens: ColmapCamera) -> Image.Image:
-    """A photo as a pinhole would have taken it.
+    """A photo, undistorted to a pinhole camera.
 
     Raises:
         DataError: it cannot be read or undistorted.
@@ -90,7 +89,7 @@ def read_undistorted(path: Path, lens: ColmapCamera) -> Image.Image:
 
 
 def flattened(photo: Image.Image, lens: ColmapCamera, path: Path) -> Image.Image:
-    """``photo``, read from ``path`` and of one channel, three or four, as a pinhole would have taken it.
+    """``photo``, read from ``path`` and with one, three or four channels, undistorted to a pinhole camera.
 
     Raises:
         DataError: it cannot be undistorted.
@@ -105,7 +104,7 @@ def flattened(photo: Image.Image, lens: ColmapCamera, path: Path) -> Image.Image
 
     pixels = np.atleast_3d(np.array(photo))
     try:
-        # A Bitmap is of one channel or three.
+        # A Bitmap has one channel or three.
         channels = [flat(np.ascontiguousarray(part)) for part in np.split(pixels, [3], axis=2) if part.size]
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{path}: pycolmap cannot undistort it ({error}); undistort the photos first") from error
@@ -113,17 +112,17 @@ def flattened(photo: Image.Image, lens: ColmapCamera, path: Path) -> Image.Image
 
 
 def _pycolmap_camera(lens: ColmapCamera, size: tuple[int, int], where: str) -> Any:
-    """The lens for photos of ``size``, known to be of finite numbers and to have been of a size that can be."""
+    """The lens, scaled to photos of ``size``; its numbers must be finite and its own size positive."""
     import pycolmap
 
     try:
         made = pycolmap.Camera(model=lens.model, width=lens.width, height=lens.height, params=list(lens.params))
         if not made.is_perspective():
-            raise DataError(f"{where}: {lens.model} is a panorama; cut it into perspective photos")
+            raise DataError(f"{where}: {lens.model} is a panorama; convert it to perspective photos")
         made.rescale(*size)
     except (ValueError, TypeError, RuntimeError) as error:
         params = ", ".join(f"{number:g}" for number in lens.params)
-        problem = f"no camera model {shown(lens.model)} with parameters ({params})"
+        problem = f"there is no camera model {shown(lens.model)} with parameters ({params})"
         raise DataError(f"{where}: {problem}; correct the file, or undistort the photos first") from error
     return made
 
@@ -134,11 +133,11 @@ def _intrinsics(camera: Any) -> tuple[float, float, float, float]:
 
 def _is_pinhole(lens: Any) -> bool:
     pixels, bent = _through(lens, lens)
-    return bool(np.abs(bent - pixels).max() < SEEN)  # not where one is NaN
+    return bool(np.abs(bent - pixels).max() < SEEN)  # False if one is NaN
 
 
 def _through(flat: Any, lens: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixels (N, 2) all over the picture of ``flat``, as a pinhole, and those that ``lens`` has of their rays."""
+    """A grid of pixels (N, 2) of ``flat``, taken as a pinhole, and the pixels of ``lens`` that see the same rays."""
     fx, fy, cx, cy = _intrinsics(flat)
     columns, rows = np.meshgrid(np.linspace(0, flat.width, GRID), np.linspace(0, flat.height, GRID))
     pixels = np.column_stack([columns.ravel(), rows.ravel()])
@@ -147,17 +146,17 @@ def _through(flat: Any, lens: Any) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def _flattened(lens: Any, where: str) -> Any:
-    """The pinhole that pycolmap would undistort photos of ``lens`` to."""
+    """The pinhole camera to which pycolmap undistorts photos of ``lens``."""
     import pycolmap
 
     try:
         flat = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), lens)
     except (ValueError, RuntimeError) as error:
-        raise DataError(f"{where}: its distortion cannot be undone ({error}); rerun the mapper") from error
+        raise DataError(f"{where}: its distortion cannot be removed ({error}); rerun the mapper") from error
     _, seen = _through(flat, lens)
     size = np.array([lens.width, lens.height])
     if not (np.abs(seen / size - 0.5) < 0.5 + BLANK).all():
-        raise DataError(f"{where}: its distortion cannot be undone ({lens.params_to_string()}); rerun the mapper")
+        raise DataError(f"{where}: its distortion cannot be removed ({lens.params_to_string()}); rerun the mapper")
     return flat
 
 
@@ -165,6 +164,6 @@ def _check_shape(lens: ColmapCamera, path: Path, width: int, height: int) -> Non
     stretch = abs(width * lens.height / (height * lens.width) - 1)
     if stretch * min(width, height, lens.width, lens.height) > ROUNDING:
         raise DataError(
-            f"{path}: {width} x {height} pixels do not have the aspect ratio of its camera, {lens.width} x"
-            f" {lens.height}; use the photos that COLMAP used (not cropped, not rotated), or resized copies"
+            f"{path}: its size of {width} x {height} pixels does not have the aspect ratio of its camera, {lens.width}"
+            f" x {lens.height}; use the photos that COLMAP used (not cropped, not rotated), or resized copies"
         )

@@ -17,10 +17,10 @@ from bags.io.masks import FOLDER, mask_name, read_mask
 
 
 def with_masks(items: Sequence[PhotoView], images: Path) -> list[PhotoView]:
-    """The views, each with its mask where the folder ``masks`` beside ``images`` has one: ``photo.jpg.png``.
+    """The views, each with its mask if the folder ``masks`` beside ``images`` has one: ``photo.jpg.png``.
 
     Raises:
-        DataError: the folder holds pictures, and none of them is named after a photo.
+        DataError: the folder contains images, but none of them is named after a photo.
     """
     folder = images.parent / FOLDER
     if not folder.is_dir():

@@ -18,19 +18,19 @@ from bags.types import Scene
 log = logging.getLogger(__name__)
 
 USED = ("file_path", "cam2world", "width", "height", "focal")
-KNOWN = (*USED, "label", "near", "far", "lossmult", "pix2cam")  # the others follow from these or are not used here
+KNOWN = (*USED, "label", "near", "far", "lossmult", "pix2cam")  # the others are redundant or not used here
 
 
 def parse_multiscale_blender(settings: DatasetSettings) -> Scene:
-    """Read a multi-scale Blender scene; photos are found and measured, not loaded. It has no points to start from.
+    """Read a multi-scale Blender scene; photos are located and their sizes read, but not loaded. No initial points.
 
-    Every resolution of a photo is a view of its own, with the same weight (``lossmult`` is not used).
+    Every resolution of a photo is a separate view, with the same weight (``lossmult`` is not used).
 
     Args:
         settings: ``root``, ``missing_photos`` and ``resolutions`` are used.
 
     Raises:
-        DataError: something is missing, damaged or does not fit together; says what and what to do.
+        DataError: something is missing, damaged or inconsistent; says what, and what to do.
     """
     root = scene_folder(settings)
     folder = PhotoFolder(root)

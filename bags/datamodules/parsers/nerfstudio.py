@@ -12,7 +12,7 @@ from bags.datamodules.parsers.colmap_files import is_model, read_model
 from bags.datamodules.parsers.json_file import JsonObject, read_json
 from bags.datamodules.parsers.photos import PhotoFolder, parts_of, scene_folder
 from bags.datamodules.parsers.scenes import NO_POINTS, divided
-from bags.datamodules.parsers.transforms import frame_view, told_unknown
+from bags.datamodules.parsers.transforms import frame_view, warn_unknown
 from bags.errors import DataError
 from bags.io.points import read_points
 from bags.settings import DatasetSettings
@@ -26,18 +26,19 @@ HELD_OUT = ("test_filenames", "val_filenames")
 
 
 def parse_nerfstudio(settings: DatasetSettings) -> Scene:
-    """Read a scene of one ``transforms.json``; photos are found and measured, not loaded.
+    """Read a scene with one ``transforms.json``; photos are located and their sizes read, but not loaded.
 
-    Coordinates stay those of the file. Points: the file ``ply_file_path``, or ``sparse_pc.ply``, or those of the COLMAP
-    model that lies below, moved by ``applied_transform`` (not without it: the cameras may have been moved, too); where
-    there are none of these, the scene has none. Test views: as for COLMAP, but where no file in the folder says which,
-    they are those of ``test_filenames`` and ``val_filenames``, if there are such.
+    Coordinates are those of the file. Initial points come from the file ``ply_file_path``, else from ``sparse_pc.ply``,
+    else from a COLMAP model in the folder, moved by ``applied_transform``. (Without ``applied_transform`` the model is
+    not used, because the cameras may have been moved in an unknown way.) Otherwise the scene has no points. Test views
+    are chosen as for COLMAP. If no file in the folder lists them, they are those of ``test_filenames`` and
+    ``val_filenames``, if present.
 
     Args:
         settings: ``root``, ``missing_photos`` and ``hold`` are used.
 
     Raises:
-        DataError: something is missing, damaged or does not fit together; says what and what to do.
+        DataError: something is missing, damaged or inconsistent; says what, and what to do.
     """
     root = scene_folder(settings)
     remedy = "nerfstudio and instant-ngp have it in dataset.root"
@@ -45,7 +46,7 @@ def parse_nerfstudio(settings: DatasetSettings) -> Scene:
         remedy += "; with transforms_train.json, add dataset=blender"
     file = read_json(root / "transforms.json", remedy)
     frames = sorted(file.parts("frames"), key=lambda frame: "/".join(parts_of(frame.text("file_path"))))
-    told_unknown([file, *frames])
+    warn_unknown([file, *frames])
     folder = PhotoFolder(root)
     points = _points(root, file)
     if not len(points.xyz):
@@ -57,7 +58,7 @@ def parse_nerfstudio(settings: DatasetSettings) -> Scene:
 
 
 def _held_out(file: JsonObject, frames: list[JsonObject]) -> frozenset[str] | None:
-    """Names of the views that the file itself holds out; None where it does not say."""
+    """Names of the views that the file itself holds out; None if it does not say."""
     if not any(key in file.values for key in (*HELD_OUT, "train_filenames")):
         return None
     views = {parts_of(frame.text("file_path")) for frame in frames}
@@ -74,21 +75,21 @@ def _points(root: Path, file: JsonObject) -> PointCloud:
     if file.values.get("ply_file_path") is not None:
         parts = parts_of(file.text("ply_file_path"))
         if ".." in parts:
-            raise file.fail("ply_file_path", "leads outside dataset.root; refused")
-        return _cloud(root.joinpath(*parts))
+            raise file.fail("ply_file_path", "leads outside dataset.root, which is not allowed")
+        return _cloud(root.joinpath(*parts), "ply_file_path from transforms.json")
     if (root / CLOUD).is_file():
-        return _cloud(root / CLOUD)
+        return _cloud(root / CLOUD, "the file")
     model = next((root / place for place in MODELS if is_model(root / place)), None)
     if model is None or "applied_transform" not in file.values:
         return NO_POINTS
     moved, found = file.matrix("applied_transform"), read_model(model)
-    with np.errstate(over="ignore", invalid="ignore"):  # such points are left out
+    with np.errstate(over="ignore", invalid="ignore"):  # non-finite points are left out
         return point_cloud(found.xyz @ moved[:3, :3].T + moved[:3, 3], found.rgb)
 
 
-def _cloud(path: Path) -> PointCloud:
+def _cloud(path: Path, source: str) -> PointCloud:
     try:
         table = read_points(path)
     except DataError as error:
-        raise DataError(f"{error}, or remove ply_file_path from transforms.json") from error
+        raise DataError(f"{error}, or remove {source}") from error
     return point_cloud(table[:, :3], table[:, 3:])

@@ -1,4 +1,4 @@
-"""Finding the photos that a data set names."""
+"""Finds the photos that a data set names."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from bags.types import View
 
 log = logging.getLogger(__name__)
 
-FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # in names: control and half characters
-LONGEST = 200  # bytes of a view's name; its pictures are called so, with a little more
-ROUNDING = 1  # pixels by which a reduced photo's sides may differ from the training size: tools round up, off or down
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # in names: control characters and surrogates
+LONGEST = 200  # bytes of a view's name; its output files have slightly longer names
+ROUNDING = 1  # pixels by which a reduced photo's sides may differ from the training size: tools round differently
 
 
 class MissingPhoto(DataError):
@@ -39,7 +39,7 @@ class Photo:
     """A photo's file.
 
     Attributes:
-        place: path below the folder of photos, with ``/``, as the data set has it.
+        place: path below the folder of photos, with ``/``, as given by the data set.
         path: of the file.
     """
 
@@ -48,7 +48,7 @@ class Photo:
 
     @property
     def name(self) -> str:
-        """What its view is called."""
+        """Name of its view."""
         return self.place.replace("/", "_")
 
 
@@ -62,7 +62,7 @@ def scene_folder(settings: DatasetSettings) -> Path:
 
 
 def readable(name: str) -> str:
-    """``name`` with what was no UTF-8 read as Windows' Western code page, as most such names are, if that is a name."""
+    """``name``, decoded as Windows-1252 if it is not valid UTF-8 and the result is printable: most such names are."""
     if not any("\udc80" <= letter <= "\udcff" for letter in name):
         return name
     try:
@@ -73,8 +73,8 @@ def readable(name: str) -> str:
 
 
 def parts_of(name: str) -> tuple[str, ...]:
-    """Folders and file of a path as any system writes it, without its beginning (``/``, a drive, ``./``, ``../``)."""
-    path = PureWindowsPath(name)  # knows both slashes and drives
+    """Folders and file of a path of any system, without its beginning (``/``, a drive, ``./``, ``../``)."""
+    path = PureWindowsPath(name)  # understands both slashes and drives
     parts = [part for part in path.parts if part != path.anchor]
     while parts and parts[0] == "..":
         del parts[0]
@@ -84,9 +84,10 @@ def parts_of(name: str) -> tuple[str, ...]:
 class PhotoFolder:
     """A folder of photos, in which names are looked up tolerantly.
 
-    Paths may have either slash. What leads out of the folder, and folders that it does not have, are left off from the
-    front (``images/a.jpg`` within ``images/``, ``/home/me/trip/a.jpg``). Another extension will do, as ``images_4/``
-    often holds PNGs of JPEGs, and so will other letter case or another form of Unicode, where one file only fits.
+    Paths may have either slash. Leading parts that lead out of the folder or name folders that do not exist in it are
+    ignored (``images/a.jpg`` within ``images/``, ``/home/me/trip/a.jpg``). Another extension is accepted, because
+    ``images_4/`` often has PNGs of JPEGs. So are another letter case and another Unicode normal form, if only one file
+    matches.
 
     Args:
         path: of the folder.
@@ -100,35 +101,37 @@ class PhotoFolder:
         """The photo ``name``.
 
         Args:
-            name: as the data set has it.
-            source: who names it, for messages.
-            remedy: what to do where it is missing.
+            name: as given by the data set.
+            source: where the name comes from, for messages.
+            remedy: what to do if it is missing.
 
         Raises:
             MissingPhoto: there is no such file.
-            DataError: the name leads outside the folder or holds control characters; or several files fit.
+            DataError: the name leads outside the folder or contains control characters, or several files match.
         """
         parts = parts_of(name)
         outside = PureWindowsPath(name).anchor or name.startswith("..")
         if ".." in parts or not parts:
-            raise DataError(f"{self.path}: {source} names a photo {shown(name)}, outside the folder of photos; refused")
+            raise DataError(
+                f"{self.path}: {source} names a photo {shown(name)}, outside the folder of photos; correct the name"
+            )
         if FORBIDDEN.search(name):
-            raise DataError(f"{self.path}: {source} names a photo {shown(name)}: not a safe file name; refused")
+            raise DataError(f"{self.path}: {source} names a photo {shown(name)}: not a safe file name; rename it")
         try:
             for first in range(len(parts)):
                 place = parts[first:]
                 if path := self._file(place):
                     return Photo("/".join(place), path)
                 if not outside and (self.path / place[0]).is_dir():
-                    break  # the folder that is meant, but not the photo
+                    break  # the right folder, but without the photo
         except OSError as error:
             raise DataError(
                 f"{self.path}: {source} names a photo {shown(name)}: {error.strerror}; rename it"
             ) from error
         if outside:
-            problem = f"{self.path}: {source} names a photo {shown(name)}, outside the folder of photos; refused"
-            raise MissingPhoto("_".join(parts), problem)
-        raise MissingPhoto("_".join(parts), f"{self.path / '/'.join(parts)}: no such photo, {remedy}")
+            problem = f"{source} names a photo {shown(name)}, outside the folder of photos, and has none inside it"
+            raise MissingPhoto("_".join(parts), f"{self.path}: {problem}; {remedy}")
+        raise MissingPhoto("_".join(parts), f"{self.path / '/'.join(parts)}: no such photo; {remedy}")
 
     def _file(self, place: Sequence[str]) -> Path | None:
         folder = self.path
@@ -146,7 +149,7 @@ class PhotoFolder:
         others = [other for other in pictures if _stem(other) == stem]
         others = others or [other for other in pictures if _key(_stem(other)) == _key(stem)]
         if len(others) > 1:
-            raise DataError(f"{folder / name}: no such photo, but {' and '.join(others)}: remove one")
+            raise DataError(f"{folder / name}: no such photo, but {' and '.join(others)} are similar; keep one of them")
         return folder / others[0] if others else None
 
     def _listed(self, folder: Path) -> list[str]:
@@ -155,7 +158,7 @@ class PhotoFolder:
         return self._names[folder]
 
     def pictures(self, folder: Path) -> list[str]:
-        """Names of the pictures in ``folder``."""
+        """Names of the images in ``folder``."""
         return [name for name in self._listed(folder) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
 
     def unused(self, photos: Sequence[Photo]) -> list[str]:
@@ -176,7 +179,7 @@ def _key(name: str) -> str:
 
 
 def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> None:
-    """Check that views can be named after their photos: no two names differ only in extension, none is too long.
+    """Check that views can be named after their photos: names differ in more than extension, and none is too long.
 
     Args:
         views: of the scene.
@@ -184,11 +187,11 @@ def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> N
         where: the folder, for messages.
 
     Raises:
-        DataError: names those that do not, or are; or two views are of one file.
+        DataError: lists the offending names; also if two views have the same file.
     """
     if several := [path for path, count in Counter(photos).items() if count > 1]:
         count = photos.count(several[0])
-        raise DataError(f"{several[0]}: is the photo of {count} views; remove one of them, or restore its own photo")
+        raise DataError(f"{several[0]}: is the photo of {count} views; remove one of these, or restore its own photo")
     if long := [view.name for view in views if len(view.name.encode()) > LONGEST]:
         raise DataError(f"{where}: photo {shown(long[0])} has a name of more than {LONGEST} bytes; rename it")
     stems = Counter(PurePosixPath(view.name).stem for view in views)
@@ -199,13 +202,13 @@ def check_names(views: Sequence[View], photos: Sequence[Path], where: Path) -> N
 
 
 def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor: int) -> list[View]:
-    """``views`` that read their photos from ``<folder>_<factor>/``, where that holds all of them at training size.
+    """``views`` that read their photos from ``<folder>_<factor>/``, if that has all of them at training size.
 
     Cameras stay those of the full photos. Coarser scales are then resized from the reduced photos.
 
     Args:
         views: with photos in ``folder``, of undistorted lenses.
-        photos: theirs.
+        photos: of these views.
         folder: of the full photos.
         factor: ``dataset.factor``.
 
@@ -218,15 +221,15 @@ def reduced(views: Sequence[View], photos: Sequence[Photo], folder: Path, factor
     found, beside = [], PhotoFolder(other)
     for view, photo in zip(views, photos, strict=True):
         try:
-            path = beside.find(photo.place, folder.name, "so the full photos are used").path
+            path = beside.find(photo.place, folder.name, "the full photos are used").path
         except DataError as error:
             log.warning("%s is not used: %s", other, error)
             return list(views)
         size, wanted = image_size(path), training_size(view.camera.width, view.camera.height, factor)
         if max(abs(a - b) for a, b in zip(size, wanted, strict=True)) > ROUNDING:
             there, needed = (f"{width} x {height}" for width, height in (size, wanted))
-            log.warning("%s is not used: %s is %s, factor %d needs %s", other, path.name, there, factor, needed)
+            log.warning("%s is not used: %s is %s, but factor %d needs %s", other, path.name, there, factor, needed)
             return list(views)
         found.append(replace(view, load=partial(read_image, path)))
-    log.info("photos are read from %s, which holds them at training resolution", other)
+    log.info("photos are read from %s, which has them at training resolution", other)
     return found

@@ -1,4 +1,4 @@
-"""From views to a scene: missing photos, held-out views, and one line that reports both."""
+"""From views to a scene: missing photos, test views, and one line that reports both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def present(
     """A view of each of ``items``, or the missing photo if that is allowed (``dataset.missing_photos``).
 
     Raises:
-        MissingPhoto: a photo is missing and must not be, or most of them are.
+        MissingPhoto: a photo is missing although none may be, or most of them are missing.
     """
     made: list[PhotoView | MissingPhoto] = []
     for each in items:
@@ -44,7 +44,7 @@ def present(
     few = len(missing) <= there
     if missing and (settings.missing_photos == "refuse" or not few):
         more = f" ({len(missing):,} of {len(made):,} photos are missing)" if len(missing) > 1 else ""
-        skip = "; or go on without: dataset.missing_photos=skip" if few else ""
+        skip = "; or continue without it: dataset.missing_photos=skip" if few else ""
         raise MissingPhoto(missing[0].name, f"{missing[0]}{more}{skip}")
     for item in missing:
         log.warning("left out: %s", item)
@@ -61,20 +61,20 @@ def divided(
     source: str = "the COLMAP model",
     listed: frozenset[str] | None = None,
 ) -> Scene:
-    """The scene of one list of photos, some of them held out (``split``), whether or not all are there.
+    """The scene of one list of photos, of which some are test views (``split``) and some may be missing.
 
     Args:
         root: the scene's folder.
-        items: one for each photo, in the order that ``dataset.hold`` counts in.
-        make: the view of an item.
+        items: one for each photo, in the order in which ``dataset.hold`` counts.
+        make: makes the view of an item.
         folder: of the photos.
-        points: to start from.
+        points: initial points.
         settings: ``reduced_images``, ``factor``, ``missing_photos`` and ``hold`` are used.
         source: of the list, in words.
-        listed: names of the test views, where the list says them.
+        listed: names of the test views, if the list has them.
 
     Raises:
-        DataError: as ``present``, ``split`` and ``assembled``; or no view is left to train on.
+        DataError: as ``present``, ``split`` and ``assembled``; or no training view is left.
     """
     made = present(items, make, settings)
     tests = split([item.name for item in made], root, settings.hold, listed)
@@ -101,15 +101,15 @@ def assembled(
     """The scene of training and test views.
 
     Raises:
-        DataError: as ``check_names``; or no view is left to train on.
+        DataError: as ``with_masks`` and ``check_names``; or no training view is left.
     """
     both = with_masks([*train, *test], folder.path)
     train, test = both[: len(train)], both[len(train) :]
     check_names([item.view for item in both], [item.photo.path for item in both], folder.path)
     if not train:
-        raise DataError(f"{root}: no training view among {len(both)} photos{because}")
+        raise DataError(f"{root}: there is no training view among {len(both)} photos{because}")
     if bent := sum(item.bent is not None for item in both):
-        log.info("%d photos of distorted lenses are undistorted as they are read", bent)
+        log.info("%d photos of distorted lenses are undistorted when they are read", bent)
     left_out = {
         f"not in {source}": folder.unused([item.photo for item in both]),
         "missing": [problem.name for problem in missing],

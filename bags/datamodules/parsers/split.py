@@ -13,35 +13,35 @@ from bags.io.documents import read_text
 
 log = logging.getLogger(__name__)
 
-PUBLISHED_HOLD = 8  # of LLFF and all that follow it
+PUBLISHED_HOLD = 8  # of LLFF and the papers that follow it
 TEST_LIST = "test.txt"
 
 
 def split(names: Sequence[str], root: Path, hold: int | str | None, listed: Collection[str] | None = None) -> set[str]:
     """Names of the test views.
 
-    Where ``dataset.hold`` is ``auto``, the scene's folder answers: a list of test views, ``test.txt``, or an empty file
-    ``hold=N``, LLFF's habit. A number or null in the settings (a scene's preset, the command line) wins over the files,
-    with a warning where they differ.
+    If ``dataset.hold`` is ``auto``, the scene's folder decides: by a list of test views, ``test.txt``, or by an empty
+    file ``hold=N``, as LLFF has it. A number or null in the settings (a scene's preset, the command line) overrides
+    these files, with a warning if they differ.
 
     Args:
-        names: of all views, in order, whether their photos are there or not: a missing one moves no other.
+        names: of all views, in order, including those with missing photos, so that these do not shift the others.
         root: the scene's folder.
-        hold: ``dataset.hold``: every so many-th view, from the first, is a test view; null: none is.
-        listed: test views that the data set's own file names; counts where ``root`` says nothing else.
+        hold: ``dataset.hold``: every ``hold``-th view, starting with the first, is a test view; None: none is.
+        listed: test views in the data set's own file; used if ``root`` has no file that decides.
 
     Raises:
-        DataError: several such files, one without a usable number, or a name in the list that no view has.
+        DataError: there are several such files, one has no usable number, or a name in the list is not that of a view.
     """
     stated, list_file = _stated(root), root / TEST_LIST
     if list_file.is_file() and stated is not None:
-        raise DataError(f"{root}: {TEST_LIST} and hold={stated}: keep one of these files")
+        raise DataError(f"{root}: has {TEST_LIST} and hold={stated}; keep one of these files")
     if list_file.is_file() and hold == "auto":
         return _listed(list_file, names)
     if list_file.is_file():
         log.warning("%s lists test views, but dataset.hold=%s overrides it", list_file, hold)
     if stated is not None and hold not in ("auto", stated):
-        log.warning("%s says hold=%d, but dataset.hold=%s overrides it", root, stated, hold)
+        log.warning("%s has a file hold=%d, but dataset.hold=%s overrides it", root, stated, hold)
     if hold == "auto" and stated is None and listed is not None:
         return set(listed)
     if hold == "auto":
@@ -51,7 +51,7 @@ def split(names: Sequence[str], root: Path, hold: int | str | None, listed: Coll
 
 
 def _listed(path: Path, names: Sequence[str]) -> set[str]:
-    """Names of the views that the lines of ``path`` name, as they are below the folder of photos."""
+    """Names of the views listed in ``path``, one photo per line, as a path below the folder of photos."""
     found = set()
     for line in map(str.strip, read_text(path).splitlines()):
         if line and not line.startswith("#"):
@@ -59,8 +59,8 @@ def _listed(path: Path, names: Sequence[str]) -> set[str]:
             name = next((name for i in range(len(parts)) if (name := "_".join(parts[i:])) in names), None)
             if name is None:
                 close = difflib.get_close_matches("_".join(parts), names, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(names)[:3])}, ..."
-                raise DataError(f"{path}: no photo {line!r} in the scene; {hint} Or remove the line")
+                hint = f"did you mean {close[0]}" if close else f"there are {', '.join(sorted(names)[:3])}, ..."
+                raise DataError(f"{path}: the scene has no photo {line!r} ({hint}); correct or remove the line")
             found.add(name)
     return found
 
@@ -70,7 +70,7 @@ def _stated(root: Path) -> int | None:
     if not files:
         return None
     if len(files) > 1:
-        raise DataError(f"{root}: {' and '.join(files)}: keep one of these files, or set dataset.hold=N")
+        raise DataError(f"{root}: has {' and '.join(files)}; keep one of these files, or set dataset.hold=N")
     number = files[0].removeprefix("hold=")
     if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) >= 2):
         raise DataError(f"{root / files[0]}: hold=N needs a whole number, at least 2; rename it, or set dataset.hold=N")

@@ -1,4 +1,4 @@
-"""Exposures that blur (a moving camera, a lens), the sensor of low resolution, and how much each of them blurs."""
+"""Exposures with blur (a moving camera, a lens), a low-resolution sensor, and the ground truth of their blur."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Motion:
 
     Attributes:
         angle: of its chord, radians, 0 = along +x.
-        bend: how far it curves, in parts of its length; 0: it is straight.
-        share: of it that comes from the camera's translation (it grows with nearness); the rest comes from its rotation
-            (the same everywhere).
-        roll: turn about the optical axis, in radians for ``length * (1 - share)`` of a focal length.
-        zoom: movement along the optical axis, relative to that across.
-        one_sided: the nominal pose is that at the end of the exposure; else the mean pose is.
+        bend: how far it curves, relative to its length; 0: it is straight.
+        share: part of it that comes from the camera's translation (larger for near points); the rest comes from its
+            rotation (the same everywhere).
+        roll: rotation about the optical axis, in radians for ``length * (1 - share)`` of a focal length.
+        zoom: movement along the optical axis, relative to that across it.
+        one_sided: the nominal pose is the last one of the exposure; otherwise it is the mean pose.
     """
 
     angle: float
@@ -41,7 +41,7 @@ class Motion:
 
 
 def any_motion(rng: np.random.Generator) -> Motion:
-    """In a random direction and a little curved, with a little roll."""
+    """A random motion: in any direction, slightly curved, with some roll."""
     angle, bend = rng.uniform(0.0, math.pi), rng.uniform(-0.6, 0.6)
     share, roll, zoom = rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
     return Motion(angle, bend, share, roll, zoom)
@@ -54,7 +54,7 @@ def shaken(camera: Camera, motion: Motion, length: float, depth: float, samples:
         camera: the nominal pose: the mean over the exposure of translation and rotation vector, or the last pose.
         motion: how it moves.
         length: of the streak in pixels, at view depth ``depth`` in the middle of the photo.
-        depth: distance in scene units at which both shares of the motion add up to ``length``.
+        depth: view depth in scene units at which both parts of the motion add up to ``length``.
         samples: poses, at the midpoints of equal parts of the exposure time.
     """
     time = (np.arange(samples) + 0.5) / samples - 0.5
@@ -64,7 +64,7 @@ def shaken(camera: Camera, motion: Motion, length: float, depth: float, samples:
     time = time - (0.5 if motion.one_sided else 0.0)
     path = (time[:, None] * along + curve[:, None] * across) * length / camera.fx
     share = motion.share
-    shift = -share * depth * np.column_stack([path, motion.zoom * time * length / camera.fx])  # of the camera, own axes
+    shift = -share * depth * np.column_stack([path, motion.zoom * time * length / camera.fx])  # in the camera's axes
     turn = np.column_stack([-path[:, 1], path[:, 0], motion.roll * time * length / camera.fx]) * (1.0 - share)
     rotation, translation = pose(camera)
     turns = rotation_matrices(torch.from_numpy(turn)).numpy()
@@ -72,7 +72,7 @@ def shaken(camera: Camera, motion: Motion, length: float, depth: float, samples:
 
 
 def opened(camera: Camera, diameter: float, focus: float, samples: int) -> Exposure:
-    """A lens of the given diameter (scene units), sharp at view depth ``focus``, its centre at ``camera``'s.
+    """A lens of the given diameter (scene units), in focus at view depth ``focus``, with its centre at ``camera``'s.
 
     A point at view depth z becomes a disc of ``fx * diameter * |1 / focus - 1 / z|`` pixels across.
     """
@@ -87,7 +87,7 @@ def opened(camera: Camera, diameter: float, focus: float, samples: int) -> Expos
 
 
 def low_resolution(world: World, camera: Camera, factor: float, samples: int) -> Array:
-    """(H, W, 3) linear light as seen by a sensor of ``factor`` times larger pixels, brought back to size (bicubic).
+    """(H, W, 3) linear light of a sensor with ``factor`` times larger pixels, enlarged to full size (bicubic).
 
     A large pixel averages the light over its area, so this is the sharp photo downsampled by area, at any factor.
     """
@@ -102,12 +102,12 @@ def low_resolution(world: World, camera: Camera, factor: float, samples: int) ->
 
 
 def exposure_truth(kind: str, world: World, camera: Camera, exposure: Exposure) -> BlurTruth:
-    """What the exposure does to the photo, from the paths that surface points take over it.
+    """Ground truth of a photo's blur, from the paths of surface points across the photo during the exposure.
 
-    On a grid of pixels, the surface point that the nominal camera sees is projected into every camera of the
-    exposure. ``amount`` is the root mean square distance from the mean position, averaged over the grid (the pixel's
-    own area, which blurs sharp photos too, is left out); ``length`` the mean length of the path, ``direction`` the
-    axial mean of its ends' difference (doubled angles, weighted by squared length).
+    For a grid of pixels, the surface point that the nominal camera sees is projected into every camera of the exposure.
+    ``amount`` is the root mean square distance from the mean position, averaged over the grid. (It does not include the
+    pixel's own area, which blurs sharp photos too.) ``length`` is the mean length of the path, ``direction`` the axial
+    mean of the difference of its ends (doubled angles, weighted by squared length).
     """
     rows, cols = np.meshgrid(np.linspace(0, camera.height - 1, 12), np.linspace(0, camera.width - 1, 18), indexing="ij")
     points = hit_points(world, camera, np.column_stack([cols.ravel(), rows.ravel()]))
@@ -119,5 +119,5 @@ def exposure_truth(kind: str, world: World, camera: Camera, exposure: Exposure) 
     axis = ((ends[:, 0] + 1j * ends[:, 1]) ** 2).sum()
     direction = math.degrees(np.angle(axis)) / 2.0 % 180.0
     steps = np.linalg.norm(np.diff(paths, axis=0), axis=-1).sum(0)
-    count = len(paths)  # midpoints: the path goes on for half a step at either end
+    count = len(paths)  # samples are midpoints: the path continues for half a step at either end
     return BlurTruth("motion", amount, float(steps.mean()) * count / (count - 1), direction)

@@ -1,4 +1,4 @@
-"""The contents of the layouts other than the demo's room: a hall, a facade, a court seen through posts."""
+"""The contents of the layouts other than the default room: a hall, a facade, a court seen through posts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _around(radius: float, height: float, distance: float, count: int, first: fl
     return tuple(Solid(Shape.CYLINDER, place, (radius, radius, height / 2), 0.0, materials) for place in places)
 
 
-# Things on a floor, seen from all sides; pillars at 9 and walls at 15 from the middle.
+# Objects on a floor, seen from all sides; pillars at distance 9 and walls at distance 15 from the middle.
 HALL = Contents(
     _MORE,
     (
@@ -68,7 +68,7 @@ def _bay(x: float) -> tuple[Solid, ...]:
     )
 
 
-# A house front across the view at y = 0, seen from the street before it.
+# A house front across the view at y = 0, seen from the street in front of it.
 STREET = Contents(
     _MORE,
     (
@@ -97,7 +97,7 @@ STREET = Contents(
     ambient=0.34,
 )
 
-# Posts and things close to the camera before things further away before a far wall: depth edges all over the view.
+# Posts and objects close to the camera, others further away, and a far wall: depth edges all over the view.
 COURT = Contents(
     _MORE,
     (

@@ -1,13 +1,13 @@
-"""The ray caster's numba kernels: unit solids, procedural textures, one point-like light with soft shadows.
+"""The ray caster's Numba kernels: unit solids, procedural textures, one small light with soft shadows.
 
-Every solid is a unit ball, cube or cylinder under an affine map (turn about z, scale per axis, shift), so a ray is
-taken into the solid's own frame, where its parameter t does not change. All three are convex: a ray meets them in one
-interval of t, and the room is simply the box that the camera is inside of. The first argument of most kernels is a
-``World``, whose fields numba reads by name.
+Every solid is a unit ball, cube or cylinder under an affine map (rotation about z, scale per axis, translation). A ray
+is transformed into the solid's frame, which does not change its parameter t. All three shapes are convex, so a ray
+meets them in one interval of t. The room is the box that contains the camera. The first argument of most kernels is a
+``World``, whose fields Numba reads by name.
 """
 
 # mypy: disallow-untyped-defs=False
-# numba gives these functions their types, from the arguments of the first call.
+# Numba infers the types of these functions from the arguments of the first call.
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import math
 from bags.datamodules.synthetic.world import Pattern, Shape
 from bags.ops.numba_cache import njit
 
-# An array handed to a real function call has its references counted, atomically: 2.4 times slower in all.
+# Inlined, because passing an array to a function counts its references atomically, which is 2.4 times slower overall.
 _inlined = njit(error_model="numpy", forceinline=True)
 _kernel = njit(cache=True, error_model="numpy", nogil=True)
 
@@ -64,7 +64,7 @@ def _round(a, half_b, c):
 
 @_inlined
 def _passes_by(solids, i, o, d):
-    """True only if the ray's line misses the ball around the solid: a cheap test that spares most exact ones."""
+    """True only if the ray's line misses the ball around the solid: a cheap test that avoids most exact ones."""
     x, y, z = solids[i, 0] - o[0], solids[i, 1] - o[1], solids[i, 2] - o[2]
     along = x * d[0] + y * d[1] + z * d[2]
     return (x * x + y * y + z * z - solids[i, 11]) * (d[0] * d[0] + d[1] * d[1] + d[2] * d[2]) > along * along
@@ -117,7 +117,7 @@ def _shadowed(world, p, to_light):
 
 @_inlined
 def _hash(i, j, seed):
-    """A pseudo-random number in [0, 1) of a lattice cell."""
+    """A pseudo-random number in [0, 1) for a lattice cell."""
     h = (i * 374761393 + j * 668265263 + seed * 1274126177) & 0xFFFFFFFF
     h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
     h = ((h ^ (h >> 15)) * 2246822519) & 0xFFFFFFFF
@@ -147,7 +147,7 @@ def _ink(world, row, col, u, v):
 
 @_inlined
 def _pattern(world, m, u, v):
-    """Weights of the material's second and third colour (the first has the rest) at surface coordinates u, v."""
+    """Weights of the material's second and third colour (the first gets the rest) at surface coordinates u, v."""
     kind, seed = world.patterns[m], m * 101 + world.seed
     su, sv = world.sizes[m, 0], world.sizes[m, 1]
     row = math.floor(v / sv)
@@ -216,7 +216,7 @@ def _albedo(world, m, u, v):
 
 @_inlined
 def _surface(world, i, p):
-    """Normal (not normalised, own frame's outside), material and texture coordinates of a point on a solid."""
+    """Outward normal (not normalised), material and texture coordinates of a point on a solid."""
     solids, materials = world.solids, world.materials
     x, y, z = _local_point(solids, i, p[0], p[1], p[2])
     shape = world.shapes[i]
@@ -266,7 +266,7 @@ def photograph(piece, pieces, world, origins, rotations, shifts, lights, focal, 
             for s in range(samples):
                 x = (col + shifts[s, 0] - principal[0]) / focal[0]
                 y = (row + shifts[s, 1] - principal[1]) / focal[1]
-                q = rotations  # world to camera: the transpose turns the ray into the world
+                q = rotations  # world to camera: the transpose rotates the ray into the world
                 d = (
                     q[s, 0, 0] * x + q[s, 1, 0] * y + q[s, 2, 0],
                     q[s, 0, 1] * x + q[s, 1, 1] * y + q[s, 2, 1],

@@ -1,4 +1,4 @@
-"""Points as structure from motion would find them: at textured places that several views see, a little off."""
+"""Points like those of structure from motion: at textured places that several views see, with position noise."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def sfm_points(
     noise: float,
     rng: np.random.Generator,
 ) -> PointCloud:
-    """Traces pixels of the photos, preferring strong gradients, and keeps points that three or more views see.
+    """Trace pixels of the photos, preferring strong gradients, and keep points that three or more views see.
 
     Args:
         world: the solids.
         cameras: nominal poses of the photos.
-        photos: (H, W, 3) sRGB in [0, 1], as taken (blurred): they decide where gradients are, and the colours.
-        count: points wanted; fewer come back only where the views hardly overlap.
-        noise: standard deviation of the points' position noise per axis, scene units.
+        photos: (H, W, 3) sRGB in [0, 1], with their blur; gradients and colours are taken from them.
+        count: number of points; fewer are returned only if the views hardly overlap.
+        noise: standard deviation of the position noise per axis, scene units.
         rng: draws pixels and noise.
     """
     found, colours, total = [], [], 0
@@ -52,7 +52,7 @@ def sfm_points(
 
 
 def visible(world: World, camera: Camera, points: Array) -> Array:
-    """(P,) whether the camera sees points (P, 3) on surfaces: inside the image and nothing in front (1 % of depth)."""
+    """(P,) whether the camera sees surface points (P, 3): in the image, nothing in front (tolerance 1 % of depth)."""
     rotation, translation = pose(camera)
     local = points @ rotation.T + translation
     depth = np.maximum(local[:, 2], 1e-6)

@@ -1,4 +1,4 @@
-"""Photographs of the world: what an exposure sees, averaged in linear light over rays."""
+"""Photographs of the world: the mean over the rays of an exposure, in linear light."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ALPHAS = 1.1673039782614187 ** -np.arange(1.0, 5.0)
 
 @dataclass(frozen=True)
 class Exposure:
-    """All that one photo averages over: S pinhole cameras with slightly different poses.
+    """What one photo averages over: S pinhole cameras with slightly different poses.
 
-    A lens is an exposure too: a pinhole at (a, b) of the aperture, its image shifted so that all agree on the plane in
-    focus. ``rotations`` (S, 3, 3) and ``translations`` (S, 3) map world to camera; ``shifts`` (S, 2) in pixels: pixel
-    ``u`` of the photo is seen at ``u + shift`` by camera s.
+    A lens is an exposure too: pinholes at points (a, b) of the aperture, with images shifted so that all agree on the
+    plane in focus. ``rotations`` (S, 3, 3) and ``translations`` (S, 3) map world to camera; ``shifts`` (S, 2) are in
+    pixels: camera s sees pixel ``u`` of the photo at ``u + shift``.
     """
 
     rotations: Array
@@ -56,10 +56,10 @@ def instant(camera: Camera, samples: int) -> Exposure:
 def photograph(world: World, camera: Camera, exposure: Exposure) -> Array:
     """(H, W, 3) linear light: the mean over the exposure's cameras, each casting one ray per pixel.
 
-    The rays are spread over the pixel's area (antialiasing) and end on points spread over the light (soft shadows),
-    by one fixed pattern.
+    The rays are spread over the pixel's area (antialiasing), and their shadow rays over the light (soft shadows), in a
+    fixed pattern.
     """
-    from bags.datamodules.synthetic import kernels  # loads numba
+    from bags.datamodules.synthetic import kernels  # imports Numba
 
     samples = len(exposure.shifts)
     spread = (0.5 + np.arange(1, samples + 1)[:, None] * _ALPHAS) % 1.0 - 0.5
@@ -91,7 +91,7 @@ def rays(camera: Camera, pixels: Array) -> tuple[Array, Array]:
 
 def hit_points(world: World, camera: Camera, pixels: Array) -> Array:
     """(P, 3) first surface points that the camera sees through pixels (P, 2)."""
-    from bags.datamodules.synthetic import kernels  # loads numba
+    from bags.datamodules.synthetic import kernels  # imports Numba
 
     origins, directions = rays(camera, pixels)
     hits = np.empty(len(pixels))

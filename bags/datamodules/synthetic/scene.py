@@ -1,4 +1,4 @@
-"""The built-in scene: cameras around the world, photos with known blur, points to start from."""
+"""The built-in scene: cameras in the world, photos with known blur, initial points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bags.datamodules.synthetic.world import Array, World, build_world, linear_t
 from bags.settings import SyntheticSettings
 from bags.types import BlurTruth, Camera, Scene, View
 
-# Strongest blur at strength 1: streak and disc in parts of the photo's width, larger pixels by this factor.
+# Strongest blur at strength 1: streak and disc relative to the photo's width, and the factor of low resolution.
 MOTION_LENGTH = 0.04
 DISC_DIAMETER = 0.05
 LOW_FACTOR = 3.0
@@ -27,13 +27,12 @@ _SHARP = BlurTruth("sharp", 0.0)
 
 
 def make_synthetic_scene(settings: SyntheticSettings) -> Scene:
-    """Builds the world, takes all photos and samples the points; a function of ``settings`` alone, bit for bit.
+    """Build the world, take all photos and sample the points; bitwise reproducible from ``settings``.
 
-    Training views are named ``train_000.png`` and so on, test views ``test_000.png``; every view knows its
-    ``BlurTruth`` and its gain, and its camera is the nominal one (for a moving camera the mean pose of the exposure, or
-    its last one), from where a training view can be taken again sharp. What is photographed, and from where, does not
-    depend on ``blurs``, ``strength``, ``least`` and ``drift``: ``strength`` 0 and ``drift`` 0 give the same photos
-    sharp.
+    Training views are named ``train_000.png`` and so on, test views ``test_000.png``. Every view has its ``BlurTruth``
+    and its gain. Its camera is the nominal one: for a moving camera the mean pose of the exposure, or its last one. A
+    training view can be taken again sharp from there. The world and the cameras do not depend on ``blurs``,
+    ``strength``, ``least`` and ``drift``: with ``strength`` 0 and ``drift`` 0 the photos are the same, but sharp.
     """
     world, train, test = _place(settings)
     rng = np.random.default_rng([settings.seed, 1])
@@ -63,7 +62,7 @@ def make_synthetic_scene(settings: SyntheticSettings) -> Scene:
 
 
 def render_sharp(settings: SyntheticSettings, cameras: list[Camera]) -> list[Image.Image]:
-    """Sharp photos (RGB, 8 bit) of the built-in scene from any cameras inside its room."""
+    """Sharp photos (8-bit RGB) of the built-in scene from any cameras inside its room."""
     world = _place(settings)[0]
     return [_encode(light) for light in _sharp(world, cameras, settings.samples)]
 
@@ -77,7 +76,7 @@ def _place(settings: SyntheticSettings) -> tuple[World, list[Camera], list[Camer
 
 
 def _levels(settings: SyntheticSettings, rng: np.random.Generator) -> Array:
-    """(train_views,) how much each view is blurred, from ``least`` to 1: evenly within a kind, in random order."""
+    """(train_views,) strength of each blur, from ``least`` to 1: evenly spread within a kind, in random order."""
     kinds = [settings.blurs[index % len(settings.blurs)] for index in range(settings.train_views)]
     levels = np.empty(settings.train_views)
     for kind in dict.fromkeys(kinds):
@@ -87,7 +86,7 @@ def _levels(settings: SyntheticSettings, rng: np.random.Generator) -> Array:
 
 
 def _gains(settings: SyntheticSettings) -> list[float]:
-    """(train_views) factors on the light, spread evenly over ``drift`` stops down and up, in random order."""
+    """(train_views) factors on the light, evenly spread over ``drift`` stops down and up, in random order."""
     count = settings.train_views
     order = np.random.default_rng([settings.seed, 3]).permutation(count)
     return [2.0 ** (settings.drift * (2.0 * int(place) + 1.0 - count) / count) for place in order]
@@ -96,7 +95,7 @@ def _gains(settings: SyntheticSettings) -> list[float]:
 def _blurred(
     settings: SyntheticSettings, world: World, camera: Camera, kind: str, level: float, rng: np.random.Generator
 ) -> tuple[Array, BlurTruth]:
-    """(H, W, 3) linear light and what blurred it; ``level`` 0 is sharp, 1 the strongest of the defaults."""
+    """(H, W, 3) linear light and the truth of its blur; ``level`` 0 is sharp, 1 the strongest blur at strength 1."""
     samples = settings.samples
     if kind == "sharp" or level == 0:
         return photograph(world, camera, instant(camera, samples)), _SHARP
@@ -115,7 +114,7 @@ def _blurred(
 
 
 def _opened(layout: Layout, camera: Camera, level: float, samples: int, rng: np.random.Generator) -> Exposure:
-    """A lens that is in focus near one end of the layout's depths, and at the other end blurs as ``level`` says."""
+    """A lens that is in focus near one end of the layout's depths and has blur of ``level`` at the other end."""
     depths = 1.0 / layout.near - 1.0 / layout.far
     aperture = level * DISC_DIAMETER * camera.width / camera.fx / depths
     near, within = rng.random() < 0.5, rng.uniform(0.0, 0.25)
@@ -129,7 +128,7 @@ def _motion(settings: SyntheticSettings, kind: str, rng: np.random.Generator) ->
     if kind == "one_direction":
         angle = np.random.default_rng([settings.seed, 4]).uniform(0.0, math.pi)
         return replace(motion, angle=angle, bend=0.0, roll=0.0, zoom=0.0)
-    if kind == "roll":  # half a streak in the middle; roll adds a whole one at the left and right edge
+    if kind == "roll":  # half a streak in the middle, to which roll adds a whole one at the left and right edge
         return replace(motion, roll=math.copysign(4.0, motion.roll) / (1.0 - motion.share))
     return replace(motion, one_sided=kind == "one_sided")
 

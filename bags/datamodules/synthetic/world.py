@@ -1,4 +1,4 @@
-"""Textured solids in a room under one light, as plain arrays that the kernels read; the demo's room."""
+"""Textured solids in a room under one light, as plain arrays for the kernels; the default room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 class Shape(IntEnum):
-    """A unit solid: all points within distance 1 of the centre, within [-1, 1]^3, or of a disc swept along z."""
+    """A unit solid: the ball of radius 1, the cube [-1, 1]^3, or the cylinder of radius 1 with z in [-1, 1]."""
 
     BALL = 0
     BOX = 1
@@ -20,7 +20,7 @@ class Shape(IntEnum):
 
 
 class Pattern(IntEnum):
-    """How a material's three colours are laid out; sizes are in scene units unless said otherwise."""
+    """How a material's three colours are arranged; sizes are in scene units unless stated otherwise."""
 
     PLAIN = 0
     CHECKER = 1
@@ -39,16 +39,18 @@ class World(NamedTuple):
 
     Attributes:
         shapes: (S,) ``Shape``.
-        solids: (S, 12) centre xyz, half sizes xyz, cosine and sine of the turn about z, 1 / half sizes xyz, squared
+        solids: (S, 12) centre xyz, half sizes xyz, cosine and sine of the rotation about z, 1 / half sizes xyz, squared
             radius of a ball around the solid.
-        materials: (S, 3) material of the sides across x, y and z; a ball and a cylinder's side have the first, a
-            cylinder's ends the third.
+        materials: (S, 3) material of the sides perpendicular to x, y and z; a ball and the side of a cylinder have the
+            first, the ends of a cylinder the third.
         patterns: (M,) ``Pattern``.
         sizes: (M, 4) pattern size along u and v, strength and size of the grain that varies the albedo.
         colours: (M, 3, 3) three linear RGB albedos.
-        glyphs: (L, 7, 5) letters as dots, and ``text`` (T,), indices into them.
-        light: (3,) position of the light and ``light_radius``, of the ball it fills.
-        brightness, ambient: reflected light per albedo, from the light at normal incidence and from all around.
+        glyphs: (L, 7, 5) letters as dots.
+        text: (T,) indices into ``glyphs``.
+        light: (3,) position of the light.
+        light_radius: half the side of the square that the light fills.
+        brightness, ambient: reflected light per albedo, from the light at normal incidence and from all directions.
         seed: of the textures' random tones.
     """
 
@@ -68,7 +70,7 @@ class World(NamedTuple):
 
 
 class Material(NamedTuple):
-    """``size_u``, ``size_v`` of the pattern, ``grain`` and ``grain_size`` of what varies the albedo; sRGB colours."""
+    """Pattern with sizes ``size_u`` and ``size_v``, strength and size of the albedo's grain, and sRGB colours."""
 
     pattern: Pattern
     size_u: float
@@ -79,7 +81,7 @@ class Material(NamedTuple):
 
 
 class Solid(NamedTuple):
-    """Scene units; the turn about z is in degrees, the materials are those across x, y and z."""
+    """A solid in scene units, rotated about z by ``turn`` degrees; materials of the sides perpendicular to x, y, z."""
 
     shape: Shape
     centre: tuple[float, float, float]
@@ -89,13 +91,13 @@ class Solid(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a world is built of.
+    """What a world is built from.
 
     Attributes:
         materials: by name.
-        solids: the room first; then those whose turn the seed varies by up to 8 degrees, ``turned`` of them; then those
-            that stand as they are.
-        light, light_radius, brightness, ambient: as ``World`` has them.
+        solids: the room; then ``turned`` solids whose rotation the seed varies by up to 8 degrees; then fixed ones.
+        turned: see ``solids``.
+        light, light_radius, brightness, ambient: see ``World``.
     """
 
     materials: dict[str, Material]
@@ -174,7 +176,7 @@ def linear_to_srgb(light: Array) -> Array:
 
 
 def build_world(rng: np.random.Generator, contents: Contents = ROOM) -> World:
-    """The room and its solids; ``rng`` varies the colours, the turns and the textures' random tones."""
+    """The room and its solids; ``rng`` varies the colours, the rotations and the textures' random tones."""
     names, rows, solids = list(contents.materials), list(contents.materials.values()), contents.solids
     colours = np.array([[list(bytes.fromhex(colour)) for colour in row.colours] for row in rows]) / 255.0
     tint = rng.uniform(0.88, 1.12, (len(rows), 1, 3))

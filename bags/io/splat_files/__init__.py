@@ -1,4 +1,4 @@
-"""Gaussians as files of other programs: what is drawn goes in, whatever model it came from. One format a file."""
+"""Gaussians in the file formats of other programs, one format per module. Files contain what is drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bags.io.ply import PlyGaussians, from_splats
 from bags.io.splat_files import compressed_ply, sog, splat, spz
 from bags.types import Splats
 
-# What a format is called: the suffix, and what writes float32 CPU tensors before activation to a path.
+# By the name of the format: its suffix, and a function that writes float32 CPU tensors before activation to a path.
 FORMATS: dict[str, tuple[str, Callable[[Path, PlyGaussians], None]]] = {
     "ply": (".ply", ply.write),
     "compressed_ply": (".compressed.ply", compressed_ply.write),
@@ -33,7 +33,7 @@ def write_splats(stem: Path, splats: Splats, kind: str) -> Path:
         The file.
 
     Raises:
-        DataError: the format cannot hold these Gaussians.
+        DataError: the format cannot represent these Gaussians.
     """
     suffix, write = FORMATS[kind]
     path = stem.with_name(f"{stem.name}{suffix}")

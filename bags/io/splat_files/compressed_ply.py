@@ -1,4 +1,4 @@
-"""PlayCanvas's compressed PLY: 10 or 11 bits of position, scale and rotation, 8 of the rest; written by gsply."""
+"""PlayCanvas's compressed PLY: 10 or 11 bits for position, scale and rotation, 8 for the rest; written by gsply."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from bags.ops.morton import morton_order
 
 
 def write(path: Path, gaussians: PlyGaussians) -> None:
-    """Write the file. Bounds are kept for every 256 Gaussians, so neighbours come after each other."""
+    """Write the file. Bounds are stored per 256 Gaussians, so these are sorted to be neighbours in space."""
     near = taken(gaussians, morton_order(gaussians.means))
     path.write_bytes(gsply().compress_to_bytes(data_of(near)))

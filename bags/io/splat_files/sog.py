@@ -1,4 +1,4 @@
-"""PlayCanvas's SOG, version 2: a zip of lossless WebP pictures, a pixel a Gaussian, and their ``meta.json``.
+"""PlayCanvas's SOG, version 2: a zip of lossless WebP images with one pixel per Gaussian, and ``meta.json``.
 
 The public specification is PlayCanvas's page "The SOG Format".
 """
@@ -20,14 +20,14 @@ from bags.io.ply import PlyGaussians, taken
 from bags.ops.clusters import clusters, levels
 from bags.ops.morton import morton_order
 
-PALETTE = 4096  # different view-dependent colours; more take long to find, and show little
-PALETTE_WIDTH = 64  # of them in a row of the picture
-TAG = 252  # of the largest quaternion component, plus its number
-WHEN = (1980, 1, 1, 0, 0, 0)  # so that the same Gaussians make the same file
+PALETTE = 4096  # different view-dependent colours; more take long to compute and hardly help
+PALETTE_WIDTH = 64  # of them per row of the image
+TAG = 252  # plus the index of the largest quaternion component
+WHEN = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same Gaussians give the same file
 
 
 def write(path: Path, gaussians: PlyGaussians) -> None:
-    """Write the file. Neighbours lie beside each other in the pictures, which then compress better."""
+    """Write the file. Gaussians are sorted so that neighbours are close in the images, which then compress better."""
     g = taken(gaussians, morton_order(gaussians.means))
     files: dict[str, bytes] = {}
     meta: dict[str, object] = {"version": 2, "count": len(g.means), "antialias": True}
@@ -57,7 +57,7 @@ def _scales(files: dict[str, bytes], log_scales: Tensor) -> dict[str, object]:
 
 
 def _quats(files: dict[str, bytes], wxyz: Tensor) -> dict[str, object]:
-    """The three smaller components, times the square root of two; the fourth channel tells which one is left out."""
+    """The three smaller components, times the square root of two; the fourth channel says which one is left out."""
     largest = wxyz.abs().argmax(1)
     positive = wxyz * torch.where(wxyz.gather(1, largest[:, None]) < 0, -1.0, 1.0)
     others = torch.tensor([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])[largest]
@@ -91,7 +91,7 @@ def _harmonics(files: dict[str, bytes], rest: Tensor) -> dict[str, object]:
 
 
 def _picture(channels: Tensor) -> bytes:
-    """(N, 3 or 4) bytes, row by row in a picture about as wide as high."""
+    """WebP of (N, 3 or 4) bytes, row by row in an approximately square image."""
     count, depth = channels.shape
     width = math.ceil(math.sqrt(count) / 4) * 4
     height = math.ceil(count / width)
@@ -102,6 +102,6 @@ def _picture(channels: Tensor) -> bytes:
 
 def _webp(pixels: Tensor) -> bytes:
     buffer = io.BytesIO()
-    # exact: colours are kept where alpha is 0, too.
+    # exact: also keep colours where alpha is 0.
     Image.fromarray(pixels.numpy().astype(np.uint8)).save(buffer, "WEBP", lossless=True, exact=True, quality=100)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""antimatter15's ``.splat``: 32 bytes a Gaussian, colours that do not depend on the direction."""
+"""antimatter15's ``.splat``: 32 bytes per Gaussian, with view-independent colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW = np.dtype([("xyz", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("wxy
 
 
 def write(path: Path, gaussians: PlyGaussians) -> None:
-    """Write the file, largest and most opaque first, as readers show what has arrived."""
+    """Write the file, largest and most opaque first, because viewers show it while it loads."""
     weight = gaussians.log_scales.sum(1).exp() * gaussians.opacity_logits.sigmoid()
     g = taken(gaussians, weight.argsort(descending=True, stable=True))
     rows = np.empty(len(g.means), ROW)

@@ -1,4 +1,4 @@
-"""gsply, which writes some of the formats."""
+"""Access to gsply, which writes some of the formats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bags.io.ply import PlyGaussians
 
 
 def gsply() -> Any:
-    """The package; imported here, with Numba, as few runs need it. Its compiled code is kept where ours is."""
+    """The package; imported here, because few runs need it and Numba. Its compiled code is cached where ours is."""
     from bags.ops.numba_cache import place
 
     config: Any = importlib.import_module("numba.core.config")
