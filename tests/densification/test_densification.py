@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -103,15 +105,19 @@ def test_optimiser_goes_on_after_surgery_like_one_that_never_held_the_others(gau
         torch.testing.assert_close(getattr(gaussians, name), getattr(alone, name), rtol=0, atol=0)
 
 
-def test_observe_gives_ndc_units_and_counts_only_the_seen(gaussians: Gaussians) -> None:
-    gradients = torch.zeros(40, 2)
-    gradients[0] = torch.tensor([3e-3, 0])
-    gradients[1] = torch.tensor([0, 2e-3])
-    radii = torch.zeros(40, dtype=torch.int32)
-    radii[0], radii[2] = 4, 9
-    gather(gaussians, observe(gradients, radii, width=200, height=100))
-    assert gaussians.gradient_sum[0] == pytest.approx(0.3) and gaussians.gradient_sum[1] == 0
-    assert gaussians.gradient_count.sum() == 2 and gaussians.max_radius[2] == 9
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(0, 2**31))
+def test_gradients_are_observed_per_ndc_unit_where_drawn(width: int, height: int, seed: int) -> None:
+    """x' = 2 x / W - 1, so dL/dx' = W/2 dL/dx, and likewise down; what is not drawn counts for nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    gradients = torch.randn(40, 2, generator=generator)
+    radii = torch.randint(0, 3, (40,), generator=generator, dtype=torch.int32)
+    made = some_gaussians()
+    gather(made, observe(gradients, radii, width, height))
+    expected = [math.sqrt((x * width / 2) ** 2 + (y * height / 2) ** 2) for x, y in gradients.tolist()]
+    seen = [float(radius > 0) for radius in radii.tolist()]
+    assert made.gradient_sum.tolist() == pytest.approx([s * e for s, e in zip(seen, expected, strict=True)], rel=1e-5)
+    assert made.gradient_count.tolist() == seen and made.max_radius.tolist() == radii.tolist()
 
 
 def test_several_views_are_gathered_as_one_after_the_other(gaussians: Gaussians) -> None:
