@@ -71,19 +71,20 @@ def test_filter_sees_fifteen_percent_beyond_the_image() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_filter_is_as_wide_as_the_nearest_camera_that_sees_the_point_asks(seed: int) -> None:
-    """By one camera and one point at a time; lenses of two focal lengths, photos of any shape, points about z = 0."""
+    """By one camera and one point at a time; lenses of two focal lengths, points on both sides of the near plane."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator))
 
     cameras = []
-    for _ in range(4):
+    for _ in range(6):
         rotation = quaternion_to_rotation(torch.randn(4, generator=generator))
         center = torch.randn(3, generator=generator) / 2
         fx, fy, width, height = uniform(20, 90), uniform(20, 90), int(uniform(20, 90)), int(uniform(20, 90))
         cameras.append(Camera(rotation, -rotation @ center, fx, fy, width, height))
-    means, variance = torch.randn(300, 3, generator=generator), uniform(0.05, 0.5)
+    near = [one.center + uniform(0.05, 0.4) * one.rotation[2] for one in cameras for _ in range(5)]
+    means, variance = torch.cat([torch.randn(300, 3, generator=generator), torch.stack(near)]), uniform(0.05, 0.5)
     depths = []
     for point in means:
         seen = [math.inf]
@@ -97,7 +98,7 @@ def test_filter_is_as_wide_as_the_nearest_camera_that_sees_the_point_asks(seed: 
     focal = max(max(one.fx, one.fy) for one in cameras)
     expected = torch.tensor([min(depth, farthest) for depth in depths]) * math.sqrt(variance) / focal
     found = filter_sigma(means, cameras, variance)
-    assert len(set(expected.tolist())) > 50
+    assert len(set(expected.tolist())) > 30
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
 
 
