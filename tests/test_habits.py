@@ -33,6 +33,15 @@ def test_ci_runs_every_version_of_python_that_is_promised() -> None:
     assert any(f"--editable {extras[1]}\npython -m pytest" in command for command in commands)
 
 
+def test_ci_does_what_its_script_does() -> None:
+    """Lint, tests and documentation, each in a job of its own."""
+    script = re.findall(r"^make \w+$", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+    jobs = parsed(".github/workflows/ci.yml")["jobs"]
+    commands = [[step["run"] for step in job["steps"] if "run" in step] for job in jobs.values()]
+    assert len(script) == 3
+    assert all(sum(f"{command} PYTHON=python" in of_job for of_job in commands) == 1 for command in script)
+
+
 def test_commits_are_checked_as_the_makefile_does() -> None:
     hooks = [hook for repository in parsed(".pre-commit-config.yaml")["repos"] for hook in repository["hooks"]]
     assert [(hook["entry"], hook["pass_filenames"]) for hook in hooks] == [("make lint", False)]

@@ -41,7 +41,7 @@ TILE = 16  # pixels
 
 @dataclass(frozen=True)
 class Projection:
-    """Gaussians on the screen, in input order; N Gaussians. Rows with radius 0 are zero and not drawn.
+    """Gaussians on the screen, in input order; N Gaussians. Rows with radius 0 are zero: not drawn, without gradient.
 
     Attributes:
         means2d: (N, 2) centres in pixels (x, y).

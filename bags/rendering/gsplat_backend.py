@@ -23,7 +23,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from bags.rendering.base import (
     check_splats,
     touches_image,
 )
+from bags.rendering.gate import Gate
 from bags.rendering.reference import filter2d, to_screen
 from bags.types import Camera, Splats
 
@@ -166,7 +167,7 @@ class _Stages:
         """
         check_splats(splats, sh_degree, float32_for="gsplat")
         camera = camera.to(splats.means.device, torch.float32)
-        gate = _Gate()
+        gate = Gate()
         splats = gate.through(splats)
         means2d, root, z = to_screen(splats.means, covariance_root(splats.scales, splats.rotations), camera)
         conics, compensation, size = filter2d(root, kernel_size)
@@ -209,29 +210,6 @@ class _Stages:
             backgrounds=behind[None], absgrad=self.absolute_gradients,
         )  # fmt: skip
         return layers[0, :, :, :3].permute(2, 0, 1), layers[0, :, :, 3], alpha[0, :, :, 0]
-
-
-class _Gate:
-    """Zeroes the gradients of Gaussians that are not drawn, even if their values are non-finite: 0 x infinity is NaN.
-
-    Attributes:
-        drawn: (N,) bool, set once it is known.
-    """
-
-    drawn: Tensor
-
-    def through(self, splats: Splats) -> Splats:
-        """The same values, with a hook on their gradients."""
-        return Splats(*(self._watched(getattr(splats, f.name)) for f in fields(splats)))
-
-    def _watched(self, values: Tensor) -> Tensor:
-        values = values.view_as(values)
-        if values.requires_grad:
-            values.register_hook(self._gradient)
-        return values
-
-    def _gradient(self, gradient: Tensor) -> Tensor:
-        return torch.where(self.drawn.view(-1, *[1] * (gradient.ndim - 1)), gradient, 0)
 
 
 def _reach(root: Tensor, opacities: Tensor, kernel_size: float) -> Tensor:

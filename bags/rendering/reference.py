@@ -30,6 +30,7 @@ from bags.rendering.base import (
     check_splats,
     touches_image,
 )
+from bags.rendering.gate import Gate
 from bags.types import Camera, Splats
 
 BATCH = 4096  # (tile, Gaussian) pairs blended at once: bounds memory at about 256 floats x 10 each
@@ -43,7 +44,8 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
     """
     check_splats(splats, sh_degree)
     camera = camera.to(splats.means.device, splats.means.dtype)
-    seen = _in_front(splats, camera)
+    gate, seen = Gate(), _in_front(splats, camera)
+    splats = gate.through(splats)
     means = splats.means[seen]
     means2d, root, _ = to_screen(means, covariance_root(splats.scales[seen], splats.rotations[seen]), camera)
     conics, compensation, size = filter2d(root, kernel_size)
@@ -58,6 +60,7 @@ def project(splats: Splats, camera: Camera, *, sh_degree: int, kernel_size: floa
         numbers = [means2d, conics, colours, *(each[:, None] for each in (opacities, distances, size))]
         finite = torch.cat(numbers, dim=1).isfinite().all(dim=1)
         radii = torch.where(on_image & finite, size, 0).to(torch.int32)
+        gate.drawn = seen.new_zeros(len(splats.means), dtype=torch.bool).index_put((seen,), radii > 0)
 
     def spread(values: Tensor) -> Tensor:
         shape = (radii > 0).view(-1, *[1] * (values.ndim - 1))

@@ -27,8 +27,11 @@ class Witness(Callback):
         rates = {group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups}
         position = schedule.position_rate(step, optim.position, optim.position_final) * gaussians.extent
         assert rates["means"] == pytest.approx(position * schedule.cooling(step))
-        assert rates["opacity_logits"] == pytest.approx(optim.opacity * schedule.cooling(step))
-        assert rates["bpn"] == pytest.approx(optim.bpn * schedule.cooling(step))
+        others = {"opacity_logits": optim.opacity, "log_scales": optim.scale, "rotations": optim.rotation}
+        others |= {"sh_dc": optim.sh_dc, "sh_rest": optim.sh_rest, "bpn": optim.bpn}
+        assert {"means", *others} == set(rates) and len(set(others.values())) == len(others)
+        for name, rate in others.items():
+            assert rates[name] == pytest.approx(rate * schedule.cooling(step)), name
         assert gaussians.sh_degree == schedule.sh_degree(step, 3)
         assert batch.camera.width == 48 // schedule.at(step).divisor
         for name in gaussians.PARAMETERS:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bags.densification.strategy import choose_growth, choose_pruned, gather, grown, observe
+from bags.densification.strategy import choose_growth, choose_pruned, gather, grown, observe, room
 from bags.densification.surgery import rebuild, reset_opacity
 from bags.modules.gaussians import Gaussians
 from bags.settings import DensifySettings, GaussianSettings
@@ -103,15 +105,19 @@ def test_optimiser_goes_on_after_surgery_like_one_that_never_held_the_others(gau
         torch.testing.assert_close(getattr(gaussians, name), getattr(alone, name), rtol=0, atol=0)
 
 
-def test_observe_gives_ndc_units_and_counts_only_the_seen(gaussians: Gaussians) -> None:
-    gradients = torch.zeros(40, 2)
-    gradients[0] = torch.tensor([3e-3, 0])
-    gradients[1] = torch.tensor([0, 2e-3])
-    radii = torch.zeros(40, dtype=torch.int32)
-    radii[0], radii[2] = 4, 9
-    gather(gaussians, observe(gradients, radii, width=200, height=100))
-    assert gaussians.gradient_sum[0] == pytest.approx(0.3) and gaussians.gradient_sum[1] == 0
-    assert gaussians.gradient_count.sum() == 2 and gaussians.max_radius[2] == 9
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(0, 2**31))
+def test_gradients_are_observed_per_ndc_unit_where_drawn(width: int, height: int, seed: int) -> None:
+    """x' = 2 x / W - 1, so dL/dx' = W/2 dL/dx, and likewise down; what is not drawn counts for nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    gradients = torch.randn(40, 2, generator=generator)
+    radii = torch.randint(0, 3, (40,), generator=generator, dtype=torch.int32)
+    made = some_gaussians()
+    gather(made, observe(gradients, radii, width, height))
+    expected = [math.sqrt((x * width / 2) ** 2 + (y * height / 2) ** 2) for x, y in gradients.tolist()]
+    seen = [float(radius > 0) for radius in radii.tolist()]
+    assert made.gradient_sum.tolist() == pytest.approx([s * e for s, e in zip(seen, expected, strict=True)], rel=1e-5)
+    assert made.gradient_count.tolist() == seen and made.max_radius.tolist() == radii.tolist()
 
 
 def test_several_views_are_gathered_as_one_after_the_other(gaussians: Gaussians) -> None:
@@ -195,6 +201,47 @@ def test_prune_rules(gaussians: Gaussians) -> None:
     assert pruned(mip360) == [1] and pruned(mip360, multi_scale=True) == [0, 1]
     assert pruned(mip360, big=True) == [1, 2]
     assert pruned(DensifySettings(prune_screen=20)) == [0, 1, 3]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from([0.0, 0.004, 0.005, 0.006, 0.1]),
+    st.sampled_from([-1.0, 0.0, 0.05]),
+    st.none() | st.just(20.0),
+    st.booleans(),
+    st.booleans(),
+)
+def test_pruned_is_what_is_faint_without_the_filter_or_too_large(
+    seed: int, min_opacity: float, init_opacity: float, prune_screen: float | None, multi_scale: bool, big: bool
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    made = some_gaussians()
+    made.opacity_logits.data[:] = 3 * torch.randn(40, generator=generator) - 4
+    made.log_scales.data[:] = torch.randn(40, 3, generator=generator)
+    made.max_radius[:] = 40 * torch.rand(40, generator=generator)
+    chosen = DensifySettings(min_opacity=min_opacity, init_opacity=init_opacity, prune_screen=prune_screen)
+    expected = []
+    for logit, scales, radius in zip(
+        made.opacity_logits.tolist(), made.log_scales.tolist(), made.max_radius.tolist(), strict=True
+    ):
+        least = init_opacity if multi_scale and init_opacity >= 0 else min_opacity
+        faint = 1 / (1 + math.exp(-logit)) < least
+        wide = big and min_opacity <= 0.005 and math.exp(max(scales)) > chosen.prune_big * made.extent
+        expected.append(faint or wide or (prune_screen is not None and radius > prune_screen))
+    assert choose_pruned(made, chosen, multi_scale, big).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "count, free, most",
+    [(40, 10**9, None), (40, 10**9, 60), (40, 10**5, 60), (40, 10**5, 61), (40, 10**5, 62), (40, 10**9, 30)],
+)
+def test_room_is_what_memory_and_settings_leave(count: int, free: int, most: int | None) -> None:
+    """59 numbers of 4 bytes each, ten times over, in half of what is free."""
+    by_memory = int(free / 2 / (4 * 10 * 59))
+    left = None if most is None else max(most - count, 0)
+    expected = (by_memory, True) if left is None or by_memory <= left else (left, False)
+    assert room(some_gaussians(), most, free) == expected
 
 
 def test_opacity_reset_caps_the_filtered_opacity(gaussians: Gaussians) -> None:

@@ -134,6 +134,11 @@ def test_window_statistics_are_in_units_of_the_whole_photo(tmp_path: Path) -> No
     inside = (output.renders[0].radii > 0) & (x - reach > 32) & (x + reach < 80) & (y - reach > 16) & (y + reach < 64)
     assert inside.sum() >= 3 and (whole[inside] > 0).sum() >= 3
     torch.testing.assert_close(window[inside], whole[inside], rtol=1e-3, atol=1e-9)
+    # Per NDC unit: half the photo's 96 pixels across and half its 64 down.
+    gradients = output.renders[0].means2d.grad
+    assert gradients is not None
+    expected = (gradients * torch.tensor([48.0, 32.0])).norm(dim=1)
+    torch.testing.assert_close(whole, torch.where(output.renders[0].radii > 0, expected, 0))
 
 
 @pytest.mark.parametrize("freezes", [False, True])

@@ -122,6 +122,19 @@ def test_the_filter_is_that_of_the_method():
     torch.testing.assert_close(splats.opacities.double(), opacity, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_exported_quaternions_have_length_one(tmp_path, seed):
+    """Some viewers take them for normalised; the rotation stays, and files of others are read as they are."""
+    turned = random_splats(50, random_camera(40, 32), seed)
+    turned = replace(turned, rotations=turned.rotations * 10 ** torch.linspace(-4, 4, 50)[:, None])
+    found = from_splats(turned).rotations.double()
+    torch.testing.assert_close(found.square().sum(dim=1), torch.ones(50).double(), rtol=0, atol=1e-6)
+    given = turned.rotations.double()
+    torch.testing.assert_close((found * given).sum(dim=1), given.square().sum(dim=1).sqrt(), rtol=1e-6, atol=0)
+    write_ply(tmp_path / "g.ply", from_splats(turned))
+    assert torch.equal(read_ply(tmp_path / "g.ply").rotations, found.float())
+
+
 def test_saturated_and_vanishing_opacities_stay_finite():
     splats = to_splats(replace(gaussians(2), opacity_logits=torch.tensor([80.0, -80.0]), filter_sigma=None))
     logits = from_splats(splats).opacity_logits

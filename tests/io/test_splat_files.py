@@ -86,6 +86,9 @@ def test_splat(tmp_path, splats):
     rows = np.fromfile(path, dtype=kinds)
     assert len(rows) == COUNT
     order = order_by_position(torch.tensor(rows["xyz"]), splats.means)
+    # Readers show what has arrived: the largest and most opaque come first.
+    weights = (splats.scales.double().prod(1) * splats.opacities.double())[order.argsort()]
+    assert (weights[1:] <= weights[:-1] * (1 + 1e-5)).all() and weights[0] > 10 * weights[-1]
     rows = rows[order.numpy()]
     torch.testing.assert_close(torch.tensor(rows["xyz"]), splats.means)
     torch.testing.assert_close(torch.tensor(rows["scale"]), splats.scales, rtol=1e-5, atol=0)

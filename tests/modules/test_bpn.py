@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -235,3 +236,18 @@ def test_in_linear_light_black_and_white_make_the_srgb_value_of_their_mean_light
     torch.testing.assert_close(even.blur(image), torch.full((3, 1, 1), 4 / 9))
     light = torch.full((3, 1, 1), 1.055 * (4 / 9) ** (1 / 2.4) - 0.055)
     torch.testing.assert_close(even.blur(image, linear_light=True), light)
+
+
+@pytest.mark.parametrize("spacing", [1, 4])
+@pytest.mark.parametrize("bias", [-3.0, 1.5])
+def test_a_bias_moves_every_logit_of_the_mask(spacing: int, bias: float) -> None:
+    """Without evidence, when the mask's head says nothing, a bias below 0 begins with "sharp"."""
+    cells = {"kernel_spacing": spacing, "rgbd_spacing": spacing}
+    plain, biased = network(**cells), network(**cells, mask_bias=bias)
+    for scale in range(3):
+        masks = [bpn(1, scale, *render()).mask.double() for bpn in (plain, biased)]
+        torch.testing.assert_close(masks[1].logit(), masks[0].logit() + bias, rtol=0, atol=1e-4)
+        torch.nn.init.zeros_(biased.scales.mask_heads[str(scale)].weight)
+        expected = torch.full((HEIGHT, WIDTH), 1 / (1 + math.exp(-bias)))
+        torch.testing.assert_close(biased(1, scale, *render()).mask, expected)
+        assert bool((expected < 0.5).all()) == (bias < 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from bags.modules.gaussians import Gaussians
 from bags.modules.lens import Lenses
 from bags.modules.optical_blur import OpticalBlur
 from bags.modules.trajectory import Paths, instants
+from bags.ops.geometry import cross_matrices
 from bags.ops.light import to_linear, to_srgb
 from bags.ops.moved_camera import seen_by
 from bags.ops.windows import Window
@@ -88,6 +90,35 @@ def test_the_photo_is_the_mean_of_what_the_poses_see(linear_light: bool) -> None
     assert (seen.prediction - seen.sharp).abs().max().item() > 1e-3
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_camera_moves_in_its_own_axes_wherever_it_stands(seed: int) -> None:
+    """What its path says is added to its pose: a point at x in its axes is at ``turn x + shift`` then."""
+    generator = torch.Generator().manual_seed(seed)
+    gaussians, moving = cloud(20, seed), paths(order=2)
+    moving.coefficients.data = torch.randn(1, 2, 6, generator=generator) / 20
+    vector = torch.randn(3, generator=generator) / 3
+    rotation = torch.linalg.matrix_exp(cross_matrices(vector))
+    camera = Camera(rotation, torch.randn(3, generator=generator), 40.0, 50.0, 48, 32)
+    drawn: list[Camera] = []
+
+    def draw(posed: Camera, splats: Splats | None = None) -> RenderOutput:
+        drawn.append(posed)
+        return draw_with(gaussians)(posed, splats)
+
+    view = ViewBatch(camera, torch.zeros(3, 32, 48), 0, "a.png", step=1)
+    CameraBlur(gaussians, moving, None, poses=5, pixels=0.1, linear_light=True).expose(view, camera, PHASE, draw)
+    times, _ = instants(5)
+    assert len(drawn) == 5
+    points = torch.randn(7, 3, generator=generator)
+    inside = points @ camera.rotation.T + camera.translation
+    order = [2, 0, 1, 3, 4]  # the middle of the exposure first
+    for posed, time in zip(drawn, times[order], strict=True):
+        turn, shift = (part[0] for part in moving.motion(0, time[None]))
+        torch.testing.assert_close(
+            points @ posed.rotation.T + posed.translation, inside @ turn.T + shift, atol=1e-5, rtol=1e-5
+        )
+
+
 def test_gradients_of_the_pose_are_finite_differences() -> None:
     generator = torch.Generator().manual_seed(0)
 
@@ -159,6 +190,48 @@ def test_a_shift_across_makes_streaks_of_the_length_that_the_lens_and_the_distan
     assert math.sin(math.radians(estimate.direction)) == pytest.approx(0, abs=0.02)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_light_comes_from_where_the_point_was_in_the_known_pose(seed: int) -> None:
+    """Followed one point and one instant at a time, the other way: from the known pose to that of the instant."""
+    generator = torch.Generator().manual_seed(seed)
+    turned, shifted = (torch.randn(3, generator=generator) / 20).tolist(), torch.randn(3, generator=generator) / 20
+    camera = replace(CAMERA, fx=30.0, fy=55.0, offset=(2.0, -3.0))
+    blur = even_blur(camera, distance=3.0, c1=[*turned, *shifted.tolist()], c2=[0.1, -0.2, 0.1, 0.3, 0.2, 0.1])
+    row, column = 9, 31
+    middle, focal = torch.tensor([camera.cx, camera.cy]), torch.tensor([camera.fx, camera.fy])
+    places = []
+    for turn, shift in zip(blur.turns, blur.shifts, strict=True):
+        ray = torch.cat([(torch.tensor([column, row]) - middle) / focal, torch.ones(1)])
+        then = ray * float(blur.distance[row, column]) / ray.norm()
+        known = torch.linalg.solve(turn, then - shift)
+        torch.testing.assert_close(turn @ known + shift, then)
+        places.append(known[:2] / known[2] * focal + middle)
+    ways = torch.stack(places) - torch.tensor([column, row])
+    mean = blur.weights @ ways
+    found, covariance = (part[:, row, column] for part in blur.moments())
+    torch.testing.assert_close(found, mean, atol=1e-4, rtol=1e-4)
+    (xx, xy), (_, yy) = torch.einsum("t,ti,tj->ij", blur.weights, ways - mean, ways - mean)
+    torch.testing.assert_close(covariance, torch.stack([xx, xy, yy]), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_camera_that_turns_back_leaves_a_tail_on_one_side(axis: int) -> None:
+    """Shifted by ``a (u^2 - 1/12)`` it sees a point that far to one side: its light comes from the other one.
+
+    The cube of ``u^2 - 1/12`` has the mean ``1/448 - 3/960 + 2/1728`` over the exposure. A pixel's own spread is even
+    and adds nothing to it.
+    """
+    path = [0.0] * 6
+    path[3 + axis] = 1.0  # 2 scene units at distance 4, of 40 pixels' focal length
+    blur = even_blur(c2=path)
+    kernel = blur.kernels_at(torch.tensor([16]), torch.tensor([24]))[0].double()
+    marginal, offsets = kernel.sum(axis), torch.arange(blur.kernel_size) - blur.reach
+    mean = float(marginal @ offsets.double())
+    third = float(marginal @ (offsets.double() - mean) ** 3)
+    amplitude = 40 * 2 / 4
+    assert third == pytest.approx(-(amplitude**3) * (1 / 448 - 3 / 960 + 2 / 1728), rel=0.1)
+
+
 def test_kernels_lie_along_the_way_that_the_light_comes() -> None:
     blur = even_blur(c1=[0, 0, 0, 0, 0.3, 0])
     kernel = blur.kernels_at(torch.tensor([16]), torch.tensor([24]))[0]
@@ -210,6 +283,38 @@ def test_a_lens_is_sharp_where_it_is_in_focus_and_spreads_by_the_distance_in_dio
     torch.testing.assert_close(lens(0.1, -0.1, 0.0).variance(0, distance[:, :1], CAMERA), variance[:, :1])  # also first
     even = lens(0.0, 0.0, 0.03).variance(0, distance, CAMERA)
     torch.testing.assert_close(even.sqrt(), torch.full((1, 3), 40 * 0.03))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_lens_follows_its_formula_whatever_its_numbers(seed: int) -> None:
+    """Angles in radians become pixels by the geometric mean of both focal lengths; ten times nearer is near enough."""
+    generator = torch.Generator().manual_seed(seed)
+    a, b, c = (torch.randn(3, generator=generator) / 10).tolist()
+    distance = 10 ** (3 * torch.rand(5, 7, generator=generator) - 2)
+    center = torch.randn(3, generator=generator)
+    camera = replace(CAMERA, fx=30.0, fy=55.0, translation=-center)
+    middle = math.dist(center.tolist(), (0.0, 0.0, 4.0))
+    near = [min(middle / each, 10) for each in distance.flatten().tolist()]
+    expected = [30 * 55 * ((a * (each - 1) + b) ** 2 + c**2) for each in near]
+    assert (middle / distance > 10).any() and (middle / distance < 10).any()
+    found = lens(a, b, c).variance(0, distance, camera).flatten()
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
+    """Depth is a sum over what a pixel shows; of a pixel that is half covered it is half the distance."""
+    gaussians, view = cloud(60, 4), ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
+    gaussians.opacity_logits.data[:] = -1.0
+    model = CameraBlur(gaussians, None, lens(0.0, 0.0, 0.03), 1, 1.5, True)
+    draw = draw_with(gaussians)
+    render = draw(CAMERA)
+    covered = render.alpha > 0.01
+    assert int((render.alpha[covered] < 0.7).sum()) > 100
+    for blur in (model.expose(view, CAMERA, PHASE, draw).blur, model.rest(view, CAMERA, draw).blur):
+        assert isinstance(blur, OpticalBlur)
+        distance = blur.distance[covered]
+        torch.testing.assert_close(distance, (render.depth / render.alpha)[covered].detach())
+        assert float(distance.min()) > 2 and float(distance.max()) < 4.5
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 
 from bags.modules.gaussians import Gaussians, random_points
 from bags.ops.filter3d import filter_sigma
+from bags.ops.geometry import quaternion_to_rotation
 from bags.ops.knn import mean_square_distance
 from bags.ops.sh import dc_to_rgb
 from bags.settings import GaussianSettings
@@ -66,6 +67,39 @@ def test_filter_sees_fifteen_percent_beyond_the_image() -> None:
     means = [[x / 100, 0, 1] for x in across] + [[0, y / 100, 1] for y in down] + [[0, 0, 7]]
     expected = torch.tensor([1.0, 7.0, 1.0, 7.0, 7.0]) * 0.2**0.5 / 100
     torch.testing.assert_close(filter_sigma(torch.tensor(means), [camera()], 0.2), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_filter_is_as_wide_as_the_nearest_camera_that_sees_the_point_asks(seed: int) -> None:
+    """By one camera and one point at a time; lenses of two focal lengths, points on both sides of the near plane."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=generator))
+
+    cameras = []
+    for _ in range(6):
+        rotation = quaternion_to_rotation(torch.randn(4, generator=generator))
+        center = torch.randn(3, generator=generator) / 2
+        fx, fy, width, height = uniform(20, 90), uniform(20, 90), int(uniform(20, 90)), int(uniform(20, 90))
+        cameras.append(Camera(rotation, -rotation @ center, fx, fy, width, height))
+    near = [one.center + uniform(0.05, 0.4) * one.rotation[2] for one in cameras for _ in range(5)]
+    means, variance = torch.cat([torch.randn(300, 3, generator=generator), torch.stack(near)]), uniform(0.05, 0.5)
+    depths = []
+    for point in means:
+        seen = [math.inf]
+        for one in cameras:
+            x, y, z = (one.rotation @ point + one.translation).tolist()
+            inside = abs(one.fx * x) <= 0.65 * one.width * z and abs(one.fy * y) <= 0.65 * one.height * z
+            if z > 0.2 and inside:
+                seen.append(z)
+        depths.append(min(seen))
+    farthest = max(depth for depth in depths if depth < math.inf)
+    focal = max(max(one.fx, one.fy) for one in cameras)
+    expected = torch.tensor([min(depth, farthest) for depth in depths]) * math.sqrt(variance) / focal
+    found = filter_sigma(means, cameras, variance)
+    assert len(set(expected.tolist())) > 30
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
 
 
 def test_filter_of_nothing_seen_is_zero() -> None:

@@ -8,6 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 from torch import Tensor
 
+from bags.modules.auto_blur import SHARP_EDGES
 from bags.ops.edge_width import edge_width
 
 
@@ -32,6 +33,17 @@ def test_a_sharp_photo_has_edges_one_pixel_wide_whatever_its_contrast() -> None:
     for seed in range(3):
         assert edge_width(photo(picture(seed))) == pytest.approx(0.78, abs=0.04)
         assert edge_width(photo(picture(seed, 0.4, 0.6))) == pytest.approx(0.78, abs=0.04)
+
+
+def test_a_step_counts_as_sharp_and_one_blurred_by_a_pixel_does_not() -> None:
+    """Central differences take a step for a ramp over two pixels: ``2 / sqrt(2 pi)``, 0.8."""
+    for seed in range(3):
+        steps = np.repeat(np.repeat(np.random.default_rng(seed).integers(0, 2, (8, 10)), 16, axis=0), 16, axis=1)
+        assert edge_width(photo(steps.astype(float))) == pytest.approx(np.sqrt(2 / np.pi), abs=0.005)
+        assert np.sqrt(2 / np.pi) < SHARP_EDGES
+        for blurred in (gaussian_filter(steps.astype(float), 1.0), gaussian_filter(picture(seed), 1.0)):
+            width = edge_width(photo(blurred))
+            assert width is not None and width > SHARP_EDGES
 
 
 @pytest.mark.parametrize("sigma", [1.2, 1.6, 2.2])

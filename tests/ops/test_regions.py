@@ -19,14 +19,16 @@ def test_inside() -> None:
     assert extent(POINTS) == "x 0 to 1, y 0 to 0.9, z -2 to 0"
 
 
-def test_the_common_sphere_is_what_half_of_the_photos_show_whole() -> None:
-    def camera(angle: float) -> Camera:
+@pytest.mark.parametrize("field", [(60, 40), (30, 50)])
+def test_the_common_sphere_is_what_half_of_the_photos_show_whole(field: tuple[int, int]) -> None:
+    def camera(angle: float, focal: float) -> Camera:
         """At 5 from (1, 2, 3), looking there."""
         c, s = math.cos(angle), math.sin(angle)
         rotation = torch.tensor([[-s, 0.0, c], [0.0, -1.0, 0.0], [c, 0.0, s]])
         center = torch.tensor([1.0, 2.0, 3.0]) - 5 * rotation[2]
-        return Camera(rotation, -rotation @ center, 40.0, 40.0, 60, 40)
+        return Camera(rotation, -rotation @ center, focal, focal, *field)
 
-    x, y, z, radius = common_sphere([camera(a) for a in (0.0, 1.0, 2.5, 4.0)], torch.tensor([[1.0, 2.0, 3.0]]))
+    photos = [camera(a, f) for a, f in ((0.0, 25.0), (1.0, 40.0), (2.5, 90.0), (4.0, 60.0), (5.0, 20.0))]
+    x, y, z, radius = common_sphere(photos, torch.tensor([[1.0, 2.0, 3.0]]))
     assert (x, y, z) == pytest.approx((1, 2, 3), abs=1e-4)
-    assert radius == pytest.approx(5 * math.sin(math.atan(0.5)), abs=1e-3)
+    assert radius == pytest.approx(5 * math.sin(math.atan(min(field) / 80)), abs=1e-3)

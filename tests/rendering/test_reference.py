@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from random_splats import random_camera, random_splats
+from random_splats import leaves, random_camera, random_splats
 
 from bags.errors import BagsError, SettingError
 from bags.rendering import make_rasterizer, reference
@@ -56,6 +56,19 @@ def test_a_gaussian_without_area_is_transparent():
     camera = Camera(torch.eye(3), torch.zeros(3), 20.0, 20.0, 40, 40)
     out = reference.project(one_splat((0.0, 0.0, 5.0), scale=1e-4), camera, sh_degree=0)
     assert out.opacities.item() == 0
+
+
+@pytest.mark.parametrize("exponent", [10, 20, 30, 38])
+def test_gaussians_too_large_for_their_floats_give_no_gradient(exponent):
+    """Sums over all Gaussians, a camera pose's gradient among them, would be NaN with one of theirs."""
+    camera, splats = random_camera(30, 20), leaves(random_splats(12, random_camera(30, 20), seed=exponent))
+    splats.scales.data[1:4] *= 10.0**exponent
+    out = make_rasterizer("reference", "cpu")(splats, camera, sh_degree=3, background=torch.zeros(3))
+    (out.rgb.sum() + out.depth.sum() + out.alpha.sum()).backward()
+    assert not out.radii[1:4].any() and out.radii[4:].any()
+    for name, values in vars(splats).items():
+        assert values.grad.isfinite().all() and not values.grad[1:4].any(), name
+    assert splats.scales.grad.any()
 
 
 def blend_by_hand(projection, background, width, height):

@@ -132,6 +132,8 @@ schedules = st.builds(
     densify_from=st.integers(0, 100),
     densify_every=st.integers(1, 40),
     densify_until=st.integers(0, 700),
+    filter_every=st.integers(1, 200),
+    prune_big_from=st.integers(1, 500),
     opacity_reset_every=st.integers(1, 200),
     shortest_densify_every=st.integers(1, 30),
     shortest_opacity_reset_every=st.integers(1, 90),
@@ -177,7 +179,10 @@ def test_laws_of_every_schedule(chosen: ScheduleSettings) -> None:
     assert [step for step in steps if clock.densifying(step)] == [phase.step for phase in edits]
     densified = [p.step for p in edits if p.clock > clock.densify_from and p.clock % clock.densify_every == 0]
     assert [step for step in steps if clock.densifies(step)] == densified
-    assert all(clock.refilters(step) for step in densified)
+    late = {p.step for p in phases if p.clock % clock.filter_every == 0 and p.step < clock.total - 100}
+    late -= {phase.step for phase in edits}
+    assert [step for step in steps if clock.refilters(step)] == sorted({*densified, *late})
+    assert [clock.prunes_big(p.step) for p in phases] == [p.clock > clock.prune_big_from for p in phases]
     shortened = clock.total < chosen.iterations
     last = clock.total - chosen.shortest_recovery if shortened else clock.total
     resets = [p.step for p in edits if p.clock % clock.opacity_reset_every == 0 and p.step <= last]
