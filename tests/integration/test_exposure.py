@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import json
 import statistics
@@ -116,7 +115,7 @@ def test_other_pictures_keep_the_scenes_exposure(tmp_path: Path) -> None:
     corrections.numbers.data[view.index] = 1.0
     phase = module.schedule.at(40)
     assert torch.equal(module.render(view.camera).rgb, before)
-    whole = copy.copy(module.explain_whole(view, phase))
+    whole = module.explain_whole(view, phase)
     assert torch.equal(whole.sharp, before)
     torch.testing.assert_close(whole.prediction, corrections(view.index, before))
-    assert (whole.prediction > before).all()
+    assert whole.prediction.mean() > before.mean() + 0.01
