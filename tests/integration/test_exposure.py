@@ -60,8 +60,7 @@ def test_without_it_there_is_nothing_of_it(tmp_path: Path) -> None:
     assert "psnr_colour_corrected" in json.loads((settings.folder / "metrics.json").read_text())
 
 
-@pytest.mark.parametrize("kind", ["gain", "affine"])
-@pytest.mark.parametrize("model", ["mip_splatting", "bags", "trajectory"])
+@pytest.mark.parametrize("kind, model", [("gain", "mip_splatting"), ("affine", "bags"), ("gain", "trajectory")])
 def test_the_first_step_sees_what_it_would_without(kind: str, model: str, tmp_path: Path) -> None:
     seen = []
     for exposure in ("off", kind):
@@ -87,11 +86,13 @@ def test_resumed_run_equals_uninterrupted_run(
 
 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
-    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    one, two = tmp_path / "one", tmp_path / "two"
     words = ("model.exposure=gain", "model=mip_splatting", "name=run")
-    for root, how in ((one, "trainer.views_per_step=2"), (two, "trainer=ddp")) * 2:
-        assert command(root, how, *words).returncode == 0  # the second time, compiled kernels come from the cache
-    saved = [torch.load(Path(root) / "run/checkpoints/last.ckpt", weights_only=True) for root in (one, two)]
+    run(settings_of(tmp_path / "first", *words, "schedule.steps=3"))  # so that both find compiled kernels
+    for root, how in ((one, "trainer.views_per_step=2"), (two, "trainer=ddp")):
+        done = command(root, how, *words)
+        assert done.returncode == 0, done.stdout
+    saved = [torch.load(root / "run/checkpoints/last.ckpt", weights_only=True) for root in (one, two)]
     for key in ("state_dict", "optimizer_states", "global_step"):
         assert_same(saved[0][key], saved[1][key], key)
     assert saved[0]["state_dict"]["corrections.numbers"].any()

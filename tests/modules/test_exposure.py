@@ -86,7 +86,7 @@ def test_gradients_are_those_of_a_correction_whose_mean_stands_still(kind: str) 
             numbers[1, entry] += sign * step
             numbers[2, entry] -= sign * step
             other.numbers.data.copy_(numbers.reshape(made.numbers.shape))
-            moved.append(float((other(1, values.detach()) * weights).sum()))
+            moved.append(float((other(1, values.detach()) * weights).sum().detach()))
         slope = (moved[0] - moved[1]) / (2 * step)
         assert float(made.numbers.grad[1].reshape(-1)[entry]) == pytest.approx(slope, rel=1e-5, abs=1e-7)
     assert not made.numbers.grad[[0, 2, 3]].any()  # a photo moves only by what it shows itself
