@@ -115,12 +115,16 @@ def log_table(
 def test_scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Means over the test views: PSNR, and SSIM and LPIPS under their protocol's name, as these cannot be compared.
 
+    Those after colour correction are there where they were computed.
+
     Args:
         metrics: as ``bags.evaluation.views.judge_test_views`` returns them.
     """
-    scalars = {"test/psnr": metrics["psnr"]}
-    for protocol, means in metrics["protocols"].items():
-        scalars |= {f"test/{protocol}/{key}": means[key] for key in ("ssim", "lpips")}
+    scalars = {}
+    for ending in ("", "_colour_corrected"):
+        scalars[f"test/psnr{ending}"] = metrics.get(f"psnr{ending}")
+        for protocol, means in metrics["protocols"].items():
+            scalars |= {f"test/{protocol}/{key}{ending}": means.get(f"{key}{ending}") for key in ("ssim", "lpips")}
     return {key: float(value) for key, value in scalars.items() if value is not None}
 
 

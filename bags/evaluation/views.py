@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from math import log2
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +18,8 @@ from bags.evaluation.pictures import view_pictures
 from bags.io.images import depth_picture, write_png
 from bags.modules.bags_module import BagsModule
 from bags.modules.blur_estimate import estimate_blur
-from bags.modules.metrics import PROTOCOLS, ImageMetrics, mean_metrics
+from bags.modules.metrics import CORRECTED, PROTOCOLS, ImageMetrics, mean_metrics
+from bags.ops.colour_fit import in_colours_of
 from bags.ops.psnr import psnr
 from bags.ops.sharpness import laplacian_variance
 from bags.settings import MetricsSettings
@@ -41,20 +43,27 @@ def judge_test_views(
     Args:
         module: trained.
         views: test views at full training resolution.
-        settings: the main protocol, and whether LPIPS is computed.
+        settings: the main protocol, and what else is computed.
         folder: write ``render``, ``ground_truth`` and ``depth`` pictures here; None: write nothing.
 
     Returns:
         ``psnr``, ``ssim``, ``lpips`` (means over the images, None if there are none) and ``per_view`` of ``protocol``;
-        the same for every protocol in ``protocols``.
+        the same for every protocol in ``protocols``. With ``settings.colour_corrected``, also those of ``CORRECTED``.
     """
+    automatic = settings.colour_corrected == "auto"
+    corrected = module.corrections is not None if automatic else bool(settings.colour_corrected)
     judges = {protocol: ImageMetrics(replace(settings, protocol=protocol)) for protocol in PROTOCOLS}
     found: dict[str, list[dict[str, Any]]] = {protocol: [] for protocol in PROTOCOLS}
     for view in views:
         view = view.to(module.device)
         render = module.render(view.camera)
+        matched = in_colours_of(view.image, render.rgb.clamp(0, 1), view.counts) if corrected else None
         for protocol, judge in judges.items():
-            found[protocol].append({"name": view.name, **judge(render.rgb, view.image, view.counts)})
+            figures: dict[str, Any] = {"name": view.name, **judge(render.rgb, view.image, view.counts)}
+            if matched is not None:
+                after = judge(matched, view.image, view.counts)
+                figures |= {CORRECTED[name]: value for name, value in after.items()}
+            found[protocol].append(figures)
         if folder is not None:
             write_png(folder / "render" / f"{stem(view.name)}.png", render.rgb)
             write_png(folder / "ground_truth" / f"{stem(view.name)}.png", view.image)
@@ -77,9 +86,10 @@ def describe_training_views(
 
     Returns:
         ``train_views``: for each its ``name``, ``psnr`` of the prediction against the photo, and ``sharpness`` of the
-        photo and of the sharp render (``laplacian_variance``). If the blur model describes its blur, also the fields of
-        ``BlurEstimate`` and the view's ``rank``, 1 for the least blurred. If the true blur is known, also ``true_blur``
-        (its attributes), and beside ``train_views`` the agreement of the estimates with it (``agreement``).
+        photo and of the sharp render (``laplacian_variance``). With ``model.exposure``, also its ``exposure`` in stops
+        against the scene's. If the blur model describes its blur, also the fields of ``BlurEstimate`` and the view's
+        ``rank``, 1 for the least blurred. If the truth is known, also ``true_exposure`` and ``true_blur`` (its
+        attributes), and beside ``train_views`` the agreement of the estimates with it (``agreement``).
     """
     phase = module.schedule.at(module.schedule.total)
     views = datamodule.scene.train
@@ -92,6 +102,10 @@ def describe_training_views(
             "psnr": psnr(output.prediction.clamp(0, 1), batch.image, batch.counts),
             "sharpness": [laplacian_variance(picture) for picture in (batch.image, output.sharp.clamp(0, 1))],
         }
+        if module.corrections is not None:
+            entry["exposure"] = module.corrections.stops(index)
+        if (gain := views[index].gain) is not None:
+            entry["true_exposure"] = log2(gain)
         if output.proposal is not None:
             entry |= asdict(estimate_blur(output.proposal, output.sharp, output.depth))
         if (truth := views[index].blur) is not None:
@@ -116,6 +130,7 @@ def quality_table(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         row |= {"amount": entry.get("spread")} | {key: entry.get(key) for key in ("length", "direction", "radius")}
         row |= {"mask": entry.get("mask"), "psnr": entry["psnr"]}
         row |= dict(zip(("sharpness_photo", "sharpness_render"), entry["sharpness"], strict=True))
+        row |= {key: entry.get(key) for key in ("exposure", "true_exposure")}
         row |= {f"true_{key}": truth.get(key) for key in ("kind", "amount", "length", "direction")}
         rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
     return rows

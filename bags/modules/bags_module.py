@@ -13,6 +13,7 @@ from bags.modules.auto_blur import AutoBlur, Choices
 from bags.modules.blur_model import REGISTERED, Blur, BlurModel, Exposure
 from bags.modules.bpn import BPN
 from bags.modules.camera_blur import CameraBlur
+from bags.modules.exposure import CORRECTIONS, PhotoCorrections
 from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
@@ -35,7 +36,7 @@ class Explanation:
         batch: the view.
         sharp: (3, H, W) sharp render.
         depth, alpha: (H, W) of that render (``RenderOutput``).
-        prediction: (3, H, W) what is compared with the photo.
+        prediction: (3, H, W) what is compared with the photo, in the photo's exposure (``model.exposure``).
         proposal: the blur of the photo by the blur model; None where blur is not modelled.
     """
 
@@ -112,6 +113,9 @@ class BagsModule(LightningModule):
         self.lenses: Lenses | None = None
         self.choices: Choices | None = None
         self.blur = self._blur_model(num_views, centre, width, bfloat16) if model.blur else None
+        self.corrections: PhotoCorrections | None = None
+        if model.exposure != "off":
+            self.corrections = CORRECTIONS[model.exposure](num_views)
         self.rasterizer = rasterizer
         self.register_buffer("background", torch.full((3,), float(dataset.white_background)), persistent=False)
         self.background: Tensor
@@ -160,16 +164,15 @@ class BagsModule(LightningModule):
         )
 
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
-        """Render one training view sharp and, where ``phase`` says so, let the blur model predict the photo from it."""
+        """Render one training view sharp and predict its photo: blurred where ``phase`` says so, then exposed."""
         camera = self.jittered(batch)
         if self.blur is not None and phase.blur:
             seen = self.blur.expose(batch, camera, phase, self.render)
         else:
             render = self.render(camera)
             seen = Exposure(render.rgb, render.depth, render.alpha, render.rgb, None, (render,))
-        return TrainingOutput(
-            batch, seen.sharp, seen.depth, seen.alpha, seen.prediction, seen.blur, phase, seen.renders, {}
-        )
+        prediction = seen.prediction if self.corrections is None else self.corrections(batch.index, seen.prediction)
+        return TrainingOutput(batch, seen.sharp, seen.depth, seen.alpha, prediction, seen.blur, phase, seen.renders, {})
 
     @torch.no_grad()
     def explain_whole(self, batch: ViewBatch, phase: Phase) -> Explanation:
@@ -239,4 +242,7 @@ class BagsModule(LightningModule):
         ]
         if self.blur is not None:
             groups += [{**group, "rate": group["lr"]} for group in self.blur.parameter_groups(optim)]
+        if self.corrections is not None:
+            numbers = [self.corrections.numbers]
+            groups.append({"name": "exposure", "params": numbers, "lr": optim.exposure, "rate": optim.exposure})
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)

@@ -34,6 +34,7 @@ from bags.settings import MetricsSettings
 log = logging.getLogger(__name__)
 
 NAMES = ("psnr", "ssim", "lpips")
+CORRECTED = {name: f"{name}_colour_corrected" for name in NAMES}  # the same after ``in_colours_of``
 PROTOCOLS = ("deblur_nerf", "mip_splatting")
 PATIENCE = 10.0  # seconds to wait for the server of the LPIPS weights
 LPIPS_SMALLEST = {"alex": 32, "vgg": 16}  # pixels; the networks' pooling leaves nothing of smaller images
@@ -86,10 +87,11 @@ def mean_metrics(per_image: Sequence[Mapping[str, Any]]) -> dict[str, float | No
     """Means over images of what ``ImageMetrics`` gave; None where an image has none, or where there is no image.
 
     Args:
-        per_image: mappings with ``psnr``, ``ssim`` and ``lpips``; other keys are ignored.
+        per_image: mappings with ``psnr``, ``ssim`` and ``lpips``, perhaps also those of ``CORRECTED``; other keys are
+            ignored.
     """
     means: dict[str, float | None] = {}
-    for name in NAMES:
+    for name in (*NAMES, *(name for name in CORRECTED.values() if any(name in image for image in per_image))):
         values = [image[name] for image in per_image]
         means[name] = sum(values) / len(values) if values and None not in values else None
     return means

@@ -15,8 +15,20 @@ def in_words(view: Mapping[str, Any]) -> str:
     """Description of a training view's blur.
 
     Args:
-        view: of ``train_views`` in ``metrics.json``; without ``kind``, blur was not modelled.
+        view: of ``train_views`` in ``metrics.json``; without ``kind`` the blur was not modelled, without ``exposure``
+            the exposure was not.
     """
+    return blur_in_words(view) + (exposure_in_words(view["exposure"]) if "exposure" in view else "")
+
+
+def exposure_in_words(stops: float) -> str:
+    """How much brighter or darker than the scene a photo is; nothing if that rounds to 0.0 stops."""
+    size = f"{abs(stops):.1f}"
+    return "" if size == "0.0" else f"; {size} stops too {'bright' if stops > 0 else 'dark'}"
+
+
+def blur_in_words(view: Mapping[str, Any]) -> str:
+    """What blurred a training view."""
     kind = view.get("kind")
     if kind == "motion":
         return f"camera shake, {pixels(view['length'])}, {along(view['direction'])}"

@@ -16,6 +16,7 @@ from bags.evaluation.views import describe_training_views, judge_test_views, qua
 from bags.io.documents import read_json, read_yaml
 from bags.io.records import plain, write_json, write_table
 from bags.modules.bags_module import BagsModule
+from bags.modules.metrics import CORRECTED
 from bags.preparation.scene import left_out
 from bags.report import in_short, write_report
 from bags.run.facts import device_name, versions
@@ -134,15 +135,20 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
 
 def table_of_tests(settings: Settings, metrics: dict[str, Any]) -> Table:
     """Figures of every test view, and their means."""
+    digits = {"psnr": 2, "ssim": 4, "lpips": 4}
+    columns = {name: (name.upper(), count) for name, count in digits.items()}
+    columns |= {CORRECTED[name]: (f"{name.upper()}, colour corrected", count) for name, count in digits.items()}
+    columns = {key: column for key, column in columns.items() if key in metrics}
     table = Table(
         title=f"{settings.name} ({settings.model.name}, {metrics['protocol']} protocol)", title_justify="left"
     )
-    for column in ("test view", "PSNR", "SSIM", "LPIPS"):
-        table.add_column(column, justify="left" if column == "test view" else "right")
+    table.add_column("test view")
+    for title, _ in columns.values():
+        table.add_column(title, justify="right")
     for row in [*metrics["per_view"], {"name": "mean", **metrics}]:
         if row["name"] == "mean":
             table.add_section()
-        table.add_row(row["name"], number(row["psnr"], 2), number(row["ssim"], 4), number(row["lpips"], 4))
+        table.add_row(row["name"], *(number(row[key], count) for key, (_, count) in columns.items()))
     return table
 
 

@@ -158,6 +158,10 @@ class ModelSettings(Section, key="model"):
             (``register_blur_model``, examples/02_own_blur_model.py).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
+        exposure: correct for photos of different exposure (beyond the published method; docs/quality.md): ``off``;
+            ``gain``, one factor on the light of each photo; ``affine``, an affine map of each photo's colours, for
+            changing white balance too. It applies to what is compared with the photos. Test views, films and exports
+            have the photos' mean exposure.
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
     """
 
@@ -165,6 +169,7 @@ class ModelSettings(Section, key="model"):
     blur: bool = True
     blur_model: str = setting("kernels", registered(BLUR_MODELS, "register_blur_model"))
     linear_light: bool = False
+    exposure: str = setting("off", one_of("off", "gain", "affine"))
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)
     bpn: BPNSettings = field(default_factory=BPNSettings)

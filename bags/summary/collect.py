@@ -55,7 +55,7 @@ def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:
     note = f"Means over {seeds} per cell" + (", ± sample standard deviation." if counts[-1] > 1 else ".")
     made = []
     for protocol in sorted({protocol for run in kept for protocol in run.figures}):
-        if found := sections(cells, quality(protocol)):
+        if found := sections(cells, [*quality(protocol), *quality(protocol, "_colour_corrected")]):
             made.append(Table(f"Test views, {protocol} protocol", head, found, (note,)))
     ladder = Ladder(cells)
     if shares := sections(cells, ladder.quantities()):

@@ -43,12 +43,13 @@ def cost(key: str, unit: float, run: Run) -> float | None:
     return None if value is None else value / unit
 
 
-def quality(protocol: str) -> list[Quantity]:
-    """The three metrics of ``protocol``."""
+def quality(protocol: str, ending: str = "") -> list[Quantity]:
+    """The three metrics by ``protocol``; ``ending``: of their keys, as ``_colour_corrected``."""
+    words = ending.replace("_", " ")
     return [
-        Quantity("PSNR ↑", partial(figure, protocol, "psnr"), 2, True),
-        Quantity("SSIM ↑", partial(figure, protocol, "ssim"), 4, True),
-        Quantity("LPIPS ↓", partial(figure, protocol, "lpips"), 4, False),
+        Quantity(f"PSNR{words} ↑", partial(figure, protocol, f"psnr{ending}"), 2, True),
+        Quantity(f"SSIM{words} ↑", partial(figure, protocol, f"ssim{ending}"), 4, True),
+        Quantity(f"LPIPS{words} ↓", partial(figure, protocol, f"lpips{ending}"), 4, False),
     ]
 
 

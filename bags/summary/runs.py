@@ -13,6 +13,7 @@ from bags.errors import BagsError, SettingError
 from bags.io.documents import read_json, read_yaml
 
 METRICS = ("psnr", "ssim", "lpips")
+CORRECTED = tuple(f"{name}_colour_corrected" for name in METRICS)  # in runs with ``metrics.colour_corrected``
 AGREEMENT = ("blur_kind_share", "blur_direction_error", "blur_rank_correlation")
 COSTS = ("train_seconds", "peak_memory_mb", "gpu_memory_mb", "num_gaussians")
 SET_ASIDE = re.compile(r"\.\d{8}-\d{6}$")  # as bags.run.folder.begin renames an earlier run of the same name
@@ -27,7 +28,7 @@ class Run:
         scene, seed: of the run.
         column: values of ``summarize.columns``, as text.
         device: its name.
-        figures: by protocol: ``psnr``, ``ssim``, ``lpips``, each a number or None.
+        figures: by protocol: ``psnr``, ``ssim``, ``lpips``, each a number or None; those of ``CORRECTED`` if computed.
         agreement: of estimated and true blur of the photos: ``blur_kind_share``, ``blur_direction_error``,
             ``blur_rank_correlation``, each a number or None.
         costs: ``train_seconds``, ``peak_memory_mb``, ``gpu_memory_mb``, ``num_gaussians``, each a number or None.
@@ -95,7 +96,10 @@ def read_run(folder: Path, columns: Sequence[str]) -> Run:
     config = flat(read_yaml(folder / "config.yaml"))
     # Older runs have stored only one protocol.
     protocols = metrics["protocols"] if "protocols" in metrics else {metrics["protocol"]: metrics}
-    figures = {str(name): {key: number(found, key) for key in METRICS} for name, found in protocols.items()}
+    figures = {
+        str(name): {key: number(found, key) for key in (*METRICS, *(key for key in CORRECTED if key in found))}
+        for name, found in protocols.items()
+    }
     return Run(
         folder=folder,
         scene=str(config["scene"]),

@@ -147,3 +147,7 @@ def test_means():
     ]
     assert mean_metrics(rows) == {"psnr": 25.0, "ssim": 0.75, "lpips": None}
     assert mean_metrics([]) == {"psnr": None, "ssim": None, "lpips": None}
+    corrected = [{**row, "psnr_colour_corrected": row["psnr"] + 2, "lpips_colour_corrected": None} for row in rows]
+    assert mean_metrics(corrected) == {
+        **mean_metrics(rows), "psnr_colour_corrected": 27.0, "lpips_colour_corrected": None,
+    }  # fmt: skip

@@ -125,6 +125,20 @@ def test_views_without_pictures_blur_or_history_are_still_told(tmp_path: Path) -
     assert "PSNR, SSIM" not in text and "Training photos:" not in text  # no figures, no kinds: no places for them
 
 
+def test_exposure_and_colour_correction_are_told_where_they_are_known(tmp_path: Path) -> None:
+    metrics, settings = made_up(tmp_path, ["a.png", "b.png", "c.png"])
+    text = page(tmp_path, metrics, settings)
+    assert "olour corrected" not in text and "stops" not in text
+    metrics |= {"psnr_colour_corrected": 34.5}
+    metrics["per_view"] = [{**view, "psnr_colour_corrected": 35.25} for view in metrics["per_view"]]
+    for view, stops in zip(metrics["train_views"], (0.42, -1.0, 0.04), strict=True):
+        view["exposure"] = stops
+    text = page(tmp_path, metrics, settings)
+    assert "<dt>PSNR, dB, colour corrected</dt><dd>34.50</dd>" in text
+    assert text.count("colour corrected PSNR 35.25 dB") == 3
+    assert "sharp; 0.4 stops too bright" in text and "; 1.0 stops too dark" in text and "; 0.0 stops" not in text
+
+
 def test_photos_left_out_are_reported(tmp_path: Path) -> None:
     metrics, settings = made_up(tmp_path, ["a.png", "b.png"])
     assert 'id="left-out"' not in page(tmp_path, metrics, settings)

@@ -53,6 +53,18 @@ def test_means_and_spreads_over_seeds(write_run: WriteRun, tmp_path: Path) -> No
     assert [s.title for s in tables["Cost"].sections if s.title.startswith("GPU")] == [], "nothing to show"
 
 
+def test_figures_after_colour_correction_have_sections_of_their_own(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("plain", model="plain")
+    file = write_run("gain", model="gain", psnr=30.0) / "metrics.json"
+    metrics = json.loads(file.read_text())
+    metrics["protocols"][BLUR] |= {"psnr_colour_corrected": 33.0, "lpips_colour_corrected": None}
+    file.write_text(json.dumps(metrics))
+    table = made(tmp_path)[0][f"Test views, {BLUR} protocol"]
+    found = {column: cell.mean for column, cell in cells(table, "PSNR colour corrected", "a").items()}
+    assert found == {"plain": None, "gain": 33.0}
+    assert [section.title for section in table.sections] == ["PSNR ↑", "SSIM ↑", "LPIPS ↓", "PSNR colour corrected ↑"]
+
+
 def test_one_seed_has_no_spread(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("a")
     table = made(tmp_path)[0][f"Test views, {BLUR} protocol"]

@@ -1,0 +1,122 @@
+"""Runs that correct the photos' exposure: the drift is found, nothing else is disturbed, and they resume exactly."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+
+from bags.run.build import build
+from bags.run.start import decide
+from bags.settings import Settings
+from bags.tasks import evaluate
+from tests.integration.test_nonfinite import Spoil, spoiled
+from tests.integration.test_training import assert_same, run, settings_of, state_of
+from tests.integration.test_views_per_step import command
+from tests.integration.test_windows import WINDOWED
+
+DRIFTING = (
+    "model=mip_splatting", "dataset.synthetic.drift=0.5", "dataset.synthetic.strength=0",
+    "schedule.steps=150", "schedule.shortest_opacity_reset_every=1000", "output.images_every=null",
+    "output.time_lapse=0",
+)  # fmt: skip
+
+
+def rows_of(settings: Settings) -> list[dict[str, str]]:
+    with open(settings.folder / "views.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("kind", ["gain", "affine"])
+def test_the_drift_of_the_exposure_is_found(kind: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, *DRIFTING, f"model.exposure={kind}", "optim.exposure=0.02")
+    run(settings)
+    rows = rows_of(settings)
+    pairs = [(float(row["exposure"]), float(row["true_exposure"])) for row in rows]
+    found, true = zip(*pairs, strict=True)
+    assert statistics.correlation(found, true) > 0.95
+    assert max(abs(a - b) for a, b in pairs) < 0.5 * max(map(abs, true))
+    numbers = state_of(settings)["state_dict"]["corrections.numbers"]
+    assert len(numbers) == 6 and numbers.abs().max() > 0.05
+    metrics = json.loads((settings.folder / "metrics.json").read_text())
+    for view in [*metrics["per_view"], *metrics["protocols"]["mip_splatting"]["per_view"]]:
+        assert view["psnr_colour_corrected"] > view["psnr"]
+    assert {"ssim_colour_corrected", "lpips_colour_corrected"} <= metrics.keys()
+
+
+def test_without_it_there_is_nothing_of_it(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, *DRIFTING, "schedule.steps=5")
+    run(settings)
+    saved = state_of(settings)
+    assert not any(name.startswith("corrections") for name in saved["state_dict"])
+    assert "exposure" not in [group["name"] for group in saved["optimizer_states"][0]["param_groups"]]
+    assert all(row["exposure"] == "" and float(row["true_exposure"]) for row in rows_of(settings))
+    assert "psnr_colour_corrected" not in json.loads((settings.folder / "metrics.json").read_text())
+    evaluate.run(settings_of(tmp_path, *DRIFTING, "schedule.steps=5", "metrics.colour_corrected=true"))
+    assert "psnr_colour_corrected" in json.loads((settings.folder / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("kind, model", [("gain", "mip_splatting"), ("affine", "bags"), ("gain", "trajectory")])
+def test_the_first_step_sees_what_it_would_without(kind: str, model: str, tmp_path: Path) -> None:
+    seen = []
+    for exposure in ("off", kind):
+        datamodule, module = build(decide(settings_of(tmp_path, f"model={model}", f"model.exposure={exposure}")))
+        module.gaussians.update_filter(datamodule.cameras(2))
+        seen.append(module.explain(next(iter(datamodule.train_views_dataloader())), module.schedule.at(40)).prediction)
+    assert torch.equal(*seen)
+
+
+@pytest.mark.parametrize("overrides", [("model.exposure=gain", *WINDOWED), ("model.exposure=affine", "model=hybrid")])
+def test_resumed_run_equals_uninterrupted_run(
+    overrides: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = (settings_of(tmp_path, *overrides, f"name={name}") for name in ("whole", "broken"))
+    run(whole)
+    run(broken, 23, monkeypatch)
+    run(settings_of(tmp_path, *overrides, "name=broken", "ckpt_path=last"))
+    one, other = state_of(whole), state_of(broken)
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(one[key], other[key], key)
+    assert one["state_dict"]["corrections.numbers"].any()
+    assert rows_of(whole) == rows_of(broken)
+
+
+def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    words = ("model.exposure=gain", "model=mip_splatting", "name=run")
+    run(settings_of(tmp_path / "first", *words, "schedule.steps=3"))  # so that both find compiled kernels
+    for root, how in ((one, "trainer.views_per_step=2"), (two, "trainer=ddp")):
+        done = command(root, how, *words)
+        assert done.returncode == 0, done.stdout
+    saved = [torch.load(root / "run/checkpoints/last.ckpt", weights_only=True) for root in (one, two)]
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(saved[0][key], saved[1][key], key)
+    assert saved[0]["state_dict"]["corrections.numbers"].any()
+
+
+def test_a_skipped_step_leaves_the_corrections_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil = Spoil("picture", range(14, 15))
+    settings = spoiled(tmp_path, spoil, monkeypatch, "schedule.steps=20", "model.exposure=gain")
+    assert_same(spoil.before, spoil.after)
+    assert spoil.before[0]["corrections.numbers"].any()
+    assert json.loads((settings.folder / "metrics.json").read_text())["steps_skipped"] == 1
+
+
+def test_other_pictures_keep_the_scenes_exposure(tmp_path: Path) -> None:
+    datamodule, module = build(decide(settings_of(tmp_path, "model=mip_splatting", "model.exposure=gain")))
+    module.gaussians.update_filter(datamodule.cameras(2))
+    view = next(iter(datamodule.train_views_dataloader()))
+    before = module.render(view.camera).rgb
+    corrections = module.corrections
+    assert corrections is not None
+    corrections.numbers.data[view.index] = 1.0
+    phase = module.schedule.at(40)
+    assert torch.equal(module.render(view.camera).rgb, before)
+    whole = module.explain_whole(view, phase)
+    assert torch.equal(whole.sharp, before)
+    torch.testing.assert_close(whole.prediction, corrections(view.index, before))
+    assert whole.prediction.mean() > before.mean() + 0.01
