@@ -14,6 +14,8 @@ from bags.settings import Settings
 class OpacityReset(RunCallback):
     """Makes every Gaussian nearly transparent now and then, so that floaters do not come back."""
 
+    strategy = "published"
+
     def configure(self, settings: Settings) -> None:
         """The opacity that it resets to."""
         self._opacity = settings.densify.reset_opacity
