@@ -50,6 +50,7 @@ class MCMC(StepCallback):
         """Shake the positions, unless the step was skipped."""
         gaussians, optimizer = pl_module.gaussians, trainer.optimizers[0]
         rate = next(group["lr"] for group in optimizer.param_groups if group["name"] == "means")
-        draws = normal((len(gaussians), 3), self._seed, output.phase.step, "noise").to(gaussians.means)
+        # Made where they are needed: at every step, a copy to a GPU would wait for it.
+        draws = normal((len(gaussians), 3), self._seed, output.phase.step, "noise", gaussians.means.device)
         shift, spoiled = noise(gaussians, self._settings, rate, draws), left_out(optimizer)
         gaussians.means.data += shift if spoiled is None else torch.where(spoiled == 0, shift, 0.0)
