@@ -41,7 +41,8 @@ class MCMC(StepCallback):
         if bool(gone.all()):
             log.warning("step %d: every Gaussian is transparent; none can be moved (is the scene empty?)", step)
             return
-        count = int(gone.sum()) + growth(len(gaussians), self._settings, room_left(pl_module))
+        times = pl_module.schedule.densify_weight
+        count = int(gone.sum()) + growth(len(gaussians), self._settings, times, room_left(pl_module))
         if count:
             draws = uniform((count,), self._seed, step, "relocate")
             relocate(gaussians, optimizer, gone, draw_live(gaussians, gone, draws))

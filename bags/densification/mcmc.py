@@ -19,6 +19,7 @@ from bags.ops.geometry import covariance_root
 from bags.settings import DensifySettings
 
 SHARPNESS = 100.0  # k of the noise: how suddenly it stops above the opacity of the dead
+MOST_TIMES = 100  # made up for at once: a number of Gaussians stays one, however short the run
 TERMS = 100  # of the sum over copies; the rest vanishes in float64, for any number of copies
 FAINTEST, MOST_OPAQUE = 1e-12, 1 - 1e-7  # drawn opacities that can be shared out
 
@@ -29,9 +30,16 @@ def dead(gaussians: Gaussians, settings: DensifySettings) -> Tensor:
     return ~(gaussians.opacities > settings.dead_opacity)
 
 
-def growth(count: int, settings: DensifySettings, room: int) -> int:
-    """How many Gaussians are added to ``count``: the fraction ``growth``, rounded up, at most ``room``."""
-    return min(math.ceil(settings.growth * count), room)
+def growth(count: int, settings: DensifySettings, times: float, room: int) -> int:
+    """How many Gaussians are added to ``count``.
+
+    Args:
+        count: that there are.
+        settings: ``growth``, the fraction that is added at a time; the number is rounded up.
+        times: that are made up for at once.
+        room: how many may be added.
+    """
+    return min(math.ceil(count * (1 + settings.growth) ** min(times, MOST_TIMES)) - count, room)
 
 
 @torch.no_grad()

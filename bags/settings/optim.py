@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bags.settings.limits import Section, at_least, below, one_of, positive, setting
+from bags.settings.limits import Section, at_least, below, one_of, positive, setting, within
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class DensifySettings(Section, key="densify"):
         prune_big: with ``min_opacity`` at most 0.005, prune world scales above this fraction of the extent.
         prune_screen: prune screen radii above this many pixels; null (published behaviour): never.
         dead_opacity: with ``mcmc``, Gaussians up to this opacity (unfiltered) are relocated; noise fades above it.
-        growth: with ``mcmc``, fraction of the Gaussians that is added each time.
+        growth: with ``mcmc``, fraction of the Gaussians that is added each time; in a shortened run, which densifies
+            less often for its length, as much as in the full one.
         noise: with ``mcmc``, strength of the noise on positions, as a multiple of their rate and of the covariance.
     """
 
@@ -75,5 +76,5 @@ class DensifySettings(Section, key="densify"):
     prune_big: float = setting(0.1, positive())
     prune_screen: float | None = setting(None, positive("must be positive or null"))
     dead_opacity: float = setting(0.005, at_least(0), below(1))
-    growth: float = setting(0.05, at_least(0))
+    growth: float = setting(0.05, within(0, 1))
     noise: float = setting(5e5, at_least(0))

@@ -13,7 +13,8 @@ from bags.densification.mcmc import dead, draw_live, growth, noise, relocate, sh
 from bags.modules.gaussians import Gaussians
 from bags.ops.geometry import covariance_root, quaternion_to_rotation
 from bags.rendering import make_rasterizer, reference
-from bags.settings import DensifySettings, GaussianSettings
+from bags.schedule import ScaleSchedule
+from bags.settings import DensifySettings, GaussianSettings, ScheduleSettings
 from bags.types import Camera, PointCloud, RenderOutput
 from tests.densification.test_densification import moments, some_gaussians, stepped
 
@@ -184,8 +185,16 @@ def test_live_ones_are_drawn_by_their_opacity() -> None:
 
 @pytest.mark.parametrize(("count", "room", "added"), [(1000, 9999, 50), (1001, 9999, 51), (1, 9999, 1), (1000, 7, 7)])
 def test_growth(count: int, room: int, added: int) -> None:
-    assert growth(count, MCMC, room) == added
-    assert growth(count, replace(MCMC, growth=0.0), room) == growth(count, MCMC, 0) == 0
+    assert growth(count, MCMC, 1.0, room) == added
+    assert growth(count, replace(MCMC, growth=0.0), 10.0, room) == growth(count, MCMC, 10.0, 0) == 0
+
+
+def test_a_shortened_run_grows_as_much_as_the_full_one() -> None:
+    full, short = ScaleSchedule(ScheduleSettings()), ScaleSchedule(ScheduleSettings(steps=1500))
+    assert full.densify_weight == 1 and ScaleSchedule(ScheduleSettings(steps=60_000)).densify_weight == 1
+    assert (short.densify_every, short.densify_weight) == (50, pytest.approx(10))
+    assert growth(1000, MCMC, short.densify_weight, 9999) == math.ceil(1000 * 1.05**10) - 1000
+    assert growth(1000, replace(MCMC, growth=1.0), 1e5, 77) == 77
 
 
 def test_noise_has_the_shape_of_the_covariance() -> None:

@@ -23,8 +23,9 @@ BUDGET = 230
 def mcmc(root: Path, *overrides: str) -> Any:
     """200 Gaussians to begin with; some are dead when first looked at."""
     return settings_of(
-        root, "densify=mcmc", f"model.gaussians.max_count={BUDGET}", "densify.dead_opacity=0.05", *overrides
-    )
+        root, "densify=mcmc", f"model.gaussians.max_count={BUDGET}", "densify.dead_opacity=0.05",
+        "densify.growth=0.0013", *overrides,
+    )  # fmt: skip
 
 
 class Witness(Callback):
@@ -55,7 +56,7 @@ def test_the_number_grows_to_its_budget_and_no_further(tmp_path: Path, monkeypat
     settings = mcmc(tmp_path)
     run(settings)
     assert witness.counts[0] == 200 and max(witness.counts) == witness.counts[-1] == BUDGET
-    assert witness.counts == sorted(witness.counts) and 210 in witness.counts
+    assert witness.counts == sorted(witness.counts) and len(set(witness.counts)) == 4
     assert {"photo", "opacity", "scale"} <= witness.losses
     metrics = json.loads((settings.folder / "metrics.json").read_text())
     assert metrics["num_gaussians"] == BUDGET
@@ -131,7 +132,7 @@ def test_a_skipped_step_shakes_nothing() -> None:
         (("model.gaussians.max_count=null",), "model.gaussians.max_count = None: must be a number: densify=mcmc"),
         (("densify.strategy=gibbs",), "densify.strategy = 'gibbs': must be one of published, mcmc"),
         (("densify.dead_opacity=1",), "densify.dead_opacity = 1.0: must be below 1"),
-        (("densify.growth=-0.1",), "densify.growth = -0.1: must be at least 0"),
+        (("densify.growth=-0.1",), "densify.growth = -0.1: must lie in [0, 1]"),
         (("densify.noise=-1",), "densify.noise = -1.0: must be at least 0"),
         (("loss.opacity=-1",), "loss.opacity = -1.0: must be at least 0"),
         (("loss.scale=-1",), "loss.scale = -1.0: must be at least 0"),
