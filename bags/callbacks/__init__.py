@@ -7,6 +7,7 @@ from bags.callbacks.filter3d import Filter3D
 from bags.callbacks.history import History
 from bags.callbacks.image_logging import ImageLogging
 from bags.callbacks.live_viewer import LiveViewer
+from bags.callbacks.mcmc import MCMC
 from bags.callbacks.opacity_reset import OpacityReset
 from bags.callbacks.ply_export import PlyExport
 from bags.callbacks.progress import Progress
@@ -21,6 +22,7 @@ from bags.callbacks.time_budget import TimeBudget
 from bags.callbacks.time_lapse import TimeLapse
 
 __all__ = [
+    "MCMC",
     "CarryOver",
     "Checkpoint",
     "Densify",

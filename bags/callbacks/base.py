@@ -12,7 +12,13 @@ from bags.types import ViewBatch
 
 
 class RunCallback(Callback):
-    """A callback that is configured by the run's settings."""
+    """A callback that is configured by the run's settings.
+
+    Attributes:
+        strategy: the ``densify.strategy`` that it belongs to, without which it is left out; None: any.
+    """
+
+    strategy: str | None = None
 
     def configure(self, settings: Settings) -> None:
         """Take what this callback needs; called once, when the trainer is created."""

@@ -29,6 +29,8 @@ class Densify(RunCallback):
     the same decisions.
     """
 
+    strategy = "published"
+
     def __init__(self) -> None:
         self._seen: Observation | None = None
 
@@ -66,15 +68,16 @@ class Densify(RunCallback):
             return
         densify = self._settings
         threshold = densify.init_gradient if output.phase.multi_scale else densify.gradient
-        growth = choose_growth(gaussians, densify, threshold, self._room(pl_module))
+        growth = choose_growth(gaussians, densify, threshold, room_left(pl_module))
         children = densify.split_into * int(growth.split.sum())
         noise = normal((children, 3), self._seed, step, "split").to(gaussians.means)
         rebuild(gaussians, optimizer, ~growth.split, grown(gaussians, growth, densify, noise))
 
-    def _room(self, pl_module: BagsModule) -> int:
-        """How many Gaussians may be added; the same on every process."""
-        gaussians = pl_module.gaussians
-        most, by_memory = room(gaussians, pl_module.model.gaussians.max_count, free_memory(pl_module.device))
-        if by_memory and most < len(gaussians):  # not enough memory to double them
-            log.warning("memory allows at most %d more Gaussians; there are %d now", most, len(gaussians))
-        return -int(max_over_ranks(torch.tensor(-most)))
+
+def room_left(pl_module: BagsModule) -> int:
+    """How many Gaussians may be added; the same on every process."""
+    gaussians = pl_module.gaussians
+    most, by_memory = room(gaussians, pl_module.model.gaussians.max_count, free_memory(pl_module.device))
+    if by_memory and most < len(gaussians):  # not enough memory to double them
+        log.warning("memory allows at most %d more Gaussians; there are %d now", most, len(gaussians))
+    return -int(max_over_ranks(torch.tensor(-most)))

@@ -14,6 +14,8 @@ from bags.settings import Settings
 class OpacityReset(RunCallback):
     """Regularly makes every Gaussian nearly transparent, so that floaters disappear."""
 
+    strategy = "published"
+
     def configure(self, settings: Settings) -> None:
         """Take the opacity to reset to."""
         self._opacity = settings.densify.reset_opacity

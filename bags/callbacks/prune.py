@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 class Prune(RunCallback):
     """Prunes right after densification and resets the gradient statistics."""
 
+    strategy = "published"
+
     def configure(self, settings: Settings) -> None:
         """Take the thresholds."""
         self._settings = settings.densify

@@ -18,7 +18,7 @@ from bags.modules.gaussians import Gaussians
 from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.lens import Lenses
-from bags.modules.losses import training_loss
+from bags.modules.losses import regularisers, training_loss
 from bags.modules.trajectory import Paths
 from bags.ops.random import uniform
 from bags.ops.windows import tiles
@@ -210,7 +210,7 @@ class BagsModule(LightningModule):
             output.proposal.mask if output.proposal else None,
             output.sharp,
             output.depth,
-        )
+        ) | regularisers(self.loss, self.gaussians)
         self.output = TrainingOutput(
             **{**output.__dict__, "losses": {name: term.detach() for name, term in terms.items()}}
         )

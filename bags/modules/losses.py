@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from bags.modules.gaussians import Gaussians
 from bags.ops.depth import normalised
 from bags.ops.ssim import l1_ssim
 from bags.ops.tv import total_variation
@@ -18,7 +19,7 @@ def training_loss(
     sharp: Tensor,
     depth: Tensor,
 ) -> dict[str, Tensor]:
-    """All terms of the loss, weighted; the loss is their sum.
+    """The terms of the loss that look at images, weighted.
 
     Args:
         settings: weights; a term of weight 0 is left out.
@@ -38,4 +39,19 @@ def training_loss(
         terms["depth_tv"] = settings.depth_tv * total_variation(normalised(depth)[None])
     if settings.rgb_tv > 0:
         terms["rgb_tv"] = settings.rgb_tv * total_variation(sharp)
+    return terms
+
+
+def regularisers(settings: LossSettings, gaussians: Gaussians) -> dict[str, Tensor]:
+    """The terms of the loss that look at the Gaussians, weighted; a term of weight 0 is left out.
+
+    Returns:
+        Where they apply, ``opacity`` and ``scale``: means over all Gaussians, without the 3D filter (Kheradmand et al.,
+        NeurIPS 2024; the paper writes sums).
+    """
+    terms = {}
+    if settings.opacity > 0:
+        terms["opacity"] = settings.opacity * gaussians.opacities.mean()
+    if settings.scale > 0:
+        terms["scale"] = settings.scale * gaussians.scales.mean()
     return terms

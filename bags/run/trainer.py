@@ -17,7 +17,11 @@ from bags.settings import TrainerSettings
 def make_trainer(start: Start) -> Trainer:
     """A trainer whose length is the schedule's and whose checkpoints are atomic and safe to load."""
     settings, device = start.settings, start.device
-    callbacks = instantiate("callbacks", settings.callbacks)
+    callbacks = [
+        callback
+        for callback in instantiate("callbacks", settings.callbacks)
+        if not isinstance(callback, RunCallback) or callback.strategy in (None, settings.densify.strategy)
+    ]
     for callback in callbacks:
         if isinstance(callback, RunCallback):
             callback.configure(settings)

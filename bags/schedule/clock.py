@@ -74,6 +74,7 @@ class ScaleSchedule:
         planned: steps of the plan.
         ms_steps: steps of the plan in the multi-scale phase. All other numbers of steps are in the plan, too.
         divisors: resolution divisors, coarse to fine.
+        densify_weight: densifications of the full schedule that one in this run stands for; 1 but in a shortened run.
     """
 
     def __init__(self, settings: ScheduleSettings) -> None:
@@ -145,6 +146,8 @@ class ScaleSchedule:
         self.sh_every = self._scaled(settings.sh_every)
         self.filter_every = self._scaled(settings.filter_every, settings.shortest_densify_every)
         self.densify_every = self._scaled(settings.densify_every, settings.shortest_densify_every)
+        # Of the full schedule's densifications, one in this run stands for so many: shortest_densify_every thins them.
+        self.densify_weight = self.densify_every / (settings.densify_every * min(1.0, self.factor))
         self.densify_from = self._scaled(settings.densify_from, settings.shortest_densify_from)
         self.densify_until = self._scaled(settings.densify_until)
         self.opacity_reset_every = self._scaled(settings.opacity_reset_every, settings.shortest_opacity_reset_every)

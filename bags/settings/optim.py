@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bags.settings.limits import Section, at_least, below, positive, setting
+from bags.settings.limits import Section, at_least, below, one_of, positive, setting, within
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,13 @@ class OptimSettings(Section, key="optim"):
 
 @dataclass(frozen=True)
 class DensifySettings(Section, key="densify"):
-    """What is cloned, split and pruned (section 4).
+    """How the number of Gaussians changes: what is cloned, split and pruned (section 4), or moved (section 8).
 
     Attributes:
+        strategy: ``published``: clone, split, prune and reset opacities, as the keys up to ``prune_screen`` say.
+            ``mcmc``: relocate dead Gaussians, add others up to ``model.gaussians.max_count``, and add noise to
+            positions, as the keys after it say; choose it with ``densify=mcmc``, which also sets ``loss.opacity`` and
+            ``loss.scale``.
         gradient: threshold of the mean screen-space gradient (NDC) in the single-scale phase.
         init_gradient: the same in the multi-scale phase ("init_dgt").
         percent_dense: Gaussians up to this largest scale are cloned, larger ones split; in units of the scene's extent.
@@ -56,8 +60,13 @@ class DensifySettings(Section, key="densify"):
         reset_opacity: an opacity reset sets the filtered opacity to at most this.
         prune_big: with ``min_opacity`` at most 0.005, prune world scales above this fraction of the extent.
         prune_screen: prune screen radii above this many pixels; null (published behaviour): never.
+        dead_opacity: with ``mcmc``, Gaussians up to this opacity (unfiltered) are relocated; noise fades above it.
+        growth: with ``mcmc``, fraction of the Gaussians that is added each time; in a shortened run, which densifies
+            less often for its length, as much as in the full one.
+        noise: with ``mcmc``, strength of the noise on positions, as a multiple of their rate and of the covariance.
     """
 
+    strategy: str = setting("published", one_of("published", "mcmc"))
     gradient: float = setting(2e-4, at_least(0))
     init_gradient: float = setting(8e-4, at_least(0))
     percent_dense: float = setting(0.01, at_least(0))
@@ -68,3 +77,6 @@ class DensifySettings(Section, key="densify"):
     reset_opacity: float = setting(0.01, positive(), below(1))
     prune_big: float = setting(0.1, positive())
     prune_screen: float | None = setting(None, positive("must be positive or null"))
+    dead_opacity: float = setting(0.005, at_least(0), below(1))
+    growth: float = setting(0.05, within(0, 1))
+    noise: float = setting(5e5, at_least(0))

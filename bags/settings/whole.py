@@ -78,3 +78,6 @@ class Settings(Section, key=""):
         if len(self.model.bpn.kernels) != len(divisors):
             remedy = f"needs one kernel side per scale (schedule.scale_divisors = {divisors})"
             raise SettingError("model.bpn.kernels", self.model.bpn.kernels, remedy)
+        if self.densify.strategy == "mcmc" and self.model.gaussians.max_count is None:
+            remedy = "must be a number: densify=mcmc adds Gaussians up to it"
+            raise SettingError("model.gaussians.max_count", None, remedy)

@@ -21,6 +21,7 @@ from bags.benchmark import step as benchmark_step
 from bags.datamodules import scene_datamodule
 from bags.datamodules.placement import where_they_are
 from bags.modules.gaussians import Gaussians
+from bags.ops import random
 from bags.rendering.gsplat_backend import FUNCTIONS, two_stages
 from bags.run import forecast, start, trainer
 from bags.run.build import build
@@ -108,6 +109,15 @@ def test_ordinary_steps_do_not_wait(views: int, steps: int, tmp_path: Path) -> N
         found = Counter(watch.waits[step])
         assert set(found) == EXPECTED and found["isect_tiles"] == views, (step, found)
     assert len(watch.waits[10]) > views  # where logging, progress and densification do wait
+
+
+def test_noise_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = random.generator
+    monkeypatch.setattr(random, "generator", lambda *what: made(*what[:3]))  # torch has none for this device
+    watch = End(Begin(Noted))
+    schedule = watched(tmp_path, watch, "densify=mcmc", "schedule.steps=18")
+    for step in (step for step in watch.waits if is_ordinary(schedule, step) and step < 18):
+        assert set(watch.waits[step]) == EXPECTED, (step, watch.waits[step])
 
 
 def test_a_run_from_its_first_step_to_its_files(tmp_path: Path) -> None:

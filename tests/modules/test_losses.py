@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bags.modules.losses import training_loss
+from bags.modules.losses import regularisers, training_loss
 from bags.ops.ssim_reference import ssim_reference
 from bags.settings import LossSettings
+from tests.densification.test_densification import some_gaussians
 
 
 def test_terms() -> None:
@@ -38,3 +39,13 @@ def test_terms_of_no_weight_are_left_out() -> None:
     settings = LossSettings(mask=0, depth_tv=0, rgb_tv=0)
     assert set(training_loss(settings, image, image, image[0], image, image[0])) == {"photo"}
     assert set(training_loss(LossSettings(mask=0.1), image, image, None, image, image[0])) == {"photo"}
+
+
+def test_regularisers() -> None:
+    gaussians = some_gaussians()
+    assert regularisers(LossSettings(), gaussians) == {}
+    with torch.no_grad():
+        terms = regularisers(LossSettings(opacity=0.2, scale=0.3), gaussians)
+    assert terms.keys() == {"opacity", "scale"}
+    assert float(terms["opacity"]) == pytest.approx(0.2 * float(gaussians.opacity_logits.detach().sigmoid().mean()))
+    assert float(terms["scale"]) == pytest.approx(0.3 * float(gaussians.log_scales.detach().exp().mean()))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from bags.callbacks import Densify, densify
+from bags.callbacks import densify
 from bags.densification.strategy import room
 from bags.errors import BagsError
 from bags.run import forecast
@@ -111,5 +111,5 @@ def test_without_a_limit_the_memory_is_one(
     for places, told in ((7, True), (10_000, False)):
         caplog.clear()
         monkeypatch.setattr(densify, "free_memory", lambda _, places=places: 59 * 4 * 10 * 2 * places)
-        assert Densify()._room(module) == places  # type: ignore[arg-type]
+        assert densify.room_left(module) == places  # type: ignore[arg-type]
         assert ("memory allows at most 7 more Gaussians" in caplog.text) == told
