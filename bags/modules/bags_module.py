@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,9 @@ from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.lens import Lenses
 from bags.modules.losses import training_loss
+from bags.modules.poses import Poses
 from bags.modules.trajectory import Paths
+from bags.ops.moved_camera import seen_by
 from bags.ops.random import uniform
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
@@ -75,7 +78,7 @@ class BagsModule(LightningModule):
         seed: of every random draw.
         schedule: the run's clock, which the loader of views goes by, too.
         points: to start from (overwritten when a checkpoint is loaded).
-        num_views: training views.
+        cameras: of the training views.
         extent: scene extent.
         centre: (3,) of what the photos show, scene units.
         width: training width in pixels; kernel sides are fitted to it where the settings ask for it.
@@ -94,7 +97,7 @@ class BagsModule(LightningModule):
         seed: int,
         schedule: ScaleSchedule,
         points: PointCloud,
-        num_views: int,
+        cameras: Sequence[Camera],
         extent: float,
         centre: Tensor,
         width: int,
@@ -110,7 +113,8 @@ class BagsModule(LightningModule):
         self.paths: Paths | None = None
         self.lenses: Lenses | None = None
         self.choices: Choices | None = None
-        self.blur = self._blur_model(num_views, centre, width, bfloat16) if model.blur else None
+        self.poses = Poses(cameras, extent) if model.refine_poses else None
+        self.blur = self._blur_model(len(cameras), centre, width, bfloat16) if model.blur else None
         self.rasterizer = rasterizer
         self.register_buffer("background", torch.full((3,), float(dataset.white_background)), persistent=False)
         self.background: Tensor
@@ -150,8 +154,11 @@ class BagsModule(LightningModule):
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""
+        splats = splats or self.gaussians.splats()
+        if camera.rotation.requires_grad:
+            splats, camera = seen_by(splats, camera)
         return self.rasterizer(
-            splats or self.gaussians.splats(),
+            splats,
             camera,
             sh_degree=self.gaussians.sh_degree,
             background=self.background,
@@ -161,6 +168,8 @@ class BagsModule(LightningModule):
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
         """Render one training view sharp and, where ``phase`` says so, let the blur model make its photo of it."""
         camera = self.jittered(batch)
+        if self.poses is not None:
+            camera = self.poses.of(batch.index, camera)
         if self.blur is not None and phase.blur:
             seen = self.blur.expose(batch, camera, phase, self.render)
         else:
@@ -212,6 +221,11 @@ class BagsModule(LightningModule):
         )
         return torch.stack(list(terms.values())).sum()
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Keep the refined poses where the given ones are, on the whole."""
+        if self.poses is not None:
+            self.poses.settle()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """How long the run was found to be is part of its state (``schedule.minutes``)."""
         checkpoint["decisions"] = [list(decision) for decision in self.schedule.decisions]
@@ -238,4 +252,8 @@ class BagsModule(LightningModule):
         ]
         if self.blur is not None:
             groups += [{**group, "rate": group["lr"]} for group in self.blur.parameter_groups(optim)]
+        if self.poses is not None:
+            groups.append(
+                {"name": "poses", "params": [self.poses.offsets], "lr": optim.pose, "rate": optim.pose}
+            )
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)

@@ -7,6 +7,7 @@ resolution, and hardly anything that is no blur.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,6 @@ from bags.modules.lens import Lenses
 from bags.modules.optical_blur import OpticalBlur
 from bags.modules.trajectory import Paths, instants
 from bags.ops.light import to_linear, to_srgb
-from bags.ops.moved_camera import seen_by
 from bags.ops.spread import spread
 from bags.schedule import Phase
 from bags.settings import OptimSettings
@@ -94,8 +94,8 @@ class CameraBlur:
             return [draw(camera, splats) for _ in times]
         renders = []
         for turn, shift in zip(*self.paths.motion(view.index, times), strict=True):
-            moved, posed = seen_by(splats, camera, turn @ camera.rotation, turn @ camera.translation + shift)
-            renders.append(draw(posed, moved))
+            pose = {"rotation": turn @ camera.rotation, "translation": turn @ camera.translation + shift}
+            renders.append(draw(replace(camera, **pose), splats))
         return renders
 
     def _variance(self, view: ViewBatch, distance: Tensor) -> Tensor:

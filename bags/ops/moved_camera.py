@@ -18,17 +18,10 @@ from bags.ops.geometry import cross_matrices
 from bags.types import Camera, Splats
 
 
-def seen_by(splats: Splats, camera: Camera, rotation: Tensor, translation: Tensor) -> tuple[Splats, Camera]:
-    """Splats and camera to draw, such that the gradient of what is drawn reaches the camera's pose, too.
-
-    Args:
-        splats: to be drawn.
-        camera: all but its pose.
-        rotation: (3, 3) world to camera.
-        translation: (3,) world to camera.
-    """
-    means, rotations = _Seen.apply(splats.means, splats.rotations, rotation, translation)
-    posed = replace(camera, rotation=rotation.detach(), translation=translation.detach())
+def seen_by(splats: Splats, camera: Camera) -> tuple[Splats, Camera]:
+    """Splats and camera to draw, such that the gradient of what is drawn reaches the camera's pose, too."""
+    means, rotations = _Seen.apply(splats.means, splats.rotations, camera.rotation, camera.translation)
+    posed = replace(camera, rotation=camera.rotation.detach(), translation=camera.translation.detach())
     return replace(splats, means=means, rotations=rotations), posed
 
 

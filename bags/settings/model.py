@@ -158,6 +158,8 @@ class ModelSettings(Section, key="model"):
             (``register_blur_model``, examples/02_own_blur_model.py).
         linear_light: kernels mix linear light, as an exposure does, instead of the photos' sRGB values (beyond the
             published method; docs/defaults.md).
+        refine_poses: learn small corrections of the training photos' poses (``bags.modules.poses``; not part of the
+            published method).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
     """
 
@@ -165,6 +167,7 @@ class ModelSettings(Section, key="model"):
     blur: bool = True
     blur_model: str = setting("kernels", registered(BLUR_MODELS, "register_blur_model"))
     linear_light: bool = False
+    refine_poses: bool = False
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)
     bpn: BPNSettings = field(default_factory=BPNSettings)

@@ -1,0 +1,73 @@
+"""Refined poses of the training photos: blurred photos are matched badly, and some poses are those of one end of a streak.
+
+Offsets of the given poses are learned with the Gaussians. An offset of all cameras that moves, turns or scales the whole
+scene along with them changes no training photo, but moves the scene away from the test views, whose poses stay as they
+are. So the offsets are kept free of it: they add up to no similarity transform (to first order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from bags.ops.geometry import cross_matrices, rotation_matrices
+from bags.types import Camera
+
+NEGLIGIBLE = 1e-6  # singular values of the similarities, against the largest
+
+
+class Poses(nn.Module):
+    """The offsets of all training photos' poses.
+
+    Args:
+        cameras: of the training photos, at any resolution.
+        extent: of the scene: the unit of translations.
+
+    Attributes:
+        offsets: (num_views, 6) rotation vector in radians and translation in extents, in the camera's own axes.
+    """
+
+    similarities: Tensor
+
+    def __init__(self, cameras: Sequence[Camera], extent: float) -> None:
+        super().__init__()
+        self.extent = extent
+        self.offsets = nn.Parameter(torch.zeros(len(cameras), 6))
+        self.register_buffer("similarities", similarities(cameras, extent), persistent=False)
+
+    def of(self, view: int, camera: Camera) -> Camera:
+        """``camera`` of the training view with its refined pose, through which gradients reach the offset."""
+        turn, shift = self.offsets[view].split(3)
+        rotation = rotation_matrices(turn)
+        return replace(
+            camera,
+            rotation=rotation @ camera.rotation,
+            translation=rotation @ camera.translation + shift * self.extent,
+        )
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Take out of the offsets what moves, turns or scales the scene with all cameras; after every step of Adam."""
+        flat = self.offsets.flatten()
+        self.offsets.sub_((self.similarities @ (self.similarities.T @ flat)).view_as(self.offsets))
+
+
+def similarities(cameras: Sequence[Camera], extent: float) -> Tensor:
+    """(6 N, at most 7) orthonormal offsets of N cameras' poses that a small similarity transform of the world makes.
+
+    The world goes to ``x + a * x + b + s x`` (* is the cross product). A camera (R, t) sees the same as before, s times
+    larger, if it goes to ``R' = R - R [a]`` and ``t' = t - R b + s t``. In its own axes it is then turned by ``-R a`` and
+    shifted by ``R a * t - R b + s t``.
+    """
+    rotation = torch.stack([camera.rotation for camera in cameras]).double().cpu()
+    translation = torch.stack([camera.translation for camera in cameras]).double().cpu()
+    zero = torch.zeros_like(rotation)
+    turned = torch.cat([-rotation, -cross_matrices(translation) @ rotation / extent], dim=1)  # (N, 6, 3), of each a
+    moved = torch.cat([zero, -rotation / extent], dim=1)
+    scaled = torch.cat([torch.zeros_like(translation), translation / extent], dim=1)[..., None]
+    columns = torch.cat([turned, moved, scaled], dim=2).flatten(0, 1)
+    left, sizes, _ = torch.linalg.svd(columns, full_matrices=False)
+    return left[:, sizes > NEGLIGIBLE * sizes[0]].float()
