@@ -21,7 +21,6 @@ from bags.modules.lens import Lenses
 from bags.modules.losses import training_loss
 from bags.modules.poses import Poses
 from bags.modules.trajectory import Paths
-from bags.ops.moved_camera import seen_by
 from bags.ops.random import uniform
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
@@ -154,11 +153,8 @@ class BagsModule(LightningModule):
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""
-        splats = splats or self.gaussians.splats()
-        if camera.rotation.requires_grad:
-            splats, camera = seen_by(splats, camera)
         return self.rasterizer(
-            splats,
+            splats or self.gaussians.splats(),
             camera,
             sh_degree=self.gaussians.sh_degree,
             background=self.background,
@@ -253,7 +249,5 @@ class BagsModule(LightningModule):
         if self.blur is not None:
             groups += [{**group, "rate": group["lr"]} for group in self.blur.parameter_groups(optim)]
         if self.poses is not None:
-            groups.append(
-                {"name": "poses", "params": [self.poses.offsets], "lr": optim.pose, "rate": optim.pose}
-            )
+            groups.append({"name": "poses", "params": [self.poses.offsets], "lr": optim.pose, "rate": optim.pose})
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)

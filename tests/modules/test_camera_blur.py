@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from bags.modules.lens import Lenses
 from bags.modules.optical_blur import OpticalBlur
 from bags.modules.trajectory import Paths, instants
 from bags.ops.light import to_linear, to_srgb
-from bags.ops.moved_camera import seen_by
 from bags.ops.windows import Window
 from bags.rendering.choice import make_rasterizer
 from bags.schedule import Phase
@@ -109,9 +109,9 @@ def test_gradients_of_the_pose_are_finite_differences() -> None:
         x, y, z = vector
         zero = torch.zeros_like(x)
         turn = torch.linalg.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3))
-        moved, camera = seen_by(splats, CAMERA, turn @ rotation, shift)
+        camera = replace(CAMERA, rotation=turn @ rotation, translation=shift)
         background = torch.zeros(3, dtype=torch.float64)
-        return (rasterizer(moved, camera, sh_degree=0, background=background).rgb * weights).sum()
+        return (rasterizer(splats, camera, sh_degree=0, background=background).rgb * weights).sum()
 
     vector = torch.tensor([0.02, -0.03, 0.05], dtype=torch.float64, requires_grad=True)
     shift = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64, requires_grad=True)
@@ -129,11 +129,10 @@ def test_gradients_of_the_pose_are_finite_differences() -> None:
 
 
 def test_the_gaussians_of_a_posed_camera_get_the_gradients_they_always_get() -> None:
-    gaussians, pose = cloud(40, 2), (torch.eye(3, requires_grad=True) * 1.0, torch.zeros(3))
+    gaussians, camera = cloud(40, 2), replace(CAMERA, rotation=torch.eye(3, requires_grad=True) * 1.0)
     draw = draw_with(gaussians)
-    splats, camera = seen_by(gaussians.splats(), CAMERA, *pose)
     expected = torch.autograd.grad(draw(CAMERA).rgb.square().sum(), (gaussians.means, gaussians.rotations))
-    found = torch.autograd.grad(draw(camera, splats).rgb.square().sum(), (gaussians.means, gaussians.rotations))
+    found = torch.autograd.grad(draw(camera).rgb.square().sum(), (gaussians.means, gaussians.rotations))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
