@@ -147,9 +147,7 @@ class BagsModule(LightningModule):
             self.paths = Paths(num_views, model.trajectory, extent, self.seed)
         if lens:
             self.lenses = Lenses(num_views, model.lens, centre, self.seed)
-        return CameraBlur(
-            self.gaussians, self.paths, self.lenses, model.trajectory.poses, model.trajectory.pixels, model.linear_light
-        )
+        return CameraBlur(self.paths, self.lenses, model.trajectory, model.linear_light)
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time; ``splats``: instead of the Gaussians as they are."""

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FLOAT = 4  # bytes
 # Planes of H x W floats that a step holds beside the network's: renders, their gradients, SSIM's, the convolution's.
 PLANES = 60
+PATH = 30  # more of them for a camera's path, and for every instant of it where there is no kernel of ours
+SEEN = 12
 # Of the network, in times its hidden channels: two convolutions, their normalisation, and gradients on the way.
 NETWORK = 7
 KERNELS = 4  # of what the nodes' kernels take: logits, softmax, and the gradients of both
@@ -58,7 +60,7 @@ def memory_needed(
     width, height = (min(side, window or side) for side in (camera.width, camera.height))
     planes = PLANES
     if module.paths is not None:
-        planes *= module.model.trajectory.poses
+        planes += PATH + (SEEN * module.model.trajectory.instants if device.type == "cuda" else 0)
     if module.kernels is not None:
         kernels = module.kernels.sizes
         finest = len(kernels.scales) - 1

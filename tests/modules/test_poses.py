@@ -49,8 +49,8 @@ def test_a_similarity_of_the_whole_scene_is_taken_out(seed: int) -> None:
         poses = Poses(before, EXTENT)
         poses.offsets.data.copy_(offsets)
         poses.settle()
-        assert float(poses.offsets.norm()) < 0.05 * float(offsets.norm())
-        left.append(float(poses.offsets.norm()))
+        left.append(float(poses.offsets.detach().norm()))
+        assert left[-1] < 0.05 * float(offsets.norm())
     assert left[1] < left[0] / 50
 
 
@@ -94,12 +94,13 @@ def test_a_displaced_photo_finds_its_place() -> None:
     adam = torch.optim.Adam([poses.offsets], lr=3e-3)
 
     def error() -> float:
-        """Mean distance of what the cameras see of the scene's middle from where it belongs, scene units."""
+        """How far apart the cameras see the scene's middle, each measured from where it belongs, scene units."""
         places = [camera.rotation @ torch.tensor([0, 0, 3.0]) + camera.translation for camera in true]
         with torch.no_grad():
             found = [poses.of(i, camera) for i, camera in enumerate(given)]
         seen = [camera.rotation @ torch.tensor([0, 0, 3.0]) + camera.translation for camera in found]
-        return float(torch.stack([(a - b)[:2].norm() for a, b in zip(places, seen, strict=True)]).mean())
+        away = torch.stack([(a - b)[:2] for a, b in zip(places, seen, strict=True)])
+        return float((away - away.mean(0)).norm(dim=1).mean())  # a shift of all photos does not show in them
 
     before = error()
     for _ in range(60):
