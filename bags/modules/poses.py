@@ -1,8 +1,8 @@
-"""Refined poses of the training photos: blurred photos are matched badly, and some poses are those of one end of a streak.
+"""Refined poses of the training photos: details of blurred photos cannot be found exactly, nor can their poses.
 
-Offsets of the given poses are learned with the Gaussians. An offset of all cameras that moves, turns or scales the whole
-scene along with them changes no training photo, but moves the scene away from the test views, whose poses stay as they
-are. So the offsets are kept free of it: they add up to no similarity transform (to first order).
+Offsets of the given poses are learned with the Gaussians. Offsets of all cameras that move, turn or scale the whole
+scene along with them change no training photo, but move the scene away from the test views, whose poses stay as they
+are. So the offsets are kept free of such a similarity transform, to first order.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Poses(nn.Module):
 def similarities(cameras: Sequence[Camera], extent: float) -> Tensor:
     """(6 N, at most 7) orthonormal offsets of N cameras' poses that a small similarity transform of the world makes.
 
-    The world goes to ``x + a * x + b + s x`` (* is the cross product). A camera (R, t) sees the same as before, s times
-    larger, if it goes to ``R' = R - R [a]`` and ``t' = t - R b + s t``. In its own axes it is then turned by ``-R a`` and
+    The world goes to ``x + a * x + b + s x`` (* is the cross product). A camera (R, t) sees the same as before, farther
+    away, if it goes to ``R' = R - R [a]`` and ``t' = t - R b + s t``. In its own axes it is then turned by ``-R a`` and
     shifted by ``R a * t - R b + s t``.
     """
     rotation = torch.stack([camera.rotation for camera in cameras]).double().cpu()
