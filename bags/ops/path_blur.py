@@ -37,7 +37,7 @@ def path_blur(image: Tensor, points: Tensor, projections: Tensor, weights: Tenso
         (3, H, W).
     """
     if image.device.type == "cpu" and image.dtype == torch.float32:
-        return _PathBlur.apply(image, points.detach(), projections, weights.detach())  # type: ignore[no-any-return]
+        return _PathBlur.apply(image, points.detach(), projections, weights.detach())
     return path_blur_reference(image, points.detach(), projections, weights.detach())
 
 
@@ -82,7 +82,7 @@ class _PathBlur(torch.autograd.Function):
         return blurred[..., :3].permute(2, 0, 1).contiguous()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         image, points, projections, weights = ctx.saved_tensors
         bands = min(len(points), torch.get_num_threads())  # each has an image of its own to add to

@@ -73,10 +73,15 @@ def backward_rows(image, points, projections, weights, gradient, of_image, of_pr
     """Add the gradients that come by the rows ``start`` to ``stop - 1`` of the blurred image.
 
     Args:
-        image, points, projections, weights, start, stop: as for ``forward_rows``.
+        image: (H', W', 4), at least 2 pixels wide and high.
+        points: (H, W, 3) in the camera's axes.
+        projections: (T, 3, 4).
+        weights: (T,).
         gradient: (H, W, 4) of the blurred image.
         of_image: (H', W', 4) of the image.
         of_projections: (T, 3, 4), float64.
+        start: first row.
+        stop: one past the last.
     """
     height, width = image.shape[:2]
     sums = np.empty((weights.size, 3, 4), _F)
@@ -92,12 +97,8 @@ def backward_rows(image, points, projections, weights, gradient, of_image, of_pr
                 column, u, inside_x = _cell(across * inverse, width)
                 row, v, inside_y = _cell(down * inverse, height)
                 weight = weights[t]
-                p, q, k, m = (
-                    image[row, column],
-                    image[row, column + 1],
-                    image[row + 1, column],
-                    image[row + 1, column + 1],
-                )
+                above, below = image[row], image[row + 1]
+                p, q, k, m = above[column], above[column + 1], below[column], below[column + 1]
                 one = r * p[0] + g * p[1] + b * p[2]
                 two = r * q[0] + g * q[1] + b * q[2]
                 three = r * k[0] + g * k[1] + b * k[2]
@@ -106,8 +107,8 @@ def backward_rows(image, points, projections, weights, gradient, of_image, of_pr
                 of_y = weight * ((_F(1.0) - u) * (three - one) + u * (four - two)) * _F(inside_y)
                 a, c = weight * (_F(1.0) - v) * (_F(1.0) - u), weight * (_F(1.0) - v) * u
                 d, e = weight * v * (_F(1.0) - u), weight * v * u
-                p, q = of_image[row, column], of_image[row, column + 1]
-                k, m = of_image[row + 1, column], of_image[row + 1, column + 1]
+                above, below = of_image[row], of_image[row + 1]
+                p, q, k, m = above[column], above[column + 1], below[column], below[column + 1]
                 for i in range(4):
                     p[i] += a * back[i]
                     q[i] += c * back[i]

@@ -63,7 +63,7 @@ class Projection:
 
 
 class Rasterizer(ABC):
-    """Draws Gaussians as a camera sees them, with gradients to all six tensors of ``splats`` and to the camera's pose."""
+    """Draws Gaussians as a camera sees them, with gradients to the tensors of ``splats`` and to the camera's pose."""
 
     def __call__(
         self,
