@@ -215,11 +215,6 @@ class BagsModule(LightningModule):
         )
         return torch.stack(list(terms.values())).sum()
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Keep the refined poses where the given ones are, on the whole."""
-        if self.poses is not None:
-            self.poses.settle()
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """How long the run was found to be is part of its state (``schedule.minutes``)."""
         checkpoint["decisions"] = [list(decision) for decision in self.schedule.decisions]

@@ -27,7 +27,8 @@ class Poses(nn.Module):
         extent: of the scene: the unit of translations.
 
     Attributes:
-        offsets: (num_views, 6) rotation vector in radians and translation in extents, in the camera's own axes.
+        offsets: (num_views, 6) rotation vector in radians and translation in extents, in the camera's own axes, as the
+            optimiser moves them; ``free`` gives what they mean.
     """
 
     similarities: Tensor
@@ -40,7 +41,7 @@ class Poses(nn.Module):
 
     def of(self, view: int, camera: Camera) -> Camera:
         """``camera`` of the training view with its refined pose, through which gradients reach the offset."""
-        turn, shift = self.offsets[view].split(3)
+        turn, shift = self.free(view).split(3)
         rotation = rotation_matrices(turn)
         return replace(
             camera,
@@ -48,11 +49,13 @@ class Poses(nn.Module):
             translation=rotation @ camera.translation + shift * self.extent,
         )
 
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Take out of the offsets what moves, turns or scales the scene with all cameras; after every step of Adam."""
-        flat = self.offsets.flatten()
-        self.offsets.sub_((self.similarities @ (self.similarities.T @ flat)).view_as(self.offsets))
+    def free(self, view: int) -> Tensor:
+        """(6,) The offset of a view without what all offsets together move, turn or scale the scene by.
+
+        To the gradient that is a constant: else a photo would get a share of the gradients of all others.
+        """
+        drift = self.similarities @ (self.similarities.T @ self.offsets.detach().flatten())
+        return self.offsets[view] - drift.view_as(self.offsets)[view]
 
 
 def similarities(cameras: Sequence[Camera], extent: float) -> Tensor:
