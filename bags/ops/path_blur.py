@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import grid_sample, pad
 
-from bags.ops.path_blur_kernels import backward_piece, forward_piece
 from bags.ops.threads import run_pieces
 
 NEAREST = 1e-6  # view-space z, scene units
@@ -74,6 +73,8 @@ class _PathBlur(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
+        from bags.ops.path_blur_kernels import forward_piece
+
         inputs = (_side_by_side(image), points.contiguous(), projections.contiguous(), weights.contiguous())
         ctx.save_for_backward(*inputs)
         blurred = image.new_empty(*points.shape[:2], 4)
@@ -84,6 +85,8 @@ class _PathBlur(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        from bags.ops.path_blur_kernels import backward_piece
+
         image, points, projections, weights = ctx.saved_tensors
         bands = min(len(points), torch.get_num_threads())  # each has an image of its own to add to
         of_image = image.new_zeros(bands, *image.shape)
