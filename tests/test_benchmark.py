@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bags.benchmark.blur_step import camera_blur_row
 from bags.benchmark.measure import Measured, peak_mb, row
-from bags.benchmark.rows import counted_mb, own_mb, unfolded_conv
+from bags.benchmark.rows import counted_mb, own_mb, path_blur_row, unfolded_conv
 from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
 from bags.tasks import benchmark
 from tests.integration.test_training import settings_of
@@ -72,8 +72,14 @@ def test_benchmark_writes_its_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("poses", "lens", "name"), [(1, True, "lens"), (3, False, "path of 3 poses"), (5, True, "path of 5 poses and lens")]
+    ("pixels", "lens", "name"),
+    [(0, True, "lens"), (3, False, "path of 3 pixels"), (4.5, True, "path of 4.5 pixels and lens")],
 )
-def test_steps_of_a_camera_that_moves(poses: int, lens: bool, name: str) -> None:
-    found = camera_blur_row(48, 32, 50, poses, lens, repeats=1)
+def test_steps_of_a_camera_that_moves(pixels: float, lens: bool, name: str) -> None:
+    found = camera_blur_row(48, 32, 50, pixels, lens, repeats=1)
     assert found["name"] == f"step 48x32 0.05k {name}" and found["ours_ms"] > 0
+
+
+def test_blur_along_a_path_is_timed_against_grid_sample() -> None:
+    found = path_blur_row(48, 32, 3, repeats=1)
+    assert found["name"] == "path blur 48x32, 3 instants" and found["ours_ms"] > 0 and found["plain_ms"] > 0

@@ -22,26 +22,27 @@ PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
 
 
 def camera_blur_row(
-    width: int, height: int, count: int, poses: int, lens: bool, repeats: int, device: torch.device | str = "cpu"
+    width: int, height: int, count: int, pixels: float, lens: bool, repeats: int, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
-    """Time one training step: render from every pose, average, blur by the lens, loss, backward and Adam.
+    """Time one training step: render, blur along the path and by the lens, loss, backward and Adam.
 
     Args:
         width: of the photo, pixels.
         height: of the photo, pixels.
         count: Gaussians, two pixels wide on screen.
-        poses: along the camera's path; 1: the camera is at rest.
+        pixels: length of the camera's path on the photo; 0: the camera is at rest.
         lens: whether the photo is also out of focus.
         repeats: of the measurement.
         device: of the step, which uses the fastest rasteriser for it.
     """
     gaussians = random_gaussians(count, 2.0, width, device)
-    paths = Paths(1, TrajectorySettings(), 1.0, 0).to(device) if poses > 1 else None
+    camera = front_camera(width, height, device)
+    paths = Paths(1, TrajectorySettings(), 1.0, 0).to(device) if pixels else None
     if paths is not None:
-        paths.coefficients.data[0, 0, 0] = 1.5 * poses / width  # long enough on the photo for that many poses
+        paths.coefficients.data[0, 0, 0] = pixels / camera.fx
     lenses = Lenses(1, LensSettings(start=5e-3), torch.tensor([0.0, 0.0, 5.0]), 0).to(device) if lens else None
-    blur = CameraBlur(gaussians, paths, lenses, poses, pixels=1.5, linear_light=True)
-    camera, rasterizer = front_camera(width, height, device), make_rasterizer("auto", device)
+    blur = CameraBlur(paths, lenses, TrajectorySettings(), linear_light=True)
+    rasterizer = make_rasterizer("auto", device)
     background = torch.zeros(3, device=device)
     view = ViewBatch(camera, torch.rand(3, height, width, device=device), 0, "photo", step=1)
     learned = [gaussians, *(part for part in (paths, lenses) if part is not None)]
@@ -56,5 +57,5 @@ def camera_blur_row(
         l1_ssim(blur.expose(view, camera, PHASE, draw).prediction, view.image, 0.2).backward()
         adam.step()
 
-    kind = " and ".join([*([f"path of {poses} poses"] if paths else []), *(["lens"] if lens else [])])
+    kind = " and ".join([*([f"path of {pixels:g} pixels"] if paths else []), *(["lens"] if lens else [])])
     return row(f"step {width}x{height} {count / 1000:g}k {kind}", measure(step, repeats, device), None)

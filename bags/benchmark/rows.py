@@ -11,8 +11,12 @@ from torch.nn.functional import unfold
 
 from bags.benchmark.inputs import clear_gradients, front_camera, random_splats
 from bags.benchmark.measure import measure, peak_mb, row
+from bags.modules.optical_blur import points_seen
+from bags.modules.trajectory import instants as along
 from bags.ops.enlarging import enlarged
+from bags.ops.geometry import rotation_matrices
 from bags.ops.interpolated_conv import interpolated_conv, node_kernels
+from bags.ops.path_blur import path_blur, path_blur_reference, projections_along
 from bags.ops.per_pixel_conv import BAND_ROWS, inside, per_pixel_conv
 from bags.ops.precision import has_fast_bfloat16
 from bags.ops.windows import Window
@@ -66,6 +70,28 @@ def projection_row(count: int, repeats: int) -> dict[str, Any]:
 
         results.append(measure(both, repeats))
     return row(f"projection and SH {count // 1000}k", *results)
+
+
+def path_blur_row(width: int, height: int, instants: int, repeats: int) -> dict[str, Any]:
+    """Blur along a camera's path, forward and backward, against torch's ``grid_sample``."""
+    margin, generator = width // 24, torch.Generator().manual_seed(0)
+    camera = front_camera(width, height)
+    image = torch.rand(3, height + 2 * margin, width + 2 * margin, generator=generator).requires_grad_()
+    points = points_seen(camera, 2 + 6 * torch.rand(height, width, generator=generator))
+    times, weights = along(instants)
+    turns = rotation_matrices(times[:, None] * torch.tensor([0.01, 0.02, 0.01]))
+    middle = camera.cx + margin, camera.cy + margin
+    ways = projections_along(turns, torch.zeros(instants, 3), (camera.fx, camera.fy), middle).requires_grad_()
+
+    def both(blur: Callable[..., Tensor]) -> Callable[[], None]:
+        def forward_and_back() -> None:
+            blur(image, points, ways, weights).square().mean().backward()
+            clear_gradients(image, ways)
+
+        return forward_and_back
+
+    results = [measure(both(blur), repeats) for blur in (path_blur, path_blur_reference)]
+    return row(f"path blur {width}x{height}, {instants} instants", *results)
 
 
 def unfolded_conv(image: Tensor, features: Tensor, head: Tensor, mask: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.lens import Lenses
 from bags.modules.losses import regularisers, training_loss
+from bags.modules.poses import Poses
 from bags.modules.trajectory import Paths
 from bags.ops.random import uniform
 from bags.ops.windows import tiles
@@ -77,7 +79,7 @@ class BagsModule(LightningModule):
         seed: of every random draw.
         schedule: the run's clock, shared with the loader of views.
         points: initial points (overwritten when a checkpoint is loaded).
-        num_views: number of training views.
+        cameras: of the training views.
         extent: scene extent.
         centre: (3,) of what the photos show, in scene units.
         width: training width in pixels; kernel sides are fitted to it where the settings ask for it.
@@ -96,7 +98,7 @@ class BagsModule(LightningModule):
         seed: int,
         schedule: ScaleSchedule,
         points: PointCloud,
-        num_views: int,
+        cameras: Sequence[Camera],
         extent: float,
         centre: Tensor,
         width: int,
@@ -112,10 +114,11 @@ class BagsModule(LightningModule):
         self.paths: Paths | None = None
         self.lenses: Lenses | None = None
         self.choices: Choices | None = None
-        self.blur = self._blur_model(num_views, centre, width, bfloat16) if model.blur else None
+        self.poses = Poses(cameras, extent) if model.refine_poses else None
+        self.blur = self._blur_model(len(cameras), centre, width, bfloat16) if model.blur else None
         self.corrections: PhotoCorrections | None = None
         if model.exposure != "off":
-            self.corrections = CORRECTIONS[model.exposure](num_views)
+            self.corrections = CORRECTIONS[model.exposure](len(cameras))
         self.rasterizer = rasterizer
         self.register_buffer("background", torch.full((3,), float(dataset.white_background)), persistent=False)
         self.background: Tensor
@@ -149,9 +152,7 @@ class BagsModule(LightningModule):
             self.paths = Paths(num_views, model.trajectory, extent, self.seed)
         if lens:
             self.lenses = Lenses(num_views, model.lens, centre, self.seed)
-        return CameraBlur(
-            self.gaussians, self.paths, self.lenses, model.trajectory.poses, model.trajectory.pixels, model.linear_light
-        )
+        return CameraBlur(self.paths, self.lenses, model.trajectory, model.linear_light)
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
         """Draw the Gaussians sharp, as at test time; ``splats``, if given, are drawn instead."""
@@ -166,6 +167,8 @@ class BagsModule(LightningModule):
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
         """Render one training view sharp and predict its photo: blurred where ``phase`` says so, then exposed."""
         camera = self.jittered(batch)
+        if self.poses is not None:
+            camera = self.poses.of(batch.index, camera)
         if self.blur is not None and phase.blur:
             seen = self.blur.expose(batch, camera, phase, self.render)
         else:
@@ -245,4 +248,6 @@ class BagsModule(LightningModule):
         if self.corrections is not None:
             numbers = [self.corrections.numbers]
             groups.append({"name": "exposure", "params": numbers, "lr": optim.exposure, "rate": optim.exposure})
+        if self.poses is not None:
+            groups.append({"name": "poses", "params": [self.poses.offsets], "lr": optim.pose, "rate": optim.pose})
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)

@@ -13,43 +13,36 @@ import torch
 from torch import Tensor
 
 from bags.modules.blur_model import Draw, Exposure
-from bags.modules.gaussians import Gaussians
 from bags.modules.lens import Lenses
-from bags.modules.optical_blur import OpticalBlur
+from bags.modules.optical_blur import OpticalBlur, points_seen
 from bags.modules.trajectory import Paths, instants
 from bags.ops.light import to_linear, to_srgb
-from bags.ops.moved_camera import seen_by
+from bags.ops.path_blur import path_blur, projections_along
 from bags.ops.spread import spread
 from bags.schedule import Phase
-from bags.settings import OptimSettings
-from bags.types import Camera, RenderOutput, Splats, ViewBatch
+from bags.settings import OptimSettings, TrajectorySettings
+from bags.types import Camera, ViewBatch
 
 INSTANTS = 16  # of the exposure, at which a point's path across the photo is sampled
+MARGIN = (
+    24  # width of the photo over that of the margin, which is drawn for what a moving camera sees beyond its borders
+)
 
 
 class CameraBlur:
     """The blur models ``trajectory``, ``lens`` and ``hybrid``, which has both.
 
     Args:
-        gaussians: to be drawn from the poses of the paths.
         paths: of all photos; None: cameras do not move.
         lenses: of all photos; None: everything is in focus.
-        poses: largest number of poses along a path.
-        pixels: length of path on the photo per pose.
+        settings: how finely a path is sampled.
         linear_light: average linear light instead of sRGB values.
     """
 
     def __init__(
-        self,
-        gaussians: Gaussians,
-        paths: Paths | None,
-        lenses: Lenses | None,
-        poses: int,
-        pixels: float,
-        linear_light: bool,
+        self, paths: Paths | None, lenses: Lenses | None, settings: TrajectorySettings, linear_light: bool
     ) -> None:
-        self.gaussians, self.paths, self.lenses = gaussians, paths, lenses
-        self.poses, self.pixels, self.linear_light = poses, pixels, linear_light
+        self.paths, self.lenses, self.settings, self.linear_light = paths, lenses, settings, linear_light
 
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
         """Those of the paths and of the lenses."""
@@ -57,46 +50,38 @@ class CameraBlur:
         return [{"name": name, "params": list(part.parameters()), "lr": rate} for name, part, rate in groups if part]
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
-        """Render the view from the poses along its path, average the renders, and blur the mean by the lens."""
-        splats = self.gaussians.splats()
-        sharp = self._seen(view, camera, splats, draw, torch.zeros(1))[0]
-        distance = _distance(sharp)
+        """Render the view sharp with a margin, blur it along the camera's path, and then by the lens."""
+        margin = -(-view.camera.photo_size[0] // MARGIN) if self.paths is not None else 0
+        render = draw(camera.padded(margin))
+        height, width = view.image.shape[1:]
+        inside = (..., slice(margin, margin + height), slice(margin, margin + width))
+        sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
+        distance = _distance(depth, alpha)
         variance = self._variance(view, distance)
         blur = self.blur_of(view, distance, variance.detach())
-        times, weights = instants(self.poses_of(blur))
-        middle = len(times) // 2
-        renders = self._seen(view, camera, splats, draw, torch.cat([times[:middle], times[middle + 1 :]]))
-        renders.insert(middle, sharp)
-        light = [to_linear(render.rgb) if self.linear_light else render.rgb for render in renders]
-        mean = torch.stack([weight * one for weight, one in zip(weights.tolist(), light, strict=True)]).sum(0)
+        light = to_linear(render.rgb) if self.linear_light else render.rgb
+        if self.paths is not None:
+            times, weights = (part.to(light) for part in instants(self.instants_of(blur)))
+            middle = camera.cx + margin, camera.cy + margin
+            ways = projections_along(*self.paths.motion(view.index, times), (camera.fx, camera.fy), middle)
+            light = path_blur(light, points_seen(camera, distance), ways, weights)
         if self.lenses is not None:
-            mean = spread(mean, variance)
-        prediction = to_srgb(mean) if self.linear_light else mean
-        return Exposure(sharp.rgb, sharp.depth, sharp.alpha, prediction, blur, tuple(renders))
+            light = spread(light, variance)
+        prediction = to_srgb(light) if self.linear_light else light
+        return Exposure(sharp, depth, alpha, prediction, blur, (render,))
 
     def rest(self, view: ViewBatch, camera: Camera, draw: Draw) -> Exposure:
         """The view as a camera at rest and in focus sees it: nothing is blurred."""
         render = draw(camera)
-        distance = _distance(render)
+        distance = _distance(render.depth, render.alpha)
         still = torch.eye(3).to(distance)[None], distance.new_zeros(1, 3), distance.new_ones(1)
         blur = OpticalBlur(view.camera, distance, *still, torch.zeros_like(distance))
         return Exposure(render.rgb, render.depth, render.alpha, render.rgb, blur, (render,))
 
-    def poses_of(self, blur: OpticalBlur) -> int:
-        """Number of poses for the length of the path on the photo: odd and at least 3, so that a path can grow."""
-        if self.paths is None:
-            return 1
-        return min(self.poses, max(3, 2 * math.ceil(blur.path_length() / self.pixels / 2) + 1))
-
-    def _seen(self, view: ViewBatch, camera: Camera, splats: Splats, draw: Draw, times: Tensor) -> list[RenderOutput]:
-        """Renders of what the camera sees at ``times`` of the exposure."""
-        if self.paths is None:
-            return [draw(camera, splats) for _ in times]
-        renders = []
-        for turn, shift in zip(*self.paths.motion(view.index, times), strict=True):
-            moved, posed = seen_by(splats, camera, turn @ camera.rotation, turn @ camera.translation + shift)
-            renders.append(draw(posed, moved))
-        return renders
+    def instants_of(self, blur: OpticalBlur) -> int:
+        """Number of instants for the length of the path on the photo: odd and at least 3, so that a path can grow."""
+        settings = self.settings
+        return min(settings.instants, max(3, 2 * math.ceil(blur.path_length() / settings.pixels / 2) + 1))
 
     def _variance(self, view: ViewBatch, distance: Tensor) -> Tensor:
         """(H, W) variance of the lens's blur for pixels that show what is at ``distance`` (H, W); 0 without lenses."""
@@ -115,6 +100,6 @@ class CameraBlur:
         return OpticalBlur(view.camera, distance, turns, shifts, weights, variance)
 
 
-def _distance(render: RenderOutput) -> Tensor:
+def _distance(depth: Tensor, alpha: Tensor) -> Tensor:
     """(H, W) distance from the camera of what the pixels show, in scene units."""
-    return render.depth.detach() / render.alpha.detach().clamp_min(1e-3)
+    return depth.detach() / alpha.detach().clamp_min(1e-3)

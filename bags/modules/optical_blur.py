@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bags.modules.blur_kind import Kind
+from bags.ops.path_blur import NEAREST, projections_along
 from bags.ops.windows import Window
 from bags.types import Camera
 
@@ -68,14 +69,11 @@ class OpticalBlur:
 
     def _offsets(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(T, P, 2) offsets (x, y) from each pixel to the place in the sharp image it sees at each instant."""
-        camera, distance = self.camera, self.distance[rows, columns]
-        pixels = torch.stack([columns, rows], dim=-1).to(distance)
-        middle, focal = pixels.new_tensor([camera.cx, camera.cy]), pixels.new_tensor([camera.fx, camera.fy])
-        rays = torch.cat([(pixels - middle) / focal, torch.ones_like(pixels[:, :1])], dim=-1)
-        points = rays * (distance / rays.norm(dim=-1))[:, None]
-        before = (points - self.shifts[:, None]) @ self.turns  # turn^T (x - shift)
-        seen = before[..., :2] / before[..., 2:].clamp_min(1e-6) * focal + middle
-        return seen - pixels
+        camera = self.camera
+        points = points_seen(camera, self.distance)[rows, columns]
+        ways = projections_along(self.turns, self.shifts, (camera.fx, camera.fy), (camera.cx, camera.cy))
+        seen = torch.einsum("tij,pj->tpi", ways[..., :3], points) + ways[:, None, :, 3]
+        return seen[..., :2] / seen[..., 2:].clamp_min(NEAREST) - torch.stack([columns, rows], dim=-1)
 
     def path_length(self) -> float:
         """Length in pixels, from end to end, of the longest path of a point on a coarse grid."""
@@ -119,3 +117,11 @@ class OpticalBlur:
         """Copy distance and variance of ``part``, the pixels in ``window``, in place."""
         window.of(self.distance).copy_(part.distance)
         window.of(self.variance).copy_(part.variance)
+
+
+def points_seen(camera: Camera, distance: Tensor) -> Tensor:
+    """(H, W, 3) in the camera's axes: what its pixels show, which lies at ``distance`` (H, W) from it."""
+    x = (torch.arange(camera.width).to(distance) - camera.cx) / camera.fx
+    y = (torch.arange(camera.height).to(distance) - camera.cy) / camera.fy
+    rays = torch.stack(torch.broadcast_tensors(x, y[:, None], torch.ones_like(distance)), dim=-1)
+    return rays * (distance / rays.norm(dim=-1))[..., None]

@@ -18,17 +18,10 @@ from bags.ops.geometry import cross_matrices
 from bags.types import Camera, Splats
 
 
-def seen_by(splats: Splats, camera: Camera, rotation: Tensor, translation: Tensor) -> tuple[Splats, Camera]:
-    """Splats and camera to draw so that the gradient of the render also reaches the camera's pose.
-
-    Args:
-        splats: to be drawn.
-        camera: everything but its pose is used.
-        rotation: (3, 3) world to camera.
-        translation: (3,) world to camera.
-    """
-    means, rotations = _Seen.apply(splats.means, splats.rotations, rotation, translation)
-    posed = replace(camera, rotation=rotation.detach(), translation=translation.detach())
+def seen_by(splats: Splats, camera: Camera) -> tuple[Splats, Camera]:
+    """Splats and camera to draw so that the gradient of the render also reaches the camera's pose."""
+    means, rotations = _Seen.apply(splats.means, splats.rotations, camera.rotation, camera.translation)
+    posed = replace(camera, rotation=camera.rotation.detach(), translation=camera.translation.detach())
     return replace(splats, means=means, rotations=rotations), posed
 
 

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from bags.errors import BagsError, SettingError
+from bags.ops.moved_camera import seen_by
 from bags.types import Camera, RenderOutput, Splats
 
 # docs/method.md section 2. The Numba kernels compile these in; a change of this file compiles them again.
@@ -62,7 +63,7 @@ class Projection:
 
 
 class Rasterizer(ABC):
-    """Draws Gaussians as a camera sees them, with gradients to all six tensors of ``splats``."""
+    """Draws Gaussians as a camera sees them, with gradients to the tensors of ``splats`` and to the camera's pose."""
 
     def __call__(
         self,
@@ -77,7 +78,7 @@ class Rasterizer(ABC):
 
         Args:
             splats: N Gaussians (0 is fine).
-            camera: the view; gets no gradient.
+            camera: the view; where its pose carries gradients, they reach it (``bags.ops.moved_camera``).
             sh_degree: highest degree of spherical harmonics used, 0 to 3.
             background: (3,) colour behind everything.
             kernel_size: variance of the 2D Mip filter, pixels squared.
@@ -85,6 +86,8 @@ class Rasterizer(ABC):
         Raises:
             BagsError: unsupported float type, wrong shapes, or too high an SH degree.
         """
+        if camera.rotation.requires_grad or camera.translation.requires_grad:
+            splats, camera = seen_by(splats, camera)
         return self.draw(splats, camera, sh_degree, background, kernel_size)
 
     @abstractmethod

@@ -86,7 +86,7 @@ def make_module(start: Start, datamodule: SceneDataModule, points: PointCloud, w
         settings.seed,
         datamodule.schedule,
         PointCloud(points.xyz.to(device), points.rgb.to(device)),
-        num_views=len(datamodule.scene.train),
+        cameras=[view.camera for view in datamodule.scene.train],
         extent=datamodule.extent,
         centre=shown.median(dim=0).values.to(device),
         width=width,

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FLOAT = 4  # bytes
 # Planes of H x W floats of a step besides the network's: renders, their gradients, SSIM, the convolution.
 PLANES = 60
+PATH = 30  # more planes for a camera's path
+SEEN = 12  # and for each of its instants on a GPU, where torch holds what is seen at all of them
 # Planes of the network per hidden channel: two convolutions, their normalisation, and gradients.
 NETWORK = 7
 KERNELS = 4  # copies of the nodes' kernels: logits, softmax, and the gradients of both
@@ -58,7 +60,7 @@ def memory_needed(
     width, height = (min(side, window or side) for side in (camera.width, camera.height))
     planes = PLANES
     if module.paths is not None:
-        planes *= module.model.trajectory.poses
+        planes += PATH + (SEEN * module.model.trajectory.instants if device.type == "cuda" else 0)
     if module.kernels is not None:
         kernels = module.kernels.sizes
         finest = len(kernels.scales) - 1

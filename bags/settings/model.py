@@ -121,15 +121,14 @@ class TrajectorySettings(Section, key="model.trajectory"):
     """The camera's path during the exposure (``bags.modules.trajectory``; not part of the published method).
 
     Attributes:
-        poses: largest number of poses along the path of a photo (odd), whose renders are averaged; a step costs as many
-            renders.
-        pixels: length of path per pose, in pixels: short paths take fewer poses, but at least three.
+        instants: largest number of instants of the exposure (odd) that are averaged.
+        pixels: length of path per instant, in pixels: short paths take fewer instants, but at least three.
         order: of the polynomial in time: 1 is a line at constant speed, 2 has a bend, and so on.
         start: standard deviation of the random initial coefficients, in radians and scene extents.
     """
 
-    poses: int = setting(7, odd("the number of poses"), at_least(3), at_most(99))
-    pixels: float = setting(1.5, positive())
+    instants: int = setting(33, odd("the number of instants"), at_least(3), at_most(99))
+    pixels: float = setting(1.0, positive())
     order: int = setting(2, at_least(1), at_most(9))
     start: float = setting(2e-3, at_least(0))
 
@@ -162,6 +161,8 @@ class ModelSettings(Section, key="model"):
             ``gain``, one factor on the light of each photo; ``affine``, an affine map of each photo's colours, for
             changing white balance too. It applies to what is compared with the photos. Test views, films and exports
             have the photos' mean exposure.
+        refine_poses: learn small corrections of the training photos' poses (``bags.modules.poses``; not part of the
+            published method).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
     """
 
@@ -169,6 +170,7 @@ class ModelSettings(Section, key="model"):
     blur: bool = True
     blur_model: str = setting("kernels", registered(BLUR_MODELS, "register_blur_model"))
     linear_light: bool = False
+    refine_poses: bool = False
     exposure: str = setting("off", one_of("off", "gain", "affine"))
     ray_jitter: bool = False
     gaussians: GaussianSettings = field(default_factory=GaussianSettings)

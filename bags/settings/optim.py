@@ -21,6 +21,7 @@ class OptimSettings(Section, key="optim"):
         trajectory: rate of the cameras' paths.
         lens: rate of the lenses' numbers.
         exposure: rate of the photos' exposures in stops, or of the entries of their colour matrices.
+        pose: rate of the corrections of the photos' poses (``model.refine_poses``).
         eps: Adam's epsilon, for all parameters.
         most_skipped: the run ends after this many skipped steps in a row; steps with NaN or infinity in the loss or its
             gradient are skipped.
@@ -37,6 +38,7 @@ class OptimSettings(Section, key="optim"):
     trajectory: float = setting(1e-3, at_least(0))
     lens: float = setting(1e-3, at_least(0))
     exposure: float = setting(5e-3, at_least(0))
+    pose: float = setting(1e-4, at_least(0))
     eps: float = setting(1e-15, positive())
     most_skipped: int = setting(5, at_least(1))
 

@@ -16,6 +16,7 @@ from bags.benchmark.rows import (
     convolution_memory_row,
     convolution_row,
     interpolated_row,
+    path_blur_row,
     projection_row,
     rasterizer_row,
 )
@@ -56,15 +57,17 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
         lambda: convolution_row(17, 600, 400, n),
         lambda: interpolated_row(9, 300, 200, 4, n),
         lambda: interpolated_row(17, 600, 400, 4, n),
+        lambda: path_blur_row(300, 200, 5, n),
+        lambda: path_blur_row(600, 400, 13, n),
         lambda: convolution_memory_row(17, 2400, 1600),
         lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n),
         lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n, compare=False, spacing=1),
         lambda: step_row(600, 400, 60_000, pixels=2.0, kernel=17, repeats=n, compare=False),
         lambda: step_row(600, 400, 2_000, pixels=12.0, kernel=None, repeats=n),
-        lambda: camera_blur_row(300, 200, 20_000, poses=1, lens=True, repeats=n),
-        lambda: camera_blur_row(300, 200, 20_000, poses=3, lens=True, repeats=n),
-        lambda: camera_blur_row(300, 200, 20_000, poses=5, lens=False, repeats=n),
-        lambda: camera_blur_row(300, 200, 20_000, poses=7, lens=True, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, pixels=0, lens=True, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, pixels=4, lens=False, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, pixels=12, lens=False, repeats=n),
+        lambda: camera_blur_row(300, 200, 20_000, pixels=12, lens=True, repeats=n),
     ]
     return small + large if settings.full else small
 

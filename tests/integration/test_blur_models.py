@@ -32,6 +32,19 @@ def test_resumed_run_equals_uninterrupted_run(
         assert len({row["name"] for row in csv.DictReader(file)}) == 6
 
 
+@pytest.mark.parametrize("model", ["mip_splatting", "bags", "trajectory"])
+def test_refined_poses_resume_too(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = (f"model={model}", "model.refine_poses=true")
+    whole, broken = (settings_of(tmp_path, *chosen, f"name={name}") for name in ("whole", "broken"))
+    run(whole)
+    run(broken, 21, monkeypatch)
+    run(settings_of(tmp_path, *chosen, "name=broken", "ckpt_path=last"))
+    one, other = state_of(whole), state_of(broken)
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(one[key], other[key], key)
+    assert (one["state_dict"]["poses.offsets"].abs().amax(dim=1) > 1e-4).all()  # of every photo
+
+
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     widths = [0.78] * 6
     monkeypatch.setattr(build, "edge_width", lambda _: widths.pop())

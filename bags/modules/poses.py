@@ -1,0 +1,76 @@
+"""Refined poses of the training photos: details of blurred photos cannot be found exactly, nor can their poses.
+
+Offsets of the given poses are learned with the Gaussians. Offsets of all cameras that move, turn or scale the whole
+scene along with them change no training photo, but move the scene away from the test views, whose poses stay as they
+are. So the offsets are kept free of such a similarity transform, to first order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from bags.ops.geometry import cross_matrices, rotation_matrices
+from bags.types import Camera
+
+NEGLIGIBLE = 1e-6  # singular values of the similarities, against the largest
+
+
+class Poses(nn.Module):
+    """The offsets of all training photos' poses.
+
+    Args:
+        cameras: of the training photos, at any resolution.
+        extent: of the scene: the unit of translations.
+
+    Attributes:
+        offsets: (num_views, 6) rotation vector in radians and translation in extents, in the camera's own axes, as the
+            optimiser moves them; ``free`` gives what they mean.
+    """
+
+    similarities: Tensor
+
+    def __init__(self, cameras: Sequence[Camera], extent: float) -> None:
+        super().__init__()
+        self.extent = extent
+        self.offsets = nn.Parameter(torch.zeros(len(cameras), 6))
+        self.register_buffer("similarities", similarities(cameras, extent), persistent=False)
+
+    def of(self, view: int, camera: Camera) -> Camera:
+        """``camera`` of the training view with its refined pose, through which gradients reach the offset."""
+        turn, shift = self.free(view).split(3)
+        rotation = rotation_matrices(turn)
+        return replace(
+            camera,
+            rotation=rotation @ camera.rotation,
+            translation=rotation @ camera.translation + shift * self.extent,
+        )
+
+    def free(self, view: int) -> Tensor:
+        """(6,) The offset of a view without what all offsets together move, turn or scale the scene by.
+
+        To the gradient that is a constant: else a photo would get a share of the gradients of all others.
+        """
+        drift = self.similarities @ (self.similarities.T @ self.offsets.detach().flatten())
+        return self.offsets[view] - drift.view_as(self.offsets)[view]
+
+
+def similarities(cameras: Sequence[Camera], extent: float) -> Tensor:
+    """(6 N, at most 7) orthonormal offsets of N cameras' poses that a small similarity transform of the world makes.
+
+    The world goes to ``x + a * x + b + s x`` (* is the cross product). A camera (R, t) sees the same as before, farther
+    away, if it goes to ``R' = R - R [a]`` and ``t' = t - R b + s t``. In its own axes it is then turned by ``-R a`` and
+    shifted by ``R a * t - R b + s t``.
+    """
+    rotation = torch.stack([camera.rotation for camera in cameras]).double().cpu()
+    translation = torch.stack([camera.translation for camera in cameras]).double().cpu()
+    zero = torch.zeros_like(rotation)
+    turned = torch.cat([-rotation, -cross_matrices(translation) @ rotation / extent], dim=1)  # (N, 6, 3), of each a
+    moved = torch.cat([zero, -rotation / extent], dim=1)
+    scaled = torch.cat([torch.zeros_like(translation), translation / extent], dim=1)[..., None]
+    columns = torch.cat([turned, moved, scaled], dim=2).flatten(0, 1)
+    left, sizes, _ = torch.linalg.svd(columns, full_matrices=False)
+    return left[:, sizes > NEGLIGIBLE * sizes[0]].float()

@@ -1,0 +1,102 @@
+"""Blur of a moving camera, from one sharp image and what its pixels show.
+
+While the shutter is open the camera moves, and a pixel sees one point after another. All of them are looked up in the
+sharp image, at the distance of the point that the pixel shows there. So an exposure costs one render instead of one for
+every pose. It differs from the mean of such renders only beside depth edges, where a pixel sees past something that
+moves in front of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import grid_sample, pad
+
+from bags.ops.threads import run_pieces
+
+NEAREST = 1e-6  # view-space z, scene units
+
+
+def path_blur(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
+    """``B(x) = sum_t w_t I(P_t p(x))``: the image, read between its pixels where the points are seen.
+
+    Gradients (first order) reach ``image`` and ``projections``. On the CPU in float32 with Numba, elsewhere with
+    PyTorch's ``grid_sample``.
+
+    Args:
+        image: (3, H', W') at least 2 pixels wide and high; beyond its borders it goes on as it is there.
+        points: (H, W, 3) what the pixels show, in the camera's axes; gets no gradient.
+        projections: (T, 3, 4) from those points to homogeneous pixels of ``image`` (``projections_along``).
+        weights: (T,) of the instants; gets no gradient.
+
+    Returns:
+        (3, H, W).
+    """
+    if image.device.type == "cpu" and image.dtype == torch.float32:
+        return _PathBlur.apply(image, points.detach(), projections, weights.detach())
+    return path_blur_reference(image, points.detach(), projections, weights.detach())
+
+
+def path_blur_reference(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
+    """The same in plain PyTorch, any device and dtype: holds the image as it is seen at every instant."""
+    size = image.new_tensor([image.shape[2] - 1, image.shape[1] - 1])
+    seen = torch.einsum("tij,yxj->tyxi", projections[..., :3], points) + projections[:, None, None, :, 3]
+    places = seen[..., :2] / seen[..., 2:].clamp_min(NEAREST)
+    images = image.expand(len(weights), *image.shape)
+    found = grid_sample(images, 2 * places / size - 1, padding_mode="border", align_corners=True)
+    return torch.einsum("t,tcyx->cyx", weights, found)
+
+
+def projections_along(turns: Tensor, shifts: Tensor, focal: tuple[float, float], middle: tuple[float, float]) -> Tensor:
+    """(T, 3, 4) that take what a pixel shows at each instant to where the camera at rest sees it, in pixels.
+
+    A point at x in the axes of the camera at rest is at ``turn x + shift`` at the instant, so what is at p then was at
+    ``turn^T (p - shift)``.
+
+    Args:
+        turns: (T, 3, 3).
+        shifts: (T, 3), scene units.
+        focal: lengths fx and fy, pixels.
+        middle: column and row of the principal point in the image of the camera at rest.
+    """
+    (fx, fy), (cx, cy) = focal, middle
+    lens = turns.new_tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    back = lens @ turns.mT
+    return torch.cat([back, -back @ shifts[..., None]], dim=2)
+
+
+class _PathBlur(torch.autograd.Function):
+    """By the kernels, a band of rows on each thread."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
+        from bags.ops.path_blur_kernels import forward_piece
+
+        inputs = (_side_by_side(image), points.contiguous(), projections.contiguous(), weights.contiguous())
+        ctx.save_for_backward(*inputs)
+        blurred = image.new_empty(*points.shape[:2], 4)
+        bands = min(len(points), 4 * torch.get_num_threads())
+        run_pieces(forward_piece, bands, *(part.detach().numpy() for part in (*inputs, blurred)))
+        return blurred[..., :3].permute(2, 0, 1).contiguous()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        from bags.ops.path_blur_kernels import backward_piece
+
+        image, points, projections, weights = ctx.saved_tensors
+        bands = min(len(points), torch.get_num_threads())  # each has an image of its own to add to
+        of_image = image.new_zeros(bands, *image.shape)
+        of_projections = projections.new_zeros(bands, *projections.shape, dtype=torch.float64)
+        parts = (image, points, projections, weights, _side_by_side(gradient), of_image, of_projections)
+        run_pieces(backward_piece, bands, *(part.detach().numpy() for part in parts))
+        image_gradient = of_image.sum(0)[..., :3].permute(2, 0, 1).contiguous()
+        return image_gradient, None, of_projections.sum(0).to(projections.dtype), None
+
+
+def _side_by_side(image: Tensor) -> Tensor:
+    """(H, W, 4) of an image (3, H, W): the channels of a pixel side by side, and one of zeros."""
+    return pad(image.permute(1, 2, 0), (0, 1)).contiguous()
