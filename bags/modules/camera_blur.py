@@ -24,9 +24,7 @@ from bags.settings import OptimSettings, TrajectorySettings
 from bags.types import Camera, ViewBatch
 
 INSTANTS = 16  # of the exposure, at which a point's path across the photo is sampled
-MARGIN = (
-    24  # width of the photo over that of the margin, which is drawn for what a moving camera sees beyond its borders
-)
+MARGIN = 24  # width of the photo over that of the margin around the render, for what a moving camera sees
 
 
 class CameraBlur:
