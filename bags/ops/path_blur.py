@@ -75,11 +75,12 @@ class _PathBlur(torch.autograd.Function):
     def forward(ctx: Any, image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
         from bags.ops.path_blur_kernels import forward_piece
 
-        inputs = (_side_by_side(image), points.contiguous(), projections.contiguous(), weights.contiguous())
+        inputs = (_side_by_side(image), points.movedim(2, 1).contiguous(), projections.contiguous(), weights)
         ctx.save_for_backward(*inputs)
-        blurred = image.new_empty(*points.shape[:2], 4)
-        bands = min(len(points), 4 * torch.get_num_threads())
-        run_pieces(forward_piece, bands, *(part.detach().numpy() for part in (*inputs, blurred)))
+        ctx.size = tuple(image.shape[1:])
+        blurred = image.new_zeros(*points.shape[:2], 4)
+        colours, *others = (part.detach().numpy() for part in (*inputs, blurred))
+        run_pieces(forward_piece, min(len(points), 4 * torch.get_num_threads()), colours, ctx.size, *others)
         return blurred[..., :3].permute(2, 0, 1).contiguous()
 
     @staticmethod
@@ -88,15 +89,19 @@ class _PathBlur(torch.autograd.Function):
         from bags.ops.path_blur_kernels import backward_piece
 
         image, points, projections, weights = ctx.saved_tensors
+        height, width = gradient.shape[1:]
         bands = min(len(points), torch.get_num_threads())  # each has an image of its own to add to
         of_image = image.new_zeros(bands, *image.shape)
         of_projections = projections.new_zeros(bands, *projections.shape, dtype=torch.float64)
-        parts = (image, points, projections, weights, _side_by_side(gradient), of_image, of_projections)
-        run_pieces(backward_piece, bands, *(part.detach().numpy() for part in parts))
-        image_gradient = of_image.sum(0)[..., :3].permute(2, 0, 1).contiguous()
+        back = _side_by_side(gradient).view(height, width, 4)
+        colours, *others = (
+            part.detach().numpy() for part in (image, points, projections, weights, back, of_image, of_projections)
+        )
+        run_pieces(backward_piece, bands, colours, ctx.size, *others)
+        image_gradient = of_image.sum(0)[:, :3].T.reshape(3, *ctx.size)
         return image_gradient, None, of_projections.sum(0).to(projections.dtype), None
 
 
 def _side_by_side(image: Tensor) -> Tensor:
-    """(H, W, 4) of an image (3, H, W): the channels of a pixel side by side, and one of zeros."""
-    return pad(image.permute(1, 2, 0), (0, 1)).contiguous()
+    """(H * W, 4) of an image (3, H, W): the channels of a pixel side by side, and one of zeros."""
+    return pad(image.flatten(1).T, (0, 1)).contiguous()

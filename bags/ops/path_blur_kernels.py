@@ -1,6 +1,8 @@
 """Numba kernels of the blur along a camera's path (float32, CPU); ``bags.ops.path_blur`` says what they compute.
 
-Pixels lie in memory with their channels side by side, four of them, so that LLVM handles a pixel as one short vector.
+A row is worked through instant by instant, in loops over its pixels that do one thing each: LLVM vectorises those that
+read and write in order. The channels of a pixel lie side by side, four of them, so that the loops which follow the
+points over the image handle a pixel as one short vector.
 """
 
 # mypy: disable-error-code="no-untyped-def,call-overload"
@@ -11,137 +13,167 @@ import numpy as np
 from bags.ops.numba_cache import njit
 
 _F = np.float32
+_U = np.uint64
 _FLAGS = {"cache": True, "nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
+_SUMS = {**_FLAGS, "fastmath": {"contract", "nsz", "arcp", "reassoc"}}  # else no sum is vectorised
 NEAREST = _F(1e-6)  # view-space z, scene units; ``bags.ops.path_blur`` has the same
 
 
-@njit(inline="always", **_FLAGS)
-def _rows(matrix, x, y, z):
-    """Homogeneous image coordinates of a point."""
-    a = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]
-    b = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]
-    c = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
-    return a, b, c
+@njit(**_FLAGS)
+def _find(points, matrix, height, width, pixel, right, down, inverse, across, below):
+    """Where the points of a row are seen.
 
-
-@njit(inline="always", **_FLAGS)
-def _cell(place, size):
-    """The pixel before a coordinate, how far the coordinate lies beyond it, and if it lies within the image."""
-    last = _F(size - 1)
-    clamped = min(max(place, _F(0.0)), last)
-    before = min(int(clamped), max(size - 2, 0))
-    return before, clamped - _F(before), place == clamped
+    Args:
+        points: (3, W) in the camera's axes.
+        matrix: (3, 4) to homogeneous pixels.
+        height: of the image.
+        width: of the image.
+        pixel: (W,) int32, is filled: index of the pixel above and to the left.
+        right: (W,), is filled: how far the place lies to the right of that pixel, in [0, 1].
+        down: (W,), is filled: how far it lies below it.
+        inverse: (W,), is filled: 1 / z; 0 at and behind ``NEAREST``, where nothing depends on z.
+        across: (W,), is filled: column of the place; of what lies beyond the image 0, as nothing depends on it.
+        below: (W,), is filled: row of the place, likewise.
+    """
+    x, y, z = points[0], points[1], points[2]
+    a, b, c, d = matrix[0, 0], matrix[0, 1], matrix[0, 2], matrix[0, 3]
+    e, f, g, h = matrix[1, 0], matrix[1, 1], matrix[1, 2], matrix[1, 3]
+    i, j, k, m = matrix[2, 0], matrix[2, 1], matrix[2, 2], matrix[2, 3]
+    last_column, last_row = _F(width - 1), _F(height - 1)
+    most_left, most_up = np.int32(width - 2), np.int32(height - 2)
+    for n in range(_U(pixel.size)):
+        depth = i * x[n] + j * y[n] + k * z[n] + m
+        once = _F(1.0) / max(depth, NEAREST)
+        column = (a * x[n] + b * y[n] + c * z[n] + d) * once
+        row = (e * x[n] + f * y[n] + g * z[n] + h) * once
+        held_column = min(max(column, _F(0.0)), last_column)
+        held_row = min(max(row, _F(0.0)), last_row)
+        left, up = min(np.int32(held_column), most_left), min(np.int32(held_row), most_up)
+        pixel[n] = up * np.int32(width) + left
+        right[n] = held_column - _F(left)
+        down[n] = held_row - _F(up)
+        inverse[n] = once if depth > NEAREST else _F(0.0)
+        across[n] = column if column == held_column else _F(0.0)
+        below[n] = row if row == held_row else _F(0.0)
 
 
 @njit(**_FLAGS)
-def forward_rows(image, points, projections, weights, blurred, start, stop):
-    """The rows ``start`` to ``stop - 1`` of the blurred image.
+def _look_up(image, width, pixel, right, down, weight, out):
+    """Add ``weight`` times the image at the places of ``_find`` to the row ``out`` (W, 4)."""
+    for n in range(pixel.size):
+        first, u, v = pixel[n], right[n], down[n]
+        p, q, k, m = image[first], image[first + 1], image[first + width], image[first + width + 1]
+        a, c = weight * (_F(1.0) - v) * (_F(1.0) - u), weight * (_F(1.0) - v) * u
+        d, e = weight * v * (_F(1.0) - u), weight * v * u
+        into = out[n]
+        for i in range(4):
+            into[i] += a * p[i] + c * q[i] + d * k[i] + e * m[i]
+
+
+@njit(**_FLAGS)
+def _look_back(image, width, pixel, right, down, weight, gradient, of_image, of_across, of_below):
+    """Add to ``of_image`` what ``_look_up`` took of it; fill the gradients of the places' columns and rows (W,)."""
+    for n in range(pixel.size):
+        first, u, v = pixel[n], right[n], down[n]
+        p, q, k, m = image[first], image[first + 1], image[first + width], image[first + width + 1]
+        back = gradient[n]
+        one = back[0] * p[0] + back[1] * p[1] + back[2] * p[2]
+        two = back[0] * q[0] + back[1] * q[1] + back[2] * q[2]
+        three = back[0] * k[0] + back[1] * k[1] + back[2] * k[2]
+        four = back[0] * m[0] + back[1] * m[1] + back[2] * m[2]
+        of_across[n] = weight * ((_F(1.0) - v) * (two - one) + v * (four - three))
+        of_below[n] = weight * ((_F(1.0) - u) * (three - one) + u * (four - two))
+        a, c = weight * (_F(1.0) - v) * (_F(1.0) - u), weight * (_F(1.0) - v) * u
+        d, e = weight * v * (_F(1.0) - u), weight * v * u
+        p, q, k, m = of_image[first], of_image[first + 1], of_image[first + width], of_image[first + width + 1]
+        for i in range(4):
+            p[i] += a * back[i]
+        for i in range(4):
+            q[i] += c * back[i]
+        for i in range(4):
+            k[i] += d * back[i]
+        for i in range(4):
+            m[i] += e * back[i]
+
+
+@njit(**_SUMS)
+def _project_back(points, height, width, inverse, across, below, of_across, of_below, sums):
+    """Add the gradients of a row's places to those of the projection, ``sums`` (3, 4)."""
+    x, y, z = points[0], points[1], points[2]
+    last_column, last_row = _F(width - 1), _F(height - 1)
+    a, b, c, d = _F(0.0), _F(0.0), _F(0.0), _F(0.0)
+    e, f, g, h = _F(0.0), _F(0.0), _F(0.0), _F(0.0)
+    i, j, k, m = _F(0.0), _F(0.0), _F(0.0), _F(0.0)
+    for n in range(_U(inverse.size)):
+        of_x, of_y = of_across[n] * inverse[n], of_below[n] * inverse[n]
+        of_x = of_x if across[n] > _F(0.0) and across[n] < last_column else _F(0.0)
+        of_y = of_y if below[n] > _F(0.0) and below[n] < last_row else _F(0.0)
+        of_z = -(of_x * across[n] + of_y * below[n])
+        a += of_x * x[n]
+        b += of_x * y[n]
+        c += of_x * z[n]
+        d += of_x
+        e += of_y * x[n]
+        f += of_y * y[n]
+        g += of_y * z[n]
+        h += of_y
+        i += of_z * x[n]
+        j += of_z * y[n]
+        k += of_z * z[n]
+        m += of_z
+    for row, found in enumerate(((a, b, c, d), (e, f, g, h), (i, j, k, m))):
+        for column in range(4):
+            sums[row, column] += found[column]
+
+
+@njit(**_FLAGS)
+def forward_piece(piece, pieces, image, size, points, projections, weights, blurred):
+    """One of ``pieces`` bands of rows.
 
     Args:
-        image: (H', W', 4), at least 2 pixels wide and high.
-        points: (H, W, 3) in the camera's axes.
+        piece: its number.
+        pieces: how many there are.
+        image: (H' * W', 4), at least 2 pixels wide and high.
+        size: H' and W'.
+        points: (H, 3, W) in the camera's axes.
         projections: (T, 3, 4).
         weights: (T,).
-        blurred: (H, W, 4), is filled.
-        start: first row.
-        stop: one past the last.
+        blurred: (H, W, 4), zeros; is filled.
     """
-    height, width = image.shape[:2]
-    for y in range(start, stop):
-        for x in range(points.shape[1]):
-            px, py, pz = points[y, x, 0], points[y, x, 1], points[y, x, 2]
-            r, g, b, s = _F(0.0), _F(0.0), _F(0.0), _F(0.0)
-            for t in range(weights.size):
-                across, down, depth = _rows(projections[t], px, py, pz)
-                inverse = _F(1.0) / max(depth, NEAREST)
-                column, u, _ = _cell(across * inverse, width)
-                row, v, _ = _cell(down * inverse, height)
-                above, below, weight = image[row], image[row + 1], weights[t]
-                a, c = weight * (_F(1.0) - v) * (_F(1.0) - u), weight * (_F(1.0) - v) * u
-                d, e = weight * v * (_F(1.0) - u), weight * v * u
-                p, q, k, m = above[column], above[column + 1], below[column], below[column + 1]
-                r += a * p[0] + c * q[0] + d * k[0] + e * m[0]
-                g += a * p[1] + c * q[1] + d * k[1] + e * m[1]
-                b += a * p[2] + c * q[2] + d * k[2] + e * m[2]
-                s += a * p[3] + c * q[3] + d * k[3] + e * m[3]
-            out = blurred[y, x]
-            out[0], out[1], out[2], out[3] = r, g, b, s
+    (height, width), count = size, points.shape[2]
+    pixel, places = np.empty(count, np.int32), np.empty((5, count), _F)
+    right, down, inverse, across, below = places[0], places[1], places[2], places[3], places[4]
+    rows = points.shape[0]
+    for y in range(rows * piece // pieces, rows * (piece + 1) // pieces):
+        for t in range(weights.size):
+            _find(points[y], projections[t], height, width, pixel, right, down, inverse, across, below)
+            _look_up(image, width, pixel, right, down, weights[t], blurred[y])
 
 
 @njit(**_FLAGS)
-def backward_rows(image, points, projections, weights, gradient, of_image, of_projections, start, stop):
-    """Add the gradients that come by the rows ``start`` to ``stop - 1`` of the blurred image.
+def backward_piece(piece, pieces, image, size, points, projections, weights, gradient, of_image, of_projections):
+    """One of ``pieces`` bands of rows.
 
     Args:
-        image: (H', W', 4), at least 2 pixels wide and high.
-        points: (H, W, 3) in the camera's axes.
+        piece: its number.
+        pieces: how many there are.
+        image: (H' * W', 4), at least 2 pixels wide and high.
+        size: H' and W'.
+        points: (H, 3, W) in the camera's axes.
         projections: (T, 3, 4).
         weights: (T,).
         gradient: (H, W, 4) of the blurred image.
-        of_image: (H', W', 4) of the image.
-        of_projections: (T, 3, 4), float64.
-        start: first row.
-        stop: one past the last.
+        of_image: (pieces, H' * W', 4) of the image, zeros; the piece's share is filled.
+        of_projections: (pieces, T, 3, 4), float64, zeros; the piece's share is filled.
     """
-    height, width = image.shape[:2]
-    sums = np.empty((weights.size, 3, 4), _F)
-    for y in range(start, stop):
-        sums[:] = _F(0.0)  # of a row: short enough for float32
-        for x in range(points.shape[1]):
-            px, py, pz = points[y, x, 0], points[y, x, 1], points[y, x, 2]
-            back = gradient[y, x]
-            r, g, b = back[0], back[1], back[2]
-            for t in range(weights.size):
-                across, down, depth = _rows(projections[t], px, py, pz)
-                inverse = _F(1.0) / max(depth, NEAREST)
-                column, u, inside_x = _cell(across * inverse, width)
-                row, v, inside_y = _cell(down * inverse, height)
-                weight = weights[t]
-                above, below = image[row], image[row + 1]
-                p, q, k, m = above[column], above[column + 1], below[column], below[column + 1]
-                one = r * p[0] + g * p[1] + b * p[2]
-                two = r * q[0] + g * q[1] + b * q[2]
-                three = r * k[0] + g * k[1] + b * k[2]
-                four = r * m[0] + g * m[1] + b * m[2]
-                of_x = weight * ((_F(1.0) - v) * (two - one) + v * (four - three)) * _F(inside_x)
-                of_y = weight * ((_F(1.0) - u) * (three - one) + u * (four - two)) * _F(inside_y)
-                a, c = weight * (_F(1.0) - v) * (_F(1.0) - u), weight * (_F(1.0) - v) * u
-                d, e = weight * v * (_F(1.0) - u), weight * v * u
-                above, below = of_image[row], of_image[row + 1]
-                p, q, k, m = above[column], above[column + 1], below[column], below[column + 1]
-                for i in range(4):
-                    p[i] += a * back[i]
-                    q[i] += c * back[i]
-                    k[i] += d * back[i]
-                    m[i] += e * back[i]
-                of_x, of_y = of_x * inverse, of_y * inverse
-                of_z = -(of_x * across + of_y * down) * inverse * _F(depth > NEAREST)
-                into = sums[t]
-                into[0, 0] += of_x * px
-                into[0, 1] += of_x * py
-                into[0, 2] += of_x * pz
-                into[0, 3] += of_x
-                into[1, 0] += of_y * px
-                into[1, 1] += of_y * py
-                into[1, 2] += of_y * pz
-                into[1, 3] += of_y
-                into[2, 0] += of_z * px
-                into[2, 1] += of_z * py
-                into[2, 2] += of_z * pz
-                into[2, 3] += of_z
-        of_projections += sums
-
-
-@njit(**_FLAGS)
-def forward_piece(piece, pieces, image, points, projections, weights, blurred):
-    """One of ``pieces`` bands of rows."""
+    (height, width), count = size, points.shape[2]
+    pixel, places, back = np.empty(count, np.int32), np.empty((5, count), _F), np.empty((2, count), _F)
+    right, down, inverse, across, below = places[0], places[1], places[2], places[3], places[4]
+    of_across, of_below = back[0], back[1]
     rows = points.shape[0]
-    forward_rows(image, points, projections, weights, blurred, rows * piece // pieces, rows * (piece + 1) // pieces)
-
-
-@njit(**_FLAGS)
-def backward_piece(piece, pieces, image, points, projections, weights, gradient, of_image, of_projections):
-    """One of ``pieces`` bands of rows; each adds to its own share of ``of_image`` and ``of_projections``."""
-    rows = points.shape[0]
-    start, stop = rows * piece // pieces, rows * (piece + 1) // pieces
-    backward_rows(image, points, projections, weights, gradient, of_image[piece], of_projections[piece], start, stop)
+    for y in range(rows * piece // pieces, rows * (piece + 1) // pieces):
+        for t in range(weights.size):
+            sums = of_projections[piece, t]
+            _find(points[y], projections[t], height, width, pixel, right, down, inverse, across, below)
+            _look_back(image, width, pixel, right, down, weights[t], gradient[y], of_image[piece], of_across, of_below)
+            _project_back(points[y], height, width, inverse, across, below, of_across, of_below, sums)
