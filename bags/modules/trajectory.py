@@ -43,18 +43,19 @@ class Paths(nn.Module):
 
     def __init__(self, num_views: int, settings: TrajectorySettings, extent: float, seed: int) -> None:
         super().__init__()
-        self.extent = extent
+        self.extent, self.pose = extent, settings.pose
         start = normal((num_views, settings.order, 6), seed, 0, "trajectory")
         self.coefficients = nn.Parameter(start * settings.start)
 
     def motion(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
 
-        ``xi(u) = sum_k c_k (u^k - mean of u^k)``, u from -1/2 to 1/2, so the known pose is the mean over the exposure.
-        A point at x in the axes of the known pose is at ``turn x + shift`` at that time.
+        ``xi(u) = sum_k c_k (u^k - p_k)``, u from -1/2 to 1/2. With p_k the mean of ``u^k``, the known pose is the mean
+        over the exposure; with ``p_k = 1/2^k``, it is the one at its end. A point at x in the axes of the known pose is
+        at ``turn x + shift`` at that time.
         """
-        u = times.to(self.coefficients)
-        powers = [u**k - _mean_power(k) for k in range(1, self.coefficients.shape[1] + 1)]
+        u, of_pose = times.to(self.coefficients), _mean_power if self.pose == "mean" else _last_power
+        powers = [u**k - of_pose(k) for k in range(1, self.coefficients.shape[1] + 1)]
         turns, shifts = (torch.stack(powers, dim=1) @ self.coefficients[view]).split(3, dim=1)
         return rotation_matrices(turns), shifts * self.extent
 
@@ -62,3 +63,8 @@ class Paths(nn.Module):
 def _mean_power(k: int) -> float:
     """Mean of ``u^k`` for u uniform over [-1/2, 1/2]."""
     return 0.0 if k % 2 else 0.5**k / (k + 1)
+
+
+def _last_power(k: int) -> float:
+    """``u^k`` at the end of the exposure."""
+    return 0.5**k

@@ -125,12 +125,16 @@ class TrajectorySettings(Section, key="model.trajectory"):
         pixels: length of path per instant, in pixels: short paths take fewer instants, but at least three.
         order: of the polynomial in time: 1 is a line at constant speed, 2 has a bend, and so on.
         start: standard deviation of the random initial coefficients, in radians and scene extents.
+        pose: which pose of the path the photos' known poses are: the ``mean``, as they are found from the photos
+            themselves, or the one at the ``end`` of the exposure, as a tracker or a robot may report it (then the one at
+            its beginning too, because a path and its reverse blur alike).
     """
 
     instants: int = setting(33, odd("the number of instants"), at_least(3), at_most(99))
     pixels: float = setting(1.0, positive())
     order: int = setting(2, at_least(1), at_most(9))
     start: float = setting(2e-3, at_least(0))
+    pose: str = setting("mean", one_of("mean", "end"))
 
 
 @dataclass(frozen=True)

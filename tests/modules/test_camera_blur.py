@@ -71,6 +71,20 @@ def test_the_known_pose_is_the_mean_of_the_path(order: int) -> None:
     assert not torch.equal(found.coefficients[0], found.coefficients[1])
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_the_known_pose_may_be_the_end_of_the_path(order: int) -> None:
+    """The same path, seen from another of its poses: between any two instants the camera moves as it did."""
+    settings = {"order": order, "start": 0.01}
+    mean, end = (Paths(3, TrajectorySettings(**settings, pose=pose), 2.0, 4) for pose in ("mean", "end"))
+    times = torch.tensor([-0.5, 0.1, 0.5])
+    (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
+    torch.testing.assert_close(turns[2], torch.eye(3))
+    torch.testing.assert_close(shifts[2], torch.zeros(3))
+    torch.testing.assert_close(shifts[1] - shifts[0], shifts_of_mean[1] - shifts_of_mean[0])
+    moved, expected = turns[1] @ turns[0].T, turns_of_mean[1] @ turns_of_mean[0].T
+    torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)  # turns commute to first order
+
+
 @pytest.mark.parametrize("count", [3, 5, 7])
 def test_few_poses_have_the_variance_of_the_whole_exposure(count: int) -> None:
     times, weights = instants(count)
