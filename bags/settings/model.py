@@ -126,8 +126,8 @@ class TrajectorySettings(Section, key="model.trajectory"):
         order: of the polynomial in time: 1 is a line at constant speed, 2 has a bend, and so on.
         start: standard deviation of the random initial coefficients, in radians and scene extents.
         pose: which pose of the path the photos' known poses are: the ``mean``, as they are found from the photos
-            themselves, or the one at the ``end`` of the exposure, as a tracker or a robot may report it (then the one at
-            its beginning too, because a path and its reverse blur alike).
+            themselves, or the one at the ``end`` of the exposure, as a tracker may report it (then the one at its
+            beginning too, because a path and its reverse blur alike).
     """
 
     instants: int = setting(33, odd("the number of instants"), at_least(3), at_most(99))
