@@ -39,6 +39,13 @@ def test_densification_window_restarts_with_the_clock() -> None:
     assert resets[-1] == 9000 + 33_000
 
 
+def test_large_ones_are_pruned_from_a_clock_on_and_the_filter_follows_nearly_to_the_end() -> None:
+    clock = ScaleSchedule(PAPER)
+    large = {3000: False, 3001: True, 9000: True, 9001: False, 12_000: False, 12_001: True, 49_000: True}
+    assert {step: clock.prunes_big(step) for step in large} == large
+    assert [step for step in range(43_000, 49_001) if clock.refilters(step)] == list(range(43_000, 48_900, 100))
+
+
 def test_sh_degree_never_shrinks() -> None:
     clock = ScaleSchedule(ScheduleSettings(iterations=6000, ms_steps=1500))
     degrees = [clock.sh_degree(step, 3) for step in range(1, 6001)]
