@@ -1,8 +1,8 @@
-"""Refined poses of the training photos: details of blurred photos cannot be found exactly, nor can their poses.
+"""Refined poses of the training photos: features of blurred photos are not localised exactly, and so neither are poses.
 
-Offsets of the given poses are learned with the Gaussians. Offsets of all cameras that move, turn or scale the whole
-scene along with them change no training photo, but move the scene away from the test views, whose poses stay as they
-are. So the offsets are kept free of such a similarity transform, to first order.
+Offsets of the given poses are learned together with the Gaussians. A similarity transform of the whole scene and all
+cameras changes no training photo, but moves the scene away from the test views, whose poses are fixed. Therefore the
+component of the offsets that is such a transform, to first order, is subtracted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Poses(nn.Module):
 
     Attributes:
         offsets: (num_views, 6) rotation vector in radians and translation in extents, in the camera's own axes, as the
-            optimiser moves them; ``free`` gives what they mean.
+            optimiser updates them; ``free`` gives the effective ones.
     """
 
     similarities: Tensor
@@ -40,7 +40,7 @@ class Poses(nn.Module):
         self.register_buffer("similarities", similarities(cameras, extent), persistent=False)
 
     def of(self, view: int, camera: Camera) -> Camera:
-        """``camera`` of the training view with its refined pose, through which gradients reach the offset."""
+        """``camera`` of a training view with its refined pose, which carries gradients to the offset."""
         turn, shift = self.free(view).split(3)
         rotation = rotation_matrices(turn)
         return replace(
@@ -50,19 +50,19 @@ class Poses(nn.Module):
         )
 
     def free(self, view: int) -> Tensor:
-        """(6,) The offset of a view without what all offsets together move, turn or scale the scene by.
+        """(6,) offset of a view, without the similarity transform that all offsets contain.
 
-        To the gradient that is a constant: else a photo would get a share of the gradients of all others.
+        The transform is a constant to the gradient: otherwise each photo would receive a share of all other gradients.
         """
         drift = self.similarities @ (self.similarities.T @ self.offsets.detach().flatten())
         return self.offsets[view] - drift.view_as(self.offsets)[view]
 
 
 def similarities(cameras: Sequence[Camera], extent: float) -> Tensor:
-    """(6 N, at most 7) orthonormal offsets of N cameras' poses that a small similarity transform of the world makes.
+    """(6 N, at most 7) orthonormal basis of the offsets of N poses that result from small similarity transforms.
 
-    The world goes to ``x + a * x + b + s x`` (* is the cross product). A camera (R, t) sees the same as before, farther
-    away, if it goes to ``R' = R - R [a]`` and ``t' = t - R b + s t``. In its own axes it is then turned by ``-R a`` and
+    The world is transformed to ``x + a * x + b + s x`` (* is the cross product). A camera (R, t) still sees the same
+    image if it becomes ``R' = R - R [a]`` and ``t' = t - R b + s t``. In its own axes it is then turned by ``-R a`` and
     shifted by ``R a * t - R b + s t``.
     """
     rotation = torch.stack([camera.rotation for camera in cameras]).double().cpu()

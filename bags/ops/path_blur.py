@@ -1,9 +1,9 @@
-"""Blur of a moving camera, from one sharp image and what its pixels show.
+"""Blur of a moving camera, from one sharp image and the points that its pixels show.
 
 While the shutter is open the camera moves, and a pixel sees one point after another. All of them are looked up in the
-sharp image, at the distance of the point that the pixel shows there. So an exposure costs one render instead of one for
-every pose. It differs from the mean of such renders only beside depth edges, where a pixel sees past something that
-moves in front of it.
+sharp image, under the assumption that they are as far away as the point which the pixel shows there. So an exposure
+costs one render instead of one per pose. It differs from the mean of such renders only beside depth edges, where
+foreground moves across background.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ NEAREST = 1e-6  # view-space z, scene units
 
 
 def path_blur(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
-    """``B(x) = sum_t w_t I(P_t p(x))``: the image, read between its pixels where the points are seen.
+    """``B(x) = sum_t w_t I(P_t p(x))``: the image, sampled bilinearly where the points are seen.
 
     Gradients (first order) reach ``image`` and ``projections``. On the CPU in float32 with Numba, elsewhere with
     PyTorch's ``grid_sample``.
 
     Args:
-        image: (3, H', W') at least 2 pixels wide and high; beyond its borders it goes on as it is there.
-        points: (H, W, 3) what the pixels show, in the camera's axes; gets no gradient.
+        image: (3, H', W') at least 2 pixels wide and high; its borders are replicated.
+        points: (H, W, 3) points that the pixels show, in the camera's axes; gets no gradient.
         projections: (T, 3, 4) from those points to homogeneous pixels of ``image`` (``projections_along``).
         weights: (T,) of the instants; gets no gradient.
 
@@ -41,7 +41,7 @@ def path_blur(image: Tensor, points: Tensor, projections: Tensor, weights: Tenso
 
 
 def path_blur_reference(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
-    """The same in plain PyTorch, any device and dtype: holds the image as it is seen at every instant."""
+    """The same in plain PyTorch, for any device and dtype; keeps the images of all instants in memory."""
     size = image.new_tensor([image.shape[2] - 1, image.shape[1] - 1])
     seen = torch.einsum("tij,yxj->tyxi", projections[..., :3], points) + projections[:, None, None, :, 3]
     places = seen[..., :2] / seen[..., 2:].clamp_min(NEAREST)
@@ -51,16 +51,16 @@ def path_blur_reference(image: Tensor, points: Tensor, projections: Tensor, weig
 
 
 def projections_along(turns: Tensor, shifts: Tensor, focal: tuple[float, float], middle: tuple[float, float]) -> Tensor:
-    """(T, 3, 4) that take what a pixel shows at each instant to where the camera at rest sees it, in pixels.
+    """(T, 3, 4) projections of points in the axes of the moved camera into the image of the camera at its known pose.
 
-    A point at x in the axes of the camera at rest is at ``turn x + shift`` at the instant, so what is at p then was at
-    ``turn^T (p - shift)``.
+    A point at x in the axes of the known pose is at ``turn x + shift`` in those of the moved camera. So a point at p in
+    the latter is at ``turn^T (p - shift)`` in the former.
 
     Args:
         turns: (T, 3, 3).
         shifts: (T, 3), scene units.
         focal: lengths fx and fy, pixels.
-        middle: column and row of the principal point in the image of the camera at rest.
+        middle: column and row of the principal point in the image.
     """
     (fx, fy), (cx, cy) = focal, middle
     lens = turns.new_tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
@@ -69,7 +69,7 @@ def projections_along(turns: Tensor, shifts: Tensor, focal: tuple[float, float],
 
 
 class _PathBlur(torch.autograd.Function):
-    """By the kernels, a band of rows on each thread."""
+    """The Numba kernels; each thread computes bands of rows."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
@@ -103,5 +103,5 @@ class _PathBlur(torch.autograd.Function):
 
 
 def _side_by_side(image: Tensor) -> Tensor:
-    """(H * W, 4) of an image (3, H, W): the channels of a pixel side by side, and one of zeros."""
+    """(H * W, 4) pixels of an image (3, H, W), each with its channels and a zero."""
     return pad(image.flatten(1).T, (0, 1)).contiguous()

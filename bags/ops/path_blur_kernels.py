@@ -1,8 +1,8 @@
 """Numba kernels of the blur along a camera's path (float32, CPU); ``bags.ops.path_blur`` says what they compute.
 
-A row is worked through instant by instant, in loops over its pixels that do one thing each: LLVM vectorises those that
-read and write in order. The channels of a pixel lie side by side, four of them, so that the loops which follow the
-points over the image handle a pixel as one short vector.
+For each row and instant there are separate loops over the pixels. LLVM vectorises those that read and write in order.
+The channels of a pixel are adjacent in memory and padded to four, so that the loops which access the image at arbitrary
+places handle a pixel as one short vector.
 """
 
 # mypy: disable-error-code="no-untyped-def,call-overload"
@@ -21,7 +21,7 @@ NEAREST = _F(1e-6)  # view-space z, scene units; ``bags.ops.path_blur`` has the 
 
 @njit(**_FLAGS)
 def _find(points, matrix, height, width, pixel, right, down, inverse, across, below):
-    """Where the points of a row are seen.
+    """Compute where the points of a row are seen.
 
     Args:
         points: (3, W) in the camera's axes.
@@ -31,8 +31,8 @@ def _find(points, matrix, height, width, pixel, right, down, inverse, across, be
         pixel: (W,) int32, is filled: index of the pixel above and to the left.
         right: (W,), is filled: how far the place lies to the right of that pixel, in [0, 1].
         down: (W,), is filled: how far it lies below it.
-        inverse: (W,), is filled: 1 / z; 0 at and behind ``NEAREST``, where nothing depends on z.
-        across: (W,), is filled: column of the place; of what lies beyond the image 0, as nothing depends on it.
+        inverse: (W,), is filled: 1 / z; 0 for z up to ``NEAREST``, where the gradient is zero.
+        across: (W,), is filled: column of the place; 0 beyond the image, where the gradient is zero.
         below: (W,), is filled: row of the place, likewise.
     """
     x, y, z = points[0], points[1], points[2]
@@ -72,7 +72,7 @@ def _look_up(image, width, pixel, right, down, weight, out):
 
 @njit(**_FLAGS)
 def _look_back(image, width, pixel, right, down, weight, gradient, of_image, of_across, of_below):
-    """Add to ``of_image`` what ``_look_up`` took of it; fill the gradients of the places' columns and rows (W,)."""
+    """The backward pass of ``_look_up``: adds to ``of_image``, and fills the gradients (W,) of the places."""
     for n in range(pixel.size):
         first, u, v = pixel[n], right[n], down[n]
         p, q, k, m = image[first], image[first + 1], image[first + width], image[first + width + 1]
@@ -98,7 +98,7 @@ def _look_back(image, width, pixel, right, down, weight, gradient, of_image, of_
 
 @njit(**_SUMS)
 def _project_back(points, height, width, inverse, across, below, of_across, of_below, sums):
-    """Add the gradients of a row's places to those of the projection, ``sums`` (3, 4)."""
+    """The backward pass of ``_find``: adds to the gradient of the projection, ``sums`` (3, 4)."""
     x, y, z = points[0], points[1], points[2]
     last_column, last_row = _F(width - 1), _F(height - 1)
     a, b, c, d = _F(0.0), _F(0.0), _F(0.0), _F(0.0)
