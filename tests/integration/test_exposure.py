@@ -20,9 +20,10 @@ from tests.integration.test_views_per_step import command
 from tests.integration.test_windows import WINDOWED
 
 DRIFTING = (
-    "model=mip_splatting", "dataset.synthetic.drift=0.5", "dataset.synthetic.strength=0",
-    "schedule.steps=150", "schedule.shortest_opacity_reset_every=1000", "output.images_every=null",
-    "output.time_lapse=0",
+    "model=mip_splatting", "dataset.synthetic.layout=facade", "dataset.synthetic.drift=0.5",
+    "dataset.synthetic.strength=0", "dataset.synthetic.points=1000", "schedule.steps=200",
+    "schedule.shortest_opacity_reset_every=1000", "schedule.shortest_densify_from=1000",
+    "output.images_every=null", "output.time_lapse=0", "output.report=false",
 )  # fmt: skip
 
 
