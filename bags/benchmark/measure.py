@@ -74,7 +74,7 @@ def cuda_peak_mb(call: Callable[[], object]) -> float:
 
 
 def peak_mb(call: Callable[[], object]) -> float | None:
-    """Peak resident memory of ``call`` in MiB, beyond what was used before; None if unknown.
+    """Peak resident memory of ``call`` in MB, beyond what was used before; None if unknown.
 
     Linux only: freed memory is returned to the system first, so that the call cannot reuse it unnoticed, and the
     kernel's high-water mark is reset.
@@ -89,7 +89,7 @@ def peak_mb(call: Callable[[], object]) -> float | None:
         return None
     before = _status("VmRSS")
     call()
-    return (_status("VmHWM") - before) / 1024
+    return (_status("VmHWM") - before) * 1024 / 1e6
 
 
 def _status(key: str) -> int:

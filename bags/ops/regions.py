@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from bags.ops.trajectories import focus
-from bags.types import Camera
+from bags.types import Camera, Splats
+
+SOLID = 0.5  # smallest opacity of Gaussians that count as visible content
+
+
+def solid(splats: Splats) -> Tensor:
+    """(M, 3) centres of the Gaussians that count as visible content; if there are none, of all."""
+    opaque = splats.means[splats.opacities > SOLID]
+    return opaque if len(opaque) else splats.means
 
 
 def inside(points: Tensor, region: Sequence[float]) -> Tensor:

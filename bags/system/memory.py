@@ -77,7 +77,7 @@ def peak_memory_mb() -> float:
     """Peak resident memory of this process since ``reset_peaks``, in MB; the current one if the system has no peak."""
     with contextlib.suppress(OSError, StopIteration):
         lines = STATUS.read_text(encoding="ascii", errors="replace").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1e3
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
     used = psutil.Process().memory_info()
     return getattr(used, "peak_wset", used.rss) / 1e6  # peak_wset: on Windows
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import mean
 
 import torch
-from torch import Tensor
 
 from bags.datamodules.view_loader import view_at
 from bags.errors import SettingError
@@ -19,7 +18,7 @@ from bags.io.ply import write_ply
 from bags.io.records import write_text
 from bags.io.splat_files import write_splats
 from bags.modules.export import unfiltered
-from bags.ops.regions import common_sphere, extent, inside
+from bags.ops.regions import common_sphere, extent, inside, solid
 from bags.ops.trajectories import focus
 from bags.run.build import Trained, trained
 from bags.run.results import report_again
@@ -27,10 +26,8 @@ from bags.scene_page import SCENE, Photo, scene_page
 from bags.scene_page.client import fetched
 from bags.settings import Settings
 from bags.system.terminal import tell
-from bags.types import Splats
 
 PHOTOS = 100  # largest number of photos in the page, evenly spread over all of them
-SOLID = 0.5  # smallest opacity of Gaussians that count as visible content
 
 
 def run(settings: Settings) -> None:
@@ -103,12 +100,6 @@ def likeness(settings: Settings, exported: Trained) -> tuple[float | None, float
     views = describe_training_views(module, datamodule, limit=settings.output.train_views)["train_views"]
     tests = judge_test_views(module, datamodule.test_dataloader(), replace(settings.metrics, lpips=False))
     return mean(view["psnr"] for view in views) if views else None, tests["psnr"]
-
-
-def solid(splats: Splats) -> Tensor:
-    """(M, 3) centres of the Gaussians that count as visible content; if there are none, of all."""
-    opaque = splats.means[splats.opacities > SOLID]
-    return opaque if len(opaque) else splats.means
 
 
 def write_page(settings: Settings, exported: Trained) -> Path:

@@ -17,6 +17,7 @@ from bags.evaluation.views import stem
 from bags.io.images import LABEL_HEIGHT, depth_ends, depth_picture, tile, write_png
 from bags.io.video import writing_video
 from bags.modules.bags_module import BagsModule
+from bags.ops.regions import solid
 from bags.ops.trajectories import ellipse, resting_path, spiral, training_path
 from bags.run.build import Trained, trained
 from bags.run.results import report_again
@@ -25,7 +26,6 @@ from bags.system.terminal import tell, terminal
 from bags.types import Camera, View
 
 CONSOLE = terminal(stderr=True)
-SOLID = 0.5  # smallest opacity of Gaussians that count as visible content
 PROBES = 8  # frames of a video whose depths determine the range of its colours
 
 
@@ -131,7 +131,7 @@ def route(path: str, module: BagsModule, cameras: Sequence[Camera], frames: int)
     """The cameras of a flight (bags/ops/trajectories.py)."""
     if path == "train":
         return training_path(cameras, frames)
-    points = module.gaussians.means[module.gaussians.opacities > SOLID]
+    points = solid(module.gaussians.splats())
     return {"ellipse": ellipse, "spiral": spiral}[path](cameras, points, frames)
 
 
