@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from bags.ops.regions import common_sphere, extent, inside
-from bags.types import Camera
+from bags.ops.regions import common_sphere, extent, inside, solid
+from bags.types import Camera, Splats
 
 POINTS = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.9, 0.9, 0.0], [0.0, 0.0, -2.0]])
 
@@ -17,6 +17,15 @@ def test_inside() -> None:
     assert inside(POINTS, (0, 0, 0, 1)).tolist() == [True, True, False, False]
     assert inside(POINTS, (-1, -1, -1, 1, 1, 1)).tolist() == [True, True, True, False]
     assert extent(POINTS) == "x 0 to 1, y 0 to 0.9, z -2 to 0"
+
+
+def test_faint_gaussians_do_not_count_unless_all_are() -> None:
+    def splats(*opacities: float) -> Splats:
+        rest = torch.zeros(4, 1, 3)
+        return Splats(POINTS, POINTS, torch.zeros(4, 4), torch.tensor(opacities), rest, rest[:, :0])
+
+    assert torch.equal(solid(splats(0.9, 0.1, 0.6, 0.5)), POINTS[[0, 2]])
+    assert torch.equal(solid(splats(0.4, 0.1, 0.2, 0.5)), POINTS)
 
 
 @pytest.mark.parametrize("field", [(60, 40), (30, 50)])
