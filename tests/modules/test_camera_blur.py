@@ -15,7 +15,6 @@ from bags.modules.gaussians import Gaussians
 from bags.modules.lens import Lenses
 from bags.modules.optical_blur import OpticalBlur
 from bags.modules.trajectory import Paths, instants
-from bags.ops.geometry import cross_matrices
 from bags.ops.light import to_linear, to_srgb
 from bags.ops.windows import Window
 from bags.rendering.choice import make_rasterizer
@@ -113,35 +112,6 @@ def test_the_photo_is_the_mean_of_what_the_poses_see(path: list[float], linear_l
     blur, error = (expected - seen.sharp).abs().mean(), (expected - seen.prediction).abs().mean()
     assert float(blur) > 2e-3
     assert float(error) < 1e-3  # at most 7.6e-4 were seen: Gaussians end at other tiles from every pose
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_camera_moves_in_its_own_axes_wherever_it_stands(seed: int) -> None:
-    """What its path says is added to its pose: a point at x in its axes is at ``turn x + shift`` then."""
-    generator = torch.Generator().manual_seed(seed)
-    gaussians, moving = cloud(20, seed), paths(order=2)
-    moving.coefficients.data = torch.randn(1, 2, 6, generator=generator) / 20
-    vector = torch.randn(3, generator=generator) / 3
-    rotation = torch.linalg.matrix_exp(cross_matrices(vector))
-    camera = Camera(rotation, torch.randn(3, generator=generator), 40.0, 50.0, 48, 32)
-    drawn: list[Camera] = []
-
-    def draw(posed: Camera, splats: Splats | None = None) -> RenderOutput:
-        drawn.append(posed)
-        return draw_with(gaussians)(posed, splats)
-
-    view = ViewBatch(camera, torch.zeros(3, 32, 48), 0, "a.png", step=1)
-    CameraBlur(gaussians, moving, None, poses=5, pixels=0.1, linear_light=True).expose(view, camera, PHASE, draw)
-    times, _ = instants(5)
-    assert len(drawn) == 5
-    points = torch.randn(7, 3, generator=generator)
-    inside = points @ camera.rotation.T + camera.translation
-    order = [2, 0, 1, 3, 4]  # the middle of the exposure first
-    for posed, time in zip(drawn, times[order], strict=True):
-        turn, shift = (part[0] for part in moving.motion(0, time[None]))
-        torch.testing.assert_close(
-            points @ posed.rotation.T + posed.translation, inside @ turn.T + shift, atol=1e-5, rtol=1e-5
-        )
 
 
 def test_gradients_of_the_pose_are_finite_differences() -> None:
@@ -329,7 +299,7 @@ def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
     """Depth is a sum over what a pixel shows; of a pixel that is half covered it is half the distance."""
     gaussians, view = cloud(60, 4), ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
     gaussians.opacity_logits.data[:] = -1.0
-    model = CameraBlur(gaussians, None, lens(0.0, 0.0, 0.03), 1, 1.5, True)
+    model = CameraBlur(None, lens(0.0, 0.0, 0.03), TrajectorySettings(), True)
     draw = draw_with(gaussians)
     render = draw(CAMERA)
     covered = render.alpha > 0.01
