@@ -277,6 +277,10 @@ class Splats:
         """All tensors moved to ``device`` and ``dtype``."""
         return Splats(**{f.name: getattr(self, f.name).to(device=device, dtype=dtype) for f in fields(self)})
 
+    def detach(self) -> Splats:
+        """The same Gaussians, without gradients."""
+        return Splats(**{f.name: getattr(self, f.name).detach() for f in fields(self)})
+
 
 @dataclass(frozen=True)
 class RenderOutput:

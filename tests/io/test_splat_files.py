@@ -21,6 +21,7 @@ from bags.io.splat_files import FORMATS, write_splats
 from bags.ops.geometry import quaternion_to_rotation
 from bags.ops.sh import dc_to_rgb, sh_to_rgb
 from bags.settings import ExportSettings
+from bags.types import Splats
 from tests.rendering.random_splats import random_camera, random_splats
 
 COUNT = 300  # more than one chunk of the compressed PLY
@@ -70,6 +71,15 @@ def test_any_number_of_gaussians_and_harmonics(tmp_path, kind, count, rest):
     path = write_splats(tmp_path / "s", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
     again = write_splats(tmp_path / "again", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
     assert path.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_gaussians_that_are_being_trained_can_be_written(tmp_path, splats, kind):
+    trained = Splats(**{name: values.clone().requires_grad_() for name, values in vars(splats).items()})
+    before, after = (
+        write_splats(tmp_path / name, gaussians, kind) for name, gaussians in (("a", splats), ("b", trained))
+    )
+    assert before.read_bytes() == after.read_bytes()
 
 
 def test_ply(tmp_path, splats):

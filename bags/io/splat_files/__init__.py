@@ -37,7 +37,7 @@ def write_splats(stem: Path, splats: Splats, kind: str) -> Path:
     """
     suffix, write = FORMATS[kind]
     path = stem.with_name(f"{stem.name}{suffix}")
-    gaussians = from_splats(splats.to("cpu"))
+    gaussians = from_splats(splats.detach().to("cpu"))
     with replacing(path) as temporary:
         write(temporary, gaussians)
     return path
