@@ -24,7 +24,7 @@ from bags.io.ply import read_ply, to_splats
 from bags.io.splat_files import FORMATS, write_splats
 from bags.modules.bags_module import BagsModule
 from bags.ops.psnr import psnr
-from bags.run.build import trained
+from bags.run.build import Trained, trained
 from bags.settings import Settings
 from bags.tasks import train
 from bags.types import Camera, Splats
@@ -61,10 +61,8 @@ def drawn(module: BagsModule, splats: Splats, camera: Camera) -> Tensor:
 
 
 @torch.no_grad()
-def main() -> None:
-    run = settings()
-    train.run(run)
-    found = trained(run)
+def table(found: Trained) -> None:
+    """Print what becomes of each format, as a table in Markdown."""
     module, views = found.module, found.datamodule.train
     cameras = [view_at(views, index, module.schedule.finest).camera for index in spread_out(len(views), VIEWS)]
     own = [module.render(camera.to(module.device)).rgb.clamp(0, 1) for camera in cameras]
@@ -81,4 +79,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run = settings()
+    train.run(run)
+    table(trained(run))

@@ -52,8 +52,8 @@ class Witness(Callback):
 
 
 def test_what_holds_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = ("schedule.sh_every=1000", "schedule.cooldown=0.5", "optim.bpn=7e-4")
-    settings, witness = settings_of(tmp_path, *chosen), Witness()
+    settings = settings_of(tmp_path, "schedule.sh_every=1000", "schedule.cooldown=0.5", "optim.bpn=7e-4")
+    witness = Witness()
     put_first(witness, monkeypatch)
     run(settings)
     assert len(witness.losses) == 40 and len(set(witness.densified)) > 1
