@@ -10,11 +10,12 @@ A blur model is a class with two methods, decorated with `register_blur_model`:
 - `parameter_groups` says which parameters are learned, and at which rate.
 
 If the class is an `nn.Module`, it becomes part of the trained model, and its parameters are saved in the checkpoints.
-From then on `model.blur_model=one_gaussian` works everywhere: training, resuming, evaluating, sweeps. To use it on the
-command line, call `bags.cli.main()` at the end of your file and run that file instead of `run.py`:
+From then on `model.blur_model=one_gaussian` works everywhere: training, resuming, evaluating, sweeps. `model.name` is
+what tables and titles call it. To use it on the command line, call `bags.cli.main()` at the end of your file and run
+that file instead of `run.py`:
 
 ```sh
-python my_blur_model.py scene=own dataset.root=/path/to/scene model.blur_model=one_gaussian
+python my_blur_model.py scene=own dataset.root=/path/to/scene model.blur_model=one_gaussian model.name=one_gaussian
 ```
 
 The example trains on photos of the built-in scene that are out of focus. At the end it compares the learned blur with
@@ -79,7 +80,8 @@ class OneGaussian(nn.Module):
 def main(root: str = "outputs/examples", steps: int = 300) -> tuple[float, dict[str, float]]:
     """Train with the model and without; return how well the photos are ranked by blur, and the mean PSNR of both."""
     psnr = {}
-    for name, words in {"one_gaussian": ["model.blur_model=one_gaussian"], "no_blur": ["model=mip_splatting"]}.items():
+    own = ["model.blur_model=one_gaussian", "model.name=one_gaussian"]
+    for name, words in {"one_gaussian": own, "no_blur": ["model=mip_splatting"]}.items():
         settings = compose(
             "scene=tiny", "dataset.synthetic.blurs=[defocus]", f"schedule.steps={steps}",
             f"name=own_blur_model/{name}", f"output_root={root}", *words,

@@ -82,7 +82,7 @@ class TimeBudget(StepCallback):
             return
         if self.pace.passed(output.phase, agreed(self._watch.seconds)):
             _, total, seconds = pl_module.schedule.decisions[-1]
-            log.info("step %d: steps take %.2g s, so the run will have %d", output.phase.step, seconds, total)
+            log.info("step %d: steps take %.2g s, so the run will have %d steps", output.phase.step, seconds, total)
 
     def left(self, step: int) -> float | None:
         """Seconds from ``step`` to the end of the training; None without a budget."""

@@ -15,8 +15,8 @@ def in_words(view: Mapping[str, Any]) -> str:
     """Description of a training view's blur.
 
     Args:
-        view: of ``train_views`` in ``metrics.json``; without ``kind`` the blur was not modelled, without ``exposure``
-            the exposure was not.
+        view: of ``train_views`` in ``metrics.json``; without ``kind`` the blur is unknown: no blur model, or one that
+            does not describe it; without ``exposure`` the exposure was not modelled.
     """
     return blur_in_words(view) + (exposure_in_words(view["exposure"]) if "exposure" in view else "")
 
@@ -36,11 +36,11 @@ def blur_in_words(view: Mapping[str, Any]) -> str:
         return f"out of focus, discs {pixels(2 * view['radius'])} across"
     if kind == "low_resolution":
         return f"soft all over by {pixels(view['spread'])}: low resolution, or shake with no one direction"
-    return "sharp" if kind == "sharp" else "blur not modelled"
+    return "sharp" if kind == "sharp" else "blur not estimated"
 
 
 def in_short(views: Sequence[Mapping[str, Any]]) -> str | None:
-    """How many training views have each kind of blur; None if blur was not modelled."""
+    """How many training views have each kind of blur; None if that of any is unknown."""
     kinds = Counter(view.get("kind") for view in views)
     if not kinds or None in kinds:
         return None

@@ -163,7 +163,10 @@ def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
 
 
 def list_files(folder: Path) -> None:
-    """Print the content of a run's folder: files with their sizes, folders with their numbers of files."""
+    """Print the content of a run's folder: files with their sizes, folders with their numbers of files.
+
+    The report comes last, as the one to open first.
+    """
     console = terminal()
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -171,3 +174,5 @@ def list_files(folder: Path) -> None:
         else:
             size = f"{path.stat().st_size / 1e6:.1f} MB"
         console.print(f"{path}{'/' if path.is_dir() else ''}  {size}", soft_wrap=True)
+    if (report := folder / "report.html").is_file():
+        console.print(f"open this first: {report}", soft_wrap=True)

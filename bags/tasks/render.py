@@ -48,7 +48,7 @@ def draw(settings: Settings, drawn: Trained) -> None:
             film(settings, module, [camera_of(view, settings) for view in scene.train], folder)
         return
     for split, views in (("test", scene.test), ("train", scene.train)):
-        if settings.render.split in (split, "both"):
+        if settings.render.split == split or (views and settings.render.split == "both"):
             photograph(settings, module, views, folder / split)
 
 

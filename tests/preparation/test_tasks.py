@@ -55,6 +55,7 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, tmp_path_factory, m
     reconstruct.run(settings)
     said = capsys.readouterr().out
     assert f"8 of 8 photos of {photos} used, 1 camera, " in said and "outputs/trip/point_cloud.ply" in said
+    assert said.rstrip().endswith(f"open this first: {tmp_path}/outputs/trip/report.html")
     config = yaml.safe_load((tmp_path / "outputs/trip/config.yaml").read_text())
     assert config["task"] == "train"
     assert config["model"]["gaussians"]["max_count"] == 14_000 and config["model"]["blur_model"] == "auto"

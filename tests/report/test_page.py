@@ -49,7 +49,7 @@ class Tags(HTMLParser):
             "soft all over by about 2 px: low resolution, or shake with no one direction",
         ),
         ({"kind": "sharp"}, "sharp"),
-        ({}, "blur not modelled"),
+        ({}, "blur not estimated"),
     ],
 )
 def test_words(view: dict[str, object], words: str) -> None:
@@ -120,9 +120,13 @@ def test_views_without_pictures_blur_or_history_are_still_told(tmp_path: Path) -
     metrics["train_views"] = [{"name": "a.png", "psnr": 20.0, "sharpness": [1.0, 2.0]}, {**metrics["train_views"][0]}]
     metrics["train_views"][1] |= {"name": "unseen.png"}
     text = page(tmp_path, metrics, settings)
-    assert "unseen.png" in text and "blur not modelled" in text and 'href="#view-2"' not in text
+    assert "unseen.png" in text and "blur not estimated" in text and 'href="#view-2"' not in text
     assert "No photo was held out" in text and "has no history" in text
     assert "PSNR, SSIM" not in text and "Training photos:" not in text  # no figures, no kinds: no places for them
+    assert "the sharpest first" in text  # one of the two is ranked
+    metrics["train_views"] = metrics["train_views"][:1]
+    text = page(tmp_path, metrics, settings)
+    assert "the sharpest first" not in text and "start with the last ones" not in text and "not ranked" in text
 
 
 def test_exposure_and_colour_correction_are_told_where_they_are_known(tmp_path: Path) -> None:
