@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-SHARP = 0.7  # smallest sharpness of a sharp photo (bags.preparation.sharpness)
 MINUTES = 15.0  # of training on a CPU
 LONG_SIDE = {"cpu": 640, "cuda": 1600}  # largest longer side in pixels without a time budget
 ENOUGH_STEPS = 1500  # with fewer steps, a lower resolution with more steps is better
@@ -20,7 +19,6 @@ Values = dict[str, Any]  # settings by their dotted keys
 
 def choose(
     sizes: Sequence[tuple[int, int]],
-    sharpness: Sequence[float],
     device: str,
     steps: Callable[[Mapping[str, Any]], int] | None = None,
 ) -> Values:
@@ -28,24 +26,20 @@ def choose(
 
     - Training resolution: the photos' size divided by a power of two. With ``steps``, the largest at which
       ``ENOUGH_STEPS`` fit into the time; else the largest whose longer side is within the limit of the device.
-    - Blur: the default (kernels); if most photos are sharp, only for blurred photos (``auto``).
     - Time: ``MINUTES`` on a CPU, the published schedule on a GPU.
     - Gaussians: as many as a training photo has pixels (on a CPU a quarter), within the limit of the device.
 
     Args:
         sizes: width and height in pixels of every photo whose camera pose was found.
-        sharpness: of the same photos.
         device: ``cpu`` or ``cuda``.
         steps: returns how many steps fit into the time with given values; None: there is no time limit.
     """
     longest = max(max(size) for size in sizes)
-    mostly_sharp = statistics.median(sharpness) >= SHARP
-    blur: Values = {"model.blur_model": "auto"} if mostly_sharp else {}
 
     def values(factor: int) -> Values:
         pixels = statistics.median(width * height for width, height in sizes) / factor**2
         gaussians = min(MOST_GAUSSIANS[device], max(10_000, round(GAUSSIANS_PER_PIXEL[device] * pixels, -3)))
-        return {"dataset.factor": factor, "model.gaussians.max_count": int(gaussians), **blur}
+        return {"dataset.factor": factor, "model.gaussians.max_count": int(gaussians)}
 
     if steps is None:
         factor = next(divisor for divisor in DIVISORS if longest / divisor <= LONG_SIDE[device] or divisor == 64)

@@ -109,10 +109,10 @@ def chosen(settings: Settings, record: dict[str, Any], device: str, stated: set[
         return fit
 
     placed = [row for row in record["photos"] if row["placed"]]
-    sizes, sharpness = [(row["width"], row["height"]) for row in placed], [row["sharpness"] for row in placed]
+    sizes = [(row["width"], row["height"]) for row in placed]
     before = stored(settings) if settings.ckpt_path is not None else None
     measured = allowed is not None and before is None and not {"dataset", "dataset.factor"} & stated
-    values = unsaid(choose(sizes, sharpness, device, steps if measured else None))
+    values = unsaid(choose(sizes, device, steps if measured else None))
     if before is not None:
         kept = {key: attrgetter(key)(before) for key in values}
         values |= {key: value for key, value in kept.items() if value is not None}

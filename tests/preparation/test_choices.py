@@ -19,17 +19,11 @@ from bags.preparation.choices import choose
     ],
 )
 def test_resolution_and_gaussians(size, device, factor, gaussians) -> None:
-    chosen = choose([size] * 3, [0.5] * 3, device)
+    chosen = choose([size] * 3, device)
     assert chosen["dataset.factor"] == factor
     assert chosen["model.gaussians.max_count"] == gaussians
     assert chosen.get("schedule.minutes") == {"cpu": 15, "cuda": None}[device] and "schedule.steps" not in chosen
     assert "model.bpn.kernels" not in chosen
-
-
-def test_mostly_sharp_photos_get_a_blur_model_only_where_they_are_blurred() -> None:
-    mostly_sharp = choose([(300, 200)] * 3, [0.5, 0.72, 0.8], "cpu")
-    assert mostly_sharp["model.blur_model"] == "auto"
-    assert "model.blur_model" not in choose([(300, 200)] * 3, [0.5, 0.6, 0.8], "cpu")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +48,7 @@ def test_as_many_pixels_as_leave_steps_enough(size, step, factor, tried) -> None
         seconds = step * (max(size) / values["dataset.factor"] / 600) ** 2
         return 30_000 if seconds == 0 else min(30_000, int(900 / seconds))
 
-    chosen = choose([size] * 3, [0.5] * 3, "cpu", steps)
+    chosen = choose([size] * 3, "cpu", steps)
     assert (chosen["dataset.factor"], asked) == (factor, tried)
     assert chosen["schedule.minutes"] == 15
     pixels = size[0] * size[1] / factor**2
