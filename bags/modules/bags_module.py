@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -114,7 +115,8 @@ class BagsModule(LightningModule):
         self.paths: Paths | None = None
         self.lenses: Lenses | None = None
         self.choices: Choices | None = None
-        self.poses = Poses(cameras, extent) if model.refine_poses else None
+        self.pixel = median(camera.width / width / camera.fx for camera in cameras)  # its angle in training, radians
+        self.poses = Poses(cameras, extent, self.pixel) if model.refine_poses else None
         self.blur = self._blur_model(len(cameras), centre, width, bfloat16) if model.blur else None
         self.corrections: PhotoCorrections | None = None
         if model.exposure != "off":
@@ -149,9 +151,9 @@ class BagsModule(LightningModule):
     def _camera_blur(self, num_views: int, centre: Tensor, path: bool, lens: bool) -> CameraBlur:
         model, extent = self.model, self.gaussians.extent
         if path:
-            self.paths = Paths(num_views, model.trajectory, extent, self.seed)
+            self.paths = Paths(num_views, model.trajectory, extent, self.seed, self.pixel)
         if lens:
-            self.lenses = Lenses(num_views, model.lens, centre, self.seed)
+            self.lenses = Lenses(num_views, model.lens, centre, self.seed, self.pixel)
         return CameraBlur(self.paths, self.lenses, model.trajectory, model.linear_light)
 
     def render(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:

@@ -25,9 +25,10 @@ class Lenses(nn.Module):
         settings: initial values.
         centre: (3,) of the scene, in scene units.
         seed: of the small random initial values: an exactly focused lens has zero gradient and would stay in focus.
+        pixel: angle in radians that a pixel sees at the training resolution.
 
     Attributes:
-        numbers: (num_views, 3) a, b and c, in radians: the standard deviation of the blur at distance d is
+        numbers: (num_views, 3) a, b and c, in these pixels: the standard deviation of the blur at distance d is
             ``sqrt((a (D / d - 1) + b)^2 + c^2)``. So a is the aperture, and points where the bracket is 0 are in focus.
             D is the camera's distance from the scene's centre: a changes the blur of near and far points only, b that
             of all.
@@ -36,8 +37,9 @@ class Lenses(nn.Module):
 
     centre: Tensor
 
-    def __init__(self, num_views: int, settings: LensSettings, centre: Tensor, seed: int) -> None:
+    def __init__(self, num_views: int, settings: LensSettings, centre: Tensor, seed: int, pixel: float = 1.0) -> None:
         super().__init__()
+        self.pixel = pixel
         numbers = normal((num_views, 3), seed, 0, "lens") * settings.start
         numbers[:, 2] = settings.start
         self.numbers = nn.Parameter(numbers)
@@ -45,7 +47,7 @@ class Lenses(nn.Module):
 
     def variance(self, view: int, distance: Tensor, camera: Camera) -> Tensor:
         """(H, W) variance along one axis in pixels squared, for points at ``distance`` (H, W) in scene units."""
-        a, b, c = self.numbers[view]
+        a, b, c = self.numbers[view] * self.pixel
         middle = (camera.center - self.centre).norm()
         near = (middle / distance.clamp_min(1e-6)).clamp(max=NEAREST)
         return ((a * (near - 1) + b).square() + c.square()) * (camera.fx * camera.fy)

@@ -25,23 +25,24 @@ class Poses(nn.Module):
     Args:
         cameras: of the training photos, at any resolution.
         extent: of the scene: the unit of translations.
+        pixel: angle in radians that a pixel sees at the training resolution.
 
     Attributes:
-        offsets: (num_views, 6) rotation vector in radians and translation in extents, in the camera's own axes, as the
-            optimiser updates them; ``free`` gives the effective ones.
+        offsets: (num_views, 6) rotation vector in pixels and translation in pixels times extents, in the camera's own
+            axes, as the optimiser updates them; ``free`` gives the effective ones.
     """
 
     similarities: Tensor
 
-    def __init__(self, cameras: Sequence[Camera], extent: float) -> None:
+    def __init__(self, cameras: Sequence[Camera], extent: float, pixel: float = 1.0) -> None:
         super().__init__()
-        self.extent = extent
+        self.extent, self.pixel = extent, pixel
         self.offsets = nn.Parameter(torch.zeros(len(cameras), 6))
         self.register_buffer("similarities", similarities(cameras, extent), persistent=False)
 
     def of(self, view: int, camera: Camera) -> Camera:
         """``camera`` of a training view with its refined pose, which carries gradients to the offset."""
-        turn, shift = self.free(view).split(3)
+        turn, shift = (self.free(view) * self.pixel).split(3)
         rotation = rotation_matrices(turn)
         return replace(
             camera,

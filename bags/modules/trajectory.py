@@ -36,14 +36,19 @@ class Paths(nn.Module):
         settings: order and initial size.
         extent: of the scene: the unit of translations.
         seed: of the small random initial paths, which break the symmetry between a path and its reverse.
+        pixel: angle in radians that a pixel sees at the training resolution. In this unit a step of the optimiser moves
+            the image equally far, whatever the resolution and the focal length.
 
     Attributes:
-        coefficients: (num_views, order, 6) rotation vector in radians and translation in extents, per power of time.
+        coefficients: (num_views, order, 6) per power of time: rotation vector in pixels, and translation in pixels times
+            extents.
     """
 
-    def __init__(self, num_views: int, settings: TrajectorySettings, extent: float, seed: int) -> None:
+    def __init__(
+        self, num_views: int, settings: TrajectorySettings, extent: float, seed: int, pixel: float = 1.0
+    ) -> None:
         super().__init__()
-        self.extent, self.pose = extent, settings.pose
+        self.extent, self.pixel, self.pose = extent, pixel, settings.pose
         start = normal((num_views, settings.order, 6), seed, 0, "trajectory")
         self.coefficients = nn.Parameter(start * settings.start)
 
@@ -56,7 +61,7 @@ class Paths(nn.Module):
         """
         u, of_pose = times.to(self.coefficients), _mean_power if self.pose == "mean" else _last_power
         powers = [u**k - of_pose(k) for k in range(1, self.coefficients.shape[1] + 1)]
-        turns, shifts = (torch.stack(powers, dim=1) @ self.coefficients[view]).split(3, dim=1)
+        turns, shifts = (torch.stack(powers, dim=1) @ self.coefficients[view] * self.pixel).split(3, dim=1)
         return rotation_matrices(turns), shifts * self.extent
 
 

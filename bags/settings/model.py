@@ -124,7 +124,7 @@ class TrajectorySettings(Section, key="model.trajectory"):
         instants: largest number of instants of the exposure (odd) that are averaged.
         pixels: length of path per instant, in pixels: short paths take fewer instants, but at least three.
         order: of the polynomial in time: 1 is a line at constant speed, 2 has a bend, and so on.
-        start: standard deviation of the random initial coefficients, in radians and scene extents.
+        start: standard deviation of the random initial coefficients, in pixels (translations: times extents).
         pose: which pose of the path the photos' known poses are: the ``mean``, as they are found from the photos
             themselves, or the one at the ``end`` of the exposure, as a tracker may report it (then the one at its
             beginning too, because a path and its reverse blur alike).
@@ -133,7 +133,7 @@ class TrajectorySettings(Section, key="model.trajectory"):
     instants: int = setting(33, odd("the number of instants"), at_least(3), at_most(99))
     pixels: float = setting(1.0, positive())
     order: int = setting(2, at_least(1), at_most(9))
-    start: float = setting(2e-3, at_least(0))
+    start: float = setting(0.2, at_least(0))
     pose: str = setting("mean", one_of("mean", "end"))
 
 
@@ -142,10 +142,10 @@ class LensSettings(Section, key="model.lens"):
     """How far a photo is out of focus (``bags.modules.lens``; not part of the published method).
 
     Attributes:
-        start: standard deviation of the random numbers to start from, in radians.
+        start: standard deviation of the random numbers to start from, in pixels.
     """
 
-    start: float = setting(1e-3, at_least(0))
+    start: float = setting(0.1, at_least(0))
 
 
 @dataclass(frozen=True)

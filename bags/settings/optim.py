@@ -18,10 +18,10 @@ class OptimSettings(Section, key="optim"):
         sh_rest: rate of the other coefficients of the spherical harmonics.
         opacity, scale, rotation: their rates.
         bpn: rate of the Blur Proposal Network.
-        trajectory: rate of the cameras' paths.
-        lens: rate of the lenses' numbers.
+        trajectory: rate of the cameras' paths, in pixels.
+        lens: rate of the lenses' numbers, in pixels.
         exposure: rate of the photos' exposures in stops, or of the entries of their colour matrices.
-        pose: rate of the corrections of the photos' poses (``model.refine_poses``).
+        pose: rate of the corrections of the photos' poses, in pixels (``model.refine_poses``).
         eps: Adam's epsilon, for all parameters.
         most_skipped: the run ends after this many skipped steps in a row; steps with NaN or infinity in the loss or its
             gradient are skipped.
@@ -35,10 +35,10 @@ class OptimSettings(Section, key="optim"):
     scale: float = setting(5e-3, at_least(0))
     rotation: float = setting(1e-3, at_least(0))
     bpn: float = setting(5e-4, at_least(0))
-    trajectory: float = setting(1e-3, at_least(0))
-    lens: float = setting(1e-3, at_least(0))
+    trajectory: float = setting(0.1, at_least(0))
+    lens: float = setting(0.1, at_least(0))
     exposure: float = setting(5e-3, at_least(0))
-    pose: float = setting(1e-4, at_least(0))
+    pose: float = setting(0.01, at_least(0))
     eps: float = setting(1e-15, positive())
     most_skipped: int = setting(5, at_least(1))
 

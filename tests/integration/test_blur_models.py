@@ -25,9 +25,9 @@ def test_resumed_run_equals_uninterrupted_run(
         assert_same(one[key], other[key], key)
     learned = one["state_dict"]
     if model != "lens":
-        assert float(learned["paths.coefficients"].abs().max()) > 8e-3  # they start with a deviation of 2e-3
+        assert float(learned["paths.coefficients"].abs().max()) > 0.8  # they start with a deviation of 0.2
     if model != "trajectory":
-        assert float(learned["lenses.numbers"].abs().max()) > 5e-3  # and these of 1e-3
+        assert float(learned["lenses.numbers"].abs().max()) > 0.5  # and these of 0.1
     with open(whole.folder / "views.csv", newline="") as file:
         assert len({row["name"] for row in csv.DictReader(file)}) == 6
 
@@ -42,7 +42,7 @@ def test_refined_poses_resume_too(model: str, tmp_path: Path, monkeypatch: pytes
     one, other = state_of(whole), state_of(broken)
     for key in ("state_dict", "optimizer_states", "global_step"):
         assert_same(one[key], other[key], key)
-    assert (one["state_dict"]["poses.offsets"].abs().amax(dim=1) > 1e-4).all()  # of every photo
+    assert (one["state_dict"]["poses.offsets"].abs().amax(dim=1) > 0.01).all()  # of every photo
 
 
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

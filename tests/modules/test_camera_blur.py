@@ -70,6 +70,22 @@ def test_the_known_pose_is_the_mean_of_the_path(order: int) -> None:
     assert not torch.equal(found.coefficients[0], found.coefficients[1])
 
 
+@pytest.mark.parametrize("focal", [50.0, 800.0])
+def test_the_same_numbers_blur_as_many_pixels_whatever_the_focal_length(focal: float) -> None:
+    """A turn by 3 units moves the middle of the photo by 3 pixels; a lens of 2 units spreads it by 2."""
+    camera = replace(CAMERA, fx=focal, fy=focal)
+    path = Paths(1, TrajectorySettings(order=1, start=0.0), 2.0, 0, pixel=1 / focal)
+    path.coefficients.data[0, 0, 1] = 3.0
+    optics = Lenses(1, LensSettings(start=0.0), torch.tensor([0.0, 0.0, 4.0]), 0, pixel=1 / focal)
+    optics.numbers.data[0] = torch.tensor([0.0, 0.0, 2.0])
+    model = CameraBlur(path, optics, TrajectorySettings(), linear_light=True)
+    view, distance = ViewBatch(camera, torch.zeros(3, 32, 48), 0, "a.png", step=1), torch.full((32, 48), 4.0)
+    variance = optics.variance(0, distance, camera).detach()
+    torch.testing.assert_close(variance.sqrt(), torch.full((32, 48), 2.0))
+    mean, covariance = model.blur_of(view, distance, variance).moments()
+    assert float(covariance[0, 16, 24]) == pytest.approx(9 / 12 + 4, rel=0.02)  # of a streak, and of the lens
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_the_known_pose_may_be_the_end_of_the_path(order: int) -> None:
     """The same path, seen from another of its poses: between any two instants the camera moves as it did."""

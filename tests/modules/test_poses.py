@@ -76,6 +76,15 @@ def test_one_camera_cannot_be_told_from_a_moved_scene(count: int, directions: in
     assert (float(free(poses).abs().max()) < 1e-6) == (count == 1)
 
 
+def test_offsets_are_in_pixels() -> None:
+    given = cameras(5, 4)
+    one, other = Poses(given, EXTENT), Poses(given, EXTENT, pixel=0.01)
+    other.offsets.data.normal_(generator=torch.Generator().manual_seed(2))
+    one.offsets.data.copy_(other.offsets.detach() * 0.01)
+    torch.testing.assert_close(one.of(2, given[2]).rotation, other.of(2, given[2]).rotation)
+    torch.testing.assert_close(one.of(2, given[2]).translation, other.of(2, given[2]).translation)
+
+
 def test_a_given_pose_is_kept_to_begin_with() -> None:
     given = cameras(3, 4)
     found = Poses(given, EXTENT).of(1, given[1])
