@@ -40,7 +40,7 @@ class Paths(nn.Module):
             the image equally far, whatever the resolution and the focal length.
 
     Attributes:
-        coefficients: (num_views, order, 6) per power of time: rotation vector in pixels, and translation in pixels times
+        coefficients: (num_views, order, 6) per power of time: rotation vector in pixels, translation in pixels times
             extents.
     """
 
