@@ -25,9 +25,9 @@ def test_resumed_run_equals_uninterrupted_run(
         assert_same(one[key], other[key], key)
     learned = one["state_dict"]
     if model != "lens":
-        assert float(learned["paths.coefficients"].abs().max()) > 0.8  # they start with a deviation of 0.2
+        assert float(learned["paths.coefficients"].abs().max()) > 0.65  # they start with a deviation of 0.2
     if model != "trajectory":
-        assert float(learned["lenses.numbers"].abs().max()) > 0.5  # and these of 0.1
+        assert float(learned["lenses.numbers"].abs().max()) > 0.35  # and these of 0.1
     with open(whole.folder / "views.csv", newline="") as file:
         assert len({row["name"] for row in csv.DictReader(file)}) == 6
 
