@@ -305,6 +305,12 @@ class RenderOutput:
     radii: Tensor = field(repr=False)
     absolute: Callable[[], Tensor | None] | None = field(default=None, repr=False)
 
+    def without_margin(self, margin: int) -> tuple[Tensor, Tensor, Tensor]:
+        """``rgb``, ``depth`` and ``alpha`` without ``margin`` pixels on every side: what ``Camera.padded`` added."""
+        height, width = self.depth.shape
+        inside = (..., slice(margin, height - margin), slice(margin, width - margin))
+        return self.rgb[inside], self.depth[inside], self.alpha[inside]
+
     def screen_gradients(self) -> Tensor | None:
         """(N, 2) gradients for densification, per pixel: absolute ones if available; None before the backward pass."""
         return self.means2d.grad if self.absolute is None else self.absolute()

@@ -68,8 +68,7 @@ class OneGaussian(nn.Module):
         kernel = torch.softmax(-((offsets / self.widths(phase.divisor)[view.index]) ** 2) / 2, dim=0)
         light = to_linear(render.rgb)[:, None]  # (3, 1, H, W): a batch of three grey images
         light = conv2d(conv2d(light, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-        inside = (..., slice(REACH, -REACH), slice(REACH, -REACH))
-        sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
+        sharp, depth, alpha = render.without_margin(REACH)
         return Exposure(sharp, depth, alpha, prediction=to_srgb(light[:, 0]), blur=None, renders=(render,))
 
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:

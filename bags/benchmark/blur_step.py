@@ -16,8 +16,9 @@ from bags.ops.ssim import l1_ssim
 from bags.rendering import make_rasterizer
 from bags.schedule import Phase
 from bags.settings import LensSettings, TrajectorySettings
-from bags.types import Camera, RenderOutput, Splats, ViewBatch
+from bags.types import Camera, RenderOutput, ViewBatch
 
+LENS = 1.5  # pixels that the lens spreads by, about
 PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
 
 
@@ -37,10 +38,11 @@ def camera_blur_row(
     """
     gaussians = random_gaussians(count, 2.0, width, device)
     camera = front_camera(width, height, device)
-    paths = Paths(1, TrajectorySettings(), 1.0, 0).to(device) if pixels else None
+    paths = Paths(1, TrajectorySettings(start=0.0), 1.0, 0, 1 / camera.fx).to(device) if pixels else None
     if paths is not None:
-        paths.coefficients.data[0, 0, 0] = pixels / camera.fx
-    lenses = Lenses(1, LensSettings(start=5e-3), torch.tensor([0.0, 0.0, 5.0]), 0).to(device) if lens else None
+        paths.coefficients.data[0, 0, 0] = pixels
+    centre = torch.tensor([0.0, 0.0, 5.0])
+    lenses = Lenses(1, LensSettings(start=LENS), centre, 0, 1 / camera.fx).to(device) if lens else None
     blur = CameraBlur(paths, lenses, TrajectorySettings(), linear_light=True)
     rasterizer = make_rasterizer("auto", device)
     background = torch.zeros(3, device=device)
@@ -49,8 +51,8 @@ def camera_blur_row(
     parameters: list[Tensor] = [parameter for part in learned for parameter in part.parameters()]
     adam = torch.optim.Adam(parameters, lr=0.0, fused=True)
 
-    def draw(camera: Camera, splats: Splats | None = None) -> RenderOutput:
-        return rasterizer(splats or gaussians.splats(), camera, sh_degree=3, background=background)
+    def draw(camera: Camera) -> RenderOutput:
+        return rasterizer(gaussians.splats(), camera, sh_degree=3, background=background)
 
     def step() -> None:
         adam.zero_grad()

@@ -24,8 +24,8 @@ from bags.types import Camera, RenderOutput, Splats, ViewBatch
 class Draw(Protocol):
     """Draws the Gaussians sharp."""
 
-    def __call__(self, camera: Camera, splats: Splats | None = None) -> RenderOutput:
-        """``splats``, if given, are drawn instead of the Gaussians."""
+    def __call__(self, camera: Camera) -> RenderOutput:
+        """Render what ``camera`` sees; gradients reach its pose, too, where it carries any."""
         ...
 
 

@@ -51,9 +51,7 @@ class CameraBlur:
         """Render the view sharp with a margin, blur it along the camera's path, and then by the lens."""
         margin = -(-view.camera.photo_size[0] // MARGIN) if self.paths is not None else 0
         render = draw(camera.padded(margin))
-        height, width = view.image.shape[1:]
-        inside = (..., slice(margin, margin + height), slice(margin, margin + width))
-        sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
+        sharp, depth, alpha = render.without_margin(margin)
         distance = _distance(depth, alpha)
         variance = self._variance(view, distance)
         blur = self.blur_of(view, distance, variance.detach())

@@ -45,9 +45,7 @@ class KernelBlur:
         around = reach(self.sizes.of(head), self.sizes.stride(head))
         margin = around if self.model.bpn.margin else 0
         render = draw(camera.padded(margin))
-        height, width = view.image.shape[1:]
-        inside = (..., slice(margin, margin + height), slice(margin, margin + width))
-        sharp, depth, alpha = render.rgb[inside], render.depth[inside], render.alpha[inside]
+        sharp, depth, alpha = render.without_margin(margin)
         proposal = self.propose(view, head, sharp, depth, draw)
         padded = render.rgb if margin else pad(render.rgb, (around,) * 4)
         return Exposure(sharp, depth, alpha, proposal.blur(padded, self.model.linear_light), proposal, (render,))

@@ -37,7 +37,7 @@ class Lenses(nn.Module):
 
     centre: Tensor
 
-    def __init__(self, num_views: int, settings: LensSettings, centre: Tensor, seed: int, pixel: float = 1.0) -> None:
+    def __init__(self, num_views: int, settings: LensSettings, centre: Tensor, seed: int, pixel: float) -> None:
         super().__init__()
         self.pixel = pixel
         numbers = normal((num_views, 3), seed, 0, "lens") * settings.start

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bags.modules.blur_kind import Kind
-from bags.ops.path_blur import NEAREST, projections_along
+from bags.ops.path_blur import places_of, projections_along
 from bags.ops.windows import Window
 from bags.types import Camera
 
@@ -70,10 +70,9 @@ class OpticalBlur:
     def _offsets(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(T, P, 2) offsets (x, y) from each pixel to the place in the sharp image it sees at each instant."""
         camera = self.camera
-        points = points_seen(camera, self.distance)[rows, columns]
+        points = points_at(camera, rows, columns, self.distance[rows, columns])
         ways = projections_along(self.turns, self.shifts, (camera.fx, camera.fy), (camera.cx, camera.cy))
-        seen = torch.einsum("tij,pj->tpi", ways[..., :3], points) + ways[:, None, :, 3]
-        return seen[..., :2] / seen[..., 2:].clamp_min(NEAREST) - torch.stack([columns, rows], dim=-1)
+        return places_of(points, ways) - torch.stack([columns, rows], dim=-1)
 
     def path_length(self) -> float:
         """Length in pixels, from end to end, of the longest path of a point on a coarse grid."""
@@ -121,7 +120,13 @@ class OpticalBlur:
 
 def points_seen(camera: Camera, distance: Tensor) -> Tensor:
     """(H, W, 3) in the camera's axes: what its pixels show, which lies at ``distance`` (H, W) from it."""
-    x = (torch.arange(camera.width).to(distance) - camera.cx) / camera.fx
-    y = (torch.arange(camera.height).to(distance) - camera.cy) / camera.fy
-    rays = torch.stack(torch.broadcast_tensors(x, y[:, None], torch.ones_like(distance)), dim=-1)
+    rows, columns = (torch.arange(side, device=distance.device) for side in distance.shape)
+    return points_at(camera, rows[:, None], columns, distance)
+
+
+def points_at(camera: Camera, rows: Tensor, columns: Tensor, distance: Tensor) -> Tensor:
+    """(..., 3) as ``points_seen``, of the pixels in ``rows`` and ``columns``; all three tensors broadcast."""
+    x = (columns.to(distance) - camera.cx) / camera.fx
+    y = (rows.to(distance) - camera.cy) / camera.fy
+    rays = torch.stack(torch.broadcast_tensors(x, y, torch.ones_like(distance)), dim=-1)
     return rays * (distance / rays.norm(dim=-1))[..., None]

@@ -34,7 +34,7 @@ class Poses(nn.Module):
 
     similarities: Tensor
 
-    def __init__(self, cameras: Sequence[Camera], extent: float, pixel: float = 1.0) -> None:
+    def __init__(self, cameras: Sequence[Camera], extent: float, pixel: float) -> None:
         super().__init__()
         self.extent, self.pixel = extent, pixel
         self.offsets = nn.Parameter(torch.zeros(len(cameras), 6))

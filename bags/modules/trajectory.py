@@ -44,9 +44,7 @@ class Paths(nn.Module):
             extents.
     """
 
-    def __init__(
-        self, num_views: int, settings: TrajectorySettings, extent: float, seed: int, pixel: float = 1.0
-    ) -> None:
+    def __init__(self, num_views: int, settings: TrajectorySettings, extent: float, seed: int, pixel: float) -> None:
         super().__init__()
         self.extent, self.pixel, self.pose = extent, pixel, settings.pose
         start = normal((num_views, settings.order, 6), seed, 0, "trajectory")

@@ -43,11 +43,17 @@ def path_blur(image: Tensor, points: Tensor, projections: Tensor, weights: Tenso
 def path_blur_reference(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
     """The same in plain PyTorch, for any device and dtype; keeps the images of all instants in memory."""
     size = image.new_tensor([image.shape[2] - 1, image.shape[1] - 1])
-    seen = torch.einsum("tij,yxj->tyxi", projections[..., :3], points) + projections[:, None, None, :, 3]
-    places = seen[..., :2] / seen[..., 2:].clamp_min(NEAREST)
+    places = places_of(points, projections)
     images = image.expand(len(weights), *image.shape)
     found = grid_sample(images, 2 * places / size - 1, padding_mode="border", align_corners=True)
     return torch.einsum("t,tcyx->cyx", weights, found)
+
+
+def places_of(points: Tensor, projections: Tensor) -> Tensor:
+    """(T, ..., 2) columns and rows at which ``points`` (..., 3) are seen by ``projections`` (T, 3, 4)."""
+    last = projections[:, :, 3].reshape(-1, *[1] * (points.ndim - 1), 3)
+    seen = torch.einsum("tij,...j->t...i", projections[..., :3], points) + last
+    return seen[..., :2] / seen[..., 2:].clamp_min(NEAREST)
 
 
 def projections_along(turns: Tensor, shifts: Tensor, focal: tuple[float, float], middle: tuple[float, float]) -> Tensor:

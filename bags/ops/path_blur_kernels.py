@@ -20,7 +20,7 @@ NEAREST = _F(1e-6)  # view-space z, scene units; ``bags.ops.path_blur`` has the 
 
 
 @njit(**_FLAGS)
-def _find(points, matrix, height, width, pixel, right, down, inverse, across, below):
+def _find(points, matrix, height, width, pixel, places):
     """Compute where the points of a row are seen.
 
     Args:
@@ -29,12 +29,11 @@ def _find(points, matrix, height, width, pixel, right, down, inverse, across, be
         height: of the image.
         width: of the image.
         pixel: (W,) int32, is filled: index of the pixel above and to the left.
-        right: (W,), is filled: how far the place lies to the right of that pixel, in [0, 1].
-        down: (W,), is filled: how far it lies below it.
-        inverse: (W,), is filled: 1 / z; 0 for z up to ``NEAREST``, where the gradient is zero.
-        across: (W,), is filled: column of the place; 0 beyond the image, where the gradient is zero.
-        below: (W,), is filled: row of the place, likewise.
+        places: (5, W), is filled: how far the place lies to the right of that pixel, in [0, 1], and below it; 1 / z, or
+            0 for z up to ``NEAREST``, where the gradient is zero; column and row of the place, or 0 beyond the image,
+            where the gradient is zero.
     """
+    right, down, inverse, across, below = places[0], places[1], places[2], places[3], places[4]
     x, y, z = points[0], points[1], points[2]
     a, b, c, d = matrix[0, 0], matrix[0, 1], matrix[0, 2], matrix[0, 3]
     e, f, g, h = matrix[1, 0], matrix[1, 1], matrix[1, 2], matrix[1, 3]
@@ -58,8 +57,9 @@ def _find(points, matrix, height, width, pixel, right, down, inverse, across, be
 
 
 @njit(**_FLAGS)
-def _look_up(image, width, pixel, right, down, weight, out):
+def _look_up(image, width, pixel, places, weight, out):
     """Add ``weight`` times the image at the places of ``_find`` to the row ``out`` (W, 4)."""
+    right, down = places[0], places[1]
     for n in range(pixel.size):
         first, u, v = pixel[n], right[n], down[n]
         p, q, k, m = image[first], image[first + 1], image[first + width], image[first + width + 1]
@@ -71,8 +71,9 @@ def _look_up(image, width, pixel, right, down, weight, out):
 
 
 @njit(**_FLAGS)
-def _look_back(image, width, pixel, right, down, weight, gradient, of_image, of_across, of_below):
-    """The backward pass of ``_look_up``: adds to ``of_image``, and fills the gradients (W,) of the places."""
+def _look_back(image, width, pixel, places, weight, gradient, of_image, of_places):
+    """The backward pass of ``_look_up``: adds to ``of_image``, and fills ``of_places`` (2, W), columns and rows."""
+    right, down, of_across, of_below = places[0], places[1], of_places[0], of_places[1]
     for n in range(pixel.size):
         first, u, v = pixel[n], right[n], down[n]
         p, q, k, m = image[first], image[first + 1], image[first + width], image[first + width + 1]
@@ -97,8 +98,9 @@ def _look_back(image, width, pixel, right, down, weight, gradient, of_image, of_
 
 
 @njit(**_SUMS)
-def _project_back(points, height, width, inverse, across, below, of_across, of_below, sums):
+def _project_back(points, height, width, places, of_places, sums):
     """The backward pass of ``_find``: adds to the gradient of the projection, ``sums`` (3, 4)."""
+    inverse, across, below, of_across, of_below = places[2], places[3], places[4], of_places[0], of_places[1]
     x, y, z = points[0], points[1], points[2]
     last_column, last_row = _F(width - 1), _F(height - 1)
     a, b, c, d = _F(0.0), _F(0.0), _F(0.0), _F(0.0)
@@ -142,12 +144,11 @@ def forward_piece(piece, pieces, image, size, points, projections, weights, blur
     """
     (height, width), count = size, points.shape[2]
     pixel, places = np.empty(count, np.int32), np.empty((5, count), _F)
-    right, down, inverse, across, below = places[0], places[1], places[2], places[3], places[4]
     rows = points.shape[0]
     for y in range(rows * piece // pieces, rows * (piece + 1) // pieces):
         for t in range(weights.size):
-            _find(points[y], projections[t], height, width, pixel, right, down, inverse, across, below)
-            _look_up(image, width, pixel, right, down, weights[t], blurred[y])
+            _find(points[y], projections[t], height, width, pixel, places)
+            _look_up(image, width, pixel, places, weights[t], blurred[y])
 
 
 @njit(**_FLAGS)
@@ -167,13 +168,10 @@ def backward_piece(piece, pieces, image, size, points, projections, weights, gra
         of_projections: (pieces, T, 3, 4), float64, zeros; the piece's share is filled.
     """
     (height, width), count = size, points.shape[2]
-    pixel, places, back = np.empty(count, np.int32), np.empty((5, count), _F), np.empty((2, count), _F)
-    right, down, inverse, across, below = places[0], places[1], places[2], places[3], places[4]
-    of_across, of_below = back[0], back[1]
+    pixel, places, of_places = np.empty(count, np.int32), np.empty((5, count), _F), np.empty((2, count), _F)
     rows = points.shape[0]
     for y in range(rows * piece // pieces, rows * (piece + 1) // pieces):
         for t in range(weights.size):
-            sums = of_projections[piece, t]
-            _find(points[y], projections[t], height, width, pixel, right, down, inverse, across, below)
-            _look_back(image, width, pixel, right, down, weights[t], gradient[y], of_image[piece], of_across, of_below)
-            _project_back(points[y], height, width, inverse, across, below, of_across, of_below, sums)
+            _find(points[y], projections[t], height, width, pixel, places)
+            _look_back(image, width, pixel, places, weights[t], gradient[y], of_image[piece], of_places)
+            _project_back(points[y], height, width, places, of_places, of_projections[piece, t])

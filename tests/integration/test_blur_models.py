@@ -9,21 +9,15 @@ import pytest
 
 from bags.modules.auto_blur import BLURRED, SHARP, SHARP_EDGES, Choices
 from bags.run import build
-from tests.integration.test_training import assert_same, run, settings_of, state_of
+from tests.integration.test_training import assert_same, resumed_and_whole, run, settings_of, state_of
 
 
 @pytest.mark.parametrize("model, stop", [("trajectory", 21), ("lens", 9), ("hybrid", 27), ("auto", 9)])
 def test_resumed_run_equals_uninterrupted_run(
     model: str, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, broken = (settings_of(tmp_path, f"model={model}", f"name={name}") for name in ("whole", "broken"))
-    run(whole)
-    run(broken, stop, monkeypatch)
-    run(settings_of(tmp_path, f"model={model}", "name=broken", "ckpt_path=last"))
-    one, other = state_of(whole), state_of(broken)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
-    learned = one["state_dict"]
+    _, whole = resumed_and_whole(tmp_path, [f"model={model}"], stop, monkeypatch)
+    learned = state_of(whole)["state_dict"]
     if model != "lens":
         assert float(learned["paths.coefficients"].abs().max()) > 0.65  # they start with a deviation of 0.2
     if model != "trajectory":
@@ -34,15 +28,8 @@ def test_resumed_run_equals_uninterrupted_run(
 
 @pytest.mark.parametrize("model", ["mip_splatting", "bags", "trajectory"])
 def test_refined_poses_resume_too(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = (f"model={model}", "model.refine_poses=true")
-    whole, broken = (settings_of(tmp_path, *chosen, f"name={name}") for name in ("whole", "broken"))
-    run(whole)
-    run(broken, 21, monkeypatch)
-    run(settings_of(tmp_path, *chosen, "name=broken", "ckpt_path=last"))
-    one, other = state_of(whole), state_of(broken)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
-    assert (one["state_dict"]["poses.offsets"].abs().amax(dim=1) > 0.01).all()  # of every photo
+    _, whole = resumed_and_whole(tmp_path, [f"model={model}", "model.refine_poses=true"], 21, monkeypatch)
+    assert (state_of(whole)["state_dict"]["poses.offsets"].abs().amax(dim=1) > 0.01).all()  # of every photo
 
 
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

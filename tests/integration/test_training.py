@@ -89,6 +89,20 @@ def put_first(callback: Callback, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(trainer, "instantiate", instantiate)
 
 
+def resumed_and_whole(
+    root: Path, overrides: Sequence[str], stop: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Settings, Settings]:
+    """A run that was stopped after ``stop`` steps and resumed, and one that was not; bit for bit the same state."""
+    whole, broken = (settings_of(root, *overrides, f"name={name}") for name in ("whole", "broken"))
+    run(whole)
+    run(broken, stop, monkeypatch)
+    run(settings_of(root, *overrides, "name=broken", "ckpt_path=last"))
+    one, other = state_of(whole), state_of(broken)
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(one[key], other[key], key)
+    return broken, whole
+
+
 def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
     if stop_at is not None:
         assert monkeypatch is not None

@@ -27,7 +27,7 @@ PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
 
 
 def paths(order: int = 2, **coefficients: list[float]) -> Paths:
-    found = Paths(1, TrajectorySettings(order=order, start=0.0), extent=2.0, seed=0)
+    found = Paths(1, TrajectorySettings(order=order, start=0.0), extent=2.0, seed=0, pixel=1.0)
     for power, values in coefficients.items():
         found.coefficients.data[0, int(power[1:]) - 1] = torch.tensor(values)
     return found
@@ -52,15 +52,15 @@ def wall(count: int, seed: int) -> Gaussians:
 def draw_with(gaussians: Gaussians, name: str = "reference"):
     rasterizer = make_rasterizer(name, "cpu")
 
-    def draw(camera: Camera, splats: Splats | None = None) -> RenderOutput:
-        return rasterizer(splats or gaussians.splats(), camera, sh_degree=0, background=torch.zeros(3))
+    def draw(camera: Camera) -> RenderOutput:
+        return rasterizer(gaussians.splats(), camera, sh_degree=0, background=torch.zeros(3))
 
     return draw
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_the_known_pose_is_the_mean_of_the_path(order: int) -> None:
-    found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4)
+    found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4, pixel=1.0)
     for count in (3, 7):
         times, weights = instants(count)
         turns, shifts = found.motion(1, times)
@@ -90,7 +90,7 @@ def test_the_same_numbers_blur_as_many_pixels_whatever_the_focal_length(focal: f
 def test_the_known_pose_may_be_the_end_of_the_path(order: int) -> None:
     """The same path, seen from another of its poses: between any two instants the camera moves as it did."""
     settings = {"order": order, "start": 0.01}
-    mean, end = (Paths(3, TrajectorySettings(**settings, pose=pose), 2.0, 4) for pose in ("mean", "end"))
+    mean, end = (Paths(3, TrajectorySettings(**settings, pose=pose), 2.0, 4, 1.0) for pose in ("mean", "end"))
     times = torch.tensor([-0.5, 0.1, 0.5])
     (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
     torch.testing.assert_close(turns[2], torch.eye(3))
@@ -279,7 +279,7 @@ def test_parts_of_a_photo_make_the_blur_of_the_whole() -> None:
 
 
 def lens(*numbers: float) -> Lenses:
-    found = Lenses(1, LensSettings(start=0.0), centre=torch.tensor([0.0, 0.0, 4.0]), seed=0)
+    found = Lenses(1, LensSettings(start=0.0), centre=torch.tensor([0.0, 0.0, 4.0]), seed=0, pixel=1.0)
     found.numbers.data[0] = torch.tensor(numbers)
     return found
 

@@ -51,7 +51,7 @@ def test_a_similarity_of_the_whole_scene_is_taken_out(seed: int) -> None:
         offsets = torch.cat(
             [vee((change - change.mT) / 2), (shifted - (change @ translation[..., None])[..., 0]) / EXTENT], 1
         )
-        poses = Poses(before, EXTENT)
+        poses = Poses(before, EXTENT, 1.0)
         poses.offsets.data.copy_(offsets)
         left.append(float(free(poses).norm()))
         assert left[-1] < 0.05 * float(offsets.norm())
@@ -59,7 +59,7 @@ def test_a_similarity_of_the_whole_scene_is_taken_out(seed: int) -> None:
 
 
 def test_other_offsets_stay() -> None:
-    poses = Poses(cameras(12, 5), EXTENT)
+    poses = Poses(cameras(12, 5), EXTENT, 1.0)
     poses.offsets.data.normal_(generator=torch.Generator().manual_seed(1))
     once = free(poses)
     assert float(once.norm()) > 0.8 * float(poses.offsets.detach().norm())  # 7 of 72 directions are taken out
@@ -70,7 +70,7 @@ def test_other_offsets_stay() -> None:
 
 @pytest.mark.parametrize("count, directions", [(1, 6), (2, 7)])
 def test_one_camera_cannot_be_told_from_a_moved_scene(count: int, directions: int) -> None:
-    poses = Poses(cameras(count, 2), EXTENT)
+    poses = Poses(cameras(count, 2), EXTENT, 1.0)
     assert poses.similarities.shape == (6 * count, directions)
     poses.offsets.data.fill_(0.1)
     assert (float(free(poses).abs().max()) < 1e-6) == (count == 1)
@@ -78,7 +78,7 @@ def test_one_camera_cannot_be_told_from_a_moved_scene(count: int, directions: in
 
 def test_offsets_are_in_pixels() -> None:
     given = cameras(5, 4)
-    one, other = Poses(given, EXTENT), Poses(given, EXTENT, pixel=0.01)
+    one, other = Poses(given, EXTENT, 1.0), Poses(given, EXTENT, pixel=0.01)
     other.offsets.data.normal_(generator=torch.Generator().manual_seed(2))
     one.offsets.data.copy_(other.offsets.detach() * 0.01)
     torch.testing.assert_close(one.of(2, given[2]).rotation, other.of(2, given[2]).rotation)
@@ -87,7 +87,7 @@ def test_offsets_are_in_pixels() -> None:
 
 def test_a_given_pose_is_kept_to_begin_with() -> None:
     given = cameras(3, 4)
-    found = Poses(given, EXTENT).of(1, given[1])
+    found = Poses(given, EXTENT, 1.0).of(1, given[1])
     torch.testing.assert_close(found.rotation, given[1].rotation)
     torch.testing.assert_close(found.translation, given[1].translation)
     assert found.rotation.requires_grad and found.translation.requires_grad
@@ -100,7 +100,7 @@ def test_a_displaced_photo_finds_its_place() -> None:
     photos = [draw(camera).rgb.detach() for camera in true]
     wrong = {1: torch.tensor([0.1, 0.0, 0.0]), 4: torch.tensor([0.0, -0.1, 0.05])}
     given = [replace(camera, translation=camera.translation + wrong.get(i, 0)) for i, camera in enumerate(true)]
-    poses = Poses(given, EXTENT)
+    poses = Poses(given, EXTENT, 1.0)
     adam = torch.optim.Adam([poses.offsets], lr=3e-3)
 
     def error() -> float:
