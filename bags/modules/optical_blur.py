@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bags.modules.blur_kind import Kind
+from bags.modules.blur_kind import LINE_ROUNDNESS, Kind
 from bags.ops.path_blur import places_of, projections_along
 from bags.ops.windows import Window
 from bags.types import Camera
 
 MAX_SIDE = 65  # of a displayed kernel
 PIXEL = 1 / 6  # variance added when a point between pixels is distributed over them
-FOLLOWS_DEPTH = 0.25  # relative standard deviation of a lens's spread over a photo; above it: defocus
+FOLLOWS_DEPTH = 0.25  # relative standard deviation of a round blur's width over a photo; above it: defocus
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,16 @@ class OpticalBlur:
 
     @property
     def kind(self) -> Kind:
-        """By the larger of motion and lens. The lens's blur is low resolution if it does not change with depth."""
-        _, covariance = self._path_moments(*self._grid())
-        if float((covariance[0] + covariance[2]).mean()) > float(2 * self.variance.mean()):
+        """Motion if path and lens together smear along a line; else defocus if their width changes with depth.
+
+        The path alone does not tell: a bent one may help to explain a round blur.
+        """
+        rows, columns = self._grid()
+        _, (xx, xy, yy) = self._path_moments(rows, columns)
+        middle, half = (xx + yy) / 2 + self.variance[rows, columns], torch.hypot((xx - yy) / 2, xy)
+        if float((middle - half).mean()) < LINE_ROUNDNESS * float((middle + half).mean()):
             return "motion"
-        spread = self.variance.sqrt()
+        spread = middle.sqrt()
         return "defocus" if float(spread.std()) > FOLLOWS_DEPTH * float(spread.mean()) else "low_resolution"
 
     @property

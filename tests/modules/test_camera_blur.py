@@ -333,9 +333,10 @@ def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
         ((0.0, 0.0, 0.03), {}, "low_resolution"),
         ((0.1, -0.05, 0.0), {}, "defocus"),
         ((0.0, 0.0, 0.01), {"c1": [0, 0.2, 0, 0, 0, 0]}, "motion"),
+        ((0.0, 0.0, 0.0), {"c1": [0.1, 0, 0, 0, 0, 0], "c2": [0, 0.4, 0, 0, 0, 0]}, "low_resolution"),  # a bent path
     ],
 )
-def test_the_kind_of_blur_is_what_spreads_the_light_most(numbers: tuple[float, ...], path: dict, kind: str) -> None:
+def test_the_kind_of_blur_follows_from_the_shape_of_path_and_lens_together(numbers: tuple[float, ...], path: dict, kind: str) -> None:
     model = CameraBlur(paths(**path), lens(*numbers), TrajectorySettings(), linear_light=True)
     distance = torch.linspace(2.5, 8, 32 * 48).reshape(32, 48)
     view = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
