@@ -16,12 +16,15 @@ class ScaleReset(StepCallback):
     """Sets the learning rates of every step (docs/method.md section 4); logs changes of scale and the restart."""
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
-        """Set the rates from the clock, which restarts when the single-scale phase begins."""
+        """Set the rates: of positions from the clock, which restarts when the single-scale phase begins."""
         schedule, optim = pl_module.schedule, pl_module.optim
         rate = schedule.position_rate(step, optim.position, optim.position_final)
         for group in trainer.optimizers[0].param_groups:
-            base = rate * pl_module.gaussians.extent if group["name"] == "means" else group["rate"]
-            group["lr"] = base * schedule.cooling(step)
+            if "final" in group:
+                group["lr"] = schedule.rate_over_run(step, group["rate"], group["final"])
+            else:
+                base = rate * pl_module.gaussians.extent if group["name"] == "means" else group["rate"]
+                group["lr"] = base * schedule.cooling(step)
         if schedule.changes_scale(step) and step > 1:
             log.info("step %d: training resolution is now 1/%d", step, schedule.at(step).divisor)
         if schedule.restarts(step):

@@ -109,7 +109,7 @@ class BlurModel(Protocol):
         ...
 
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
-        """Groups for Adam: ``name``, ``params`` and ``lr``."""
+        """Groups for Adam: ``name``, ``params``, ``lr``, and ``final`` if the rate changes to that during the run."""
         ...
 
 

@@ -44,8 +44,19 @@ class CameraBlur:
 
     def parameter_groups(self, optim: OptimSettings) -> list[dict[str, Any]]:
         """Those of the paths and of the lenses."""
-        groups = (("trajectory", self.paths, optim.trajectory), ("lens", self.lenses, optim.lens))
-        return [{"name": name, "params": list(part.parameters()), "lr": rate} for name, part, rate in groups if part]
+        groups: list[tuple[str, Tensor | None, float]] = []
+        if self.paths is not None:
+            groups += [
+                ("trajectory", self.paths.coefficients, optim.trajectory),
+                ("moment", self.paths.moments, optim.moment),
+            ]
+        if self.lenses is not None:
+            groups += [("lens", self.lenses.numbers, optim.lens)]
+        return [
+            {"name": name, "params": [numbers], "lr": rate, "final": rate * optim.camera_final}
+            for name, numbers, rate in groups
+            if numbers is not None
+        ]
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
         """Render the view sharp with a margin, blur it along the camera's path, and then by the lens."""

@@ -42,6 +42,8 @@ class Paths(nn.Module):
     Attributes:
         coefficients: (num_views, order, 6) per power of time: rotation vector in pixels, translation in pixels times
             extents.
+        moments: (num_views,) in radians; where in the exposure the photos' known poses lie. The sine is 0 for the mean
+            pose, 1 for the one at the end and -1 for the one at the beginning. None: the settings say so for all.
     """
 
     def __init__(self, num_views: int, settings: TrajectorySettings, extent: float, seed: int, pixel: float) -> None:
@@ -49,6 +51,7 @@ class Paths(nn.Module):
         self.extent, self.pixel, self.pose = extent, pixel, settings.pose
         start = normal((num_views, settings.order, 6), seed, 0, "trajectory")
         self.coefficients = nn.Parameter(start * settings.start)
+        self.moments = nn.Parameter(torch.zeros(num_views)) if settings.pose == "learned" else None
 
     def motion(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
@@ -57,17 +60,22 @@ class Paths(nn.Module):
         over the exposure; with ``p_k = 1/2^k``, it is the one at its end. A point at x in the axes of the known pose is
         at ``turn x + shift`` at that time.
         """
-        u, of_pose = times.to(self.coefficients), _mean_power if self.pose == "mean" else _last_power
-        powers = [u**k - of_pose(k) for k in range(1, self.coefficients.shape[1] + 1)]
+        u, moment = times.to(self.coefficients), self._moment(view)
+        powers = [u**k - _known_power(k, moment) for k in range(1, self.coefficients.shape[1] + 1)]
         turns, shifts = (torch.stack(powers, dim=1) @ self.coefficients[view] * self.pixel).split(3, dim=1)
         return rotation_matrices(turns), shifts * self.extent
 
+    def _moment(self, view: int) -> Tensor | float:
+        """Where in the exposure the known pose lies: 0 the mean, 1 the end, -1 the beginning."""
+        if self.moments is not None:
+            return self.moments[view].sin()
+        return float(self.pose == "end")
 
-def _mean_power(k: int) -> float:
-    """Mean of ``u^k`` for u uniform over [-1/2, 1/2]."""
-    return 0.0 if k % 2 else 0.5**k / (k + 1)
 
+def _known_power(k: int, moment: Tensor | float) -> Tensor | float:
+    """p_k of the path: the mean of ``u^k`` at ``moment`` 0, and at 1 and -1 its value at the end and the beginning.
 
-def _last_power(k: int) -> float:
-    """``u^k`` at the end of the exposure."""
-    return 0.5**k
+    In between it is a smooth blend of the three, which has a gradient everywhere.
+    """
+    mean = 0.0 if k % 2 else 0.5**k / (k + 1)
+    return mean + (moment if k % 2 else moment**2) * (0.5**k - mean)

@@ -191,8 +191,11 @@ class ScaleSchedule:
 
     def position_rate(self, step: int, first: float, last: float) -> float:
         """Learning rate of positions: log-linear in the clock, from ``first`` to ``last``."""
-        part = min(1.0, self.at(step).clock / self.position_lr_steps)
-        return math.exp((1 - part) * math.log(first) + part * math.log(last))
+        return _log_linear(min(1.0, self.at(step).clock / self.position_lr_steps), first, last)
+
+    def rate_over_run(self, step: int, first: float, last: float) -> float:
+        """Learning rate that changes over the whole run, log-linearly, from ``first`` to ``last``; both may be 0."""
+        return _log_linear(self.plan_at(step) / self.planned, first, last) if first > 0 else 0.0
 
     def cooling(self, step: int) -> float:
         """Factor on all learning rates: 1, then log-linear down to ``cooldown_to`` over the run's last part."""
@@ -228,3 +231,8 @@ class ScaleSchedule:
     def _clocks(self, step: int) -> list[int]:
         """The clock at all steps of the plan that ``step`` is the first to reach."""
         return [self._phase(step, plan).clock for plan in self._reached(step)]
+
+
+def _log_linear(part: float, first: float, last: float) -> float:
+    """From ``first``, at ``part`` 0, to ``last``, at 1."""
+    return math.exp((1 - part) * math.log(first) + part * math.log(last))

@@ -126,15 +126,15 @@ class TrajectorySettings(Section, key="model.trajectory"):
         order: of the polynomial in time: 1 is a line at constant speed, 2 has a bend, and so on.
         start: standard deviation of the random initial coefficients, in pixels (translations: times extents).
         pose: which pose of the path the photos' known poses are: the ``mean``, as they are found from the photos
-            themselves, or the one at the ``end`` of the exposure, as a tracker may report it (then the one at its
-            beginning too, because a path and its reverse blur alike).
+            themselves; the one at the ``end`` of the exposure, as a tracker may report it (then the one at its
+            beginning too, because a path and its reverse blur alike); or ``learned`` for each photo, from its mean.
     """
 
     instants: int = setting(33, odd("the number of instants"), at_least(3), at_most(99))
     pixels: float = setting(1.0, positive())
     order: int = setting(2, at_least(1), at_most(9))
     start: float = setting(0.2, at_least(0))
-    pose: str = setting("mean", one_of("mean", "end"))
+    pose: str = setting("learned", one_of("mean", "end", "learned"))
 
 
 @dataclass(frozen=True)

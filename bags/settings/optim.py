@@ -18,8 +18,10 @@ class OptimSettings(Section, key="optim"):
         sh_rest: rate of the other coefficients of the spherical harmonics.
         opacity, scale, rotation: their rates.
         bpn: rate of the Blur Proposal Network.
-        trajectory: rate of the cameras' paths, in pixels.
-        lens: rate of the lenses' numbers, in pixels.
+        trajectory: rate of the cameras' paths at the start, in pixels.
+        moment: rate of the moments of the known poses at the start, in radians (``model.trajectory.pose=learned``).
+        lens: rate of the lenses' numbers at the start, in pixels.
+        camera_final: what these three rates have been multiplied by at the end of the run; log-linear in between.
         exposure: rate of the photos' exposures in stops, or of the entries of their colour matrices.
         pose: rate of the corrections of the photos' poses, in pixels (``model.refine_poses``).
         eps: Adam's epsilon, for all parameters.
@@ -35,8 +37,10 @@ class OptimSettings(Section, key="optim"):
     scale: float = setting(5e-3, at_least(0))
     rotation: float = setting(1e-3, at_least(0))
     bpn: float = setting(5e-4, at_least(0))
-    trajectory: float = setting(0.05, at_least(0))
-    lens: float = setting(0.03, at_least(0))
+    trajectory: float = setting(0.1, at_least(0))
+    moment: float = setting(0.1, at_least(0))
+    lens: float = setting(0.06, at_least(0))
+    camera_final: float = setting(0.05, positive())
     exposure: float = setting(5e-3, at_least(0))
     pose: float = setting(0.01, at_least(0))
     eps: float = setting(1e-15, positive())

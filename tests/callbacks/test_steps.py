@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning import Callback
 
+from bags.callbacks.scale_reset import ScaleReset
+from bags.modules.camera_blur import CameraBlur
+from bags.modules.lens import Lenses
+from bags.modules.trajectory import Paths
 from bags.ops.filter3d import filter_sigma
+from bags.schedule import ScaleSchedule
+from bags.settings import LensSettings, OptimSettings, ScheduleSettings, TrajectorySettings
 from tests.integration.test_training import put_first, run, settings_of
 
 
@@ -49,6 +56,22 @@ class Witness(Callback):
         if schedule.resets_opacity(step):
             drawn = gaussians.splats().opacities
             assert bool((drawn <= 0.0101).all())
+
+
+def test_rates_of_path_and_lens_fall_over_the_whole_run() -> None:
+    schedule, optim = ScaleSchedule(ScheduleSettings(iterations=1000, ms_steps=100, cooldown=0.5)), OptimSettings()
+    paths = Paths(2, TrajectorySettings(), 1.0, 0, 0.01)
+    lenses = Lenses(2, LensSettings(), torch.zeros(3), 0, 0.01)
+    groups = CameraBlur(paths, lenses, TrajectorySettings(), linear_light=True).parameter_groups(optim)
+    groups = [{**group, "rate": group["lr"]} for group in groups]
+    trainer = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=groups)])
+    module = SimpleNamespace(schedule=schedule, optim=optim)
+    assert [group["name"] for group in groups] == ["trajectory", "moment", "lens"]
+    rates = [optim.trajectory, optim.moment, optim.lens]
+    for step in (1, 99, 101, 700, 1000):
+        ScaleReset().before_step(trainer, module, step)  # type: ignore[arg-type]
+        expected = [rate * optim.camera_final ** (step / 1000) for rate in rates]
+        assert [group["lr"] for group in groups] == pytest.approx(expected)
 
 
 def test_what_holds_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

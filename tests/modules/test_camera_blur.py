@@ -61,6 +61,7 @@ def draw_with(gaussians: Gaussians, name: str = "reference"):
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_the_known_pose_is_the_mean_of_the_path(order: int) -> None:
     found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4, pixel=1.0)
+    assert found.moments is not None and not found.moments.any()
     for count in (3, 7):
         times, weights = instants(count)
         turns, shifts = found.motion(1, times)
@@ -87,14 +88,19 @@ def test_the_same_numbers_blur_as_many_pixels_whatever_the_focal_length(focal: f
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_the_known_pose_may_be_the_end_of_the_path(order: int) -> None:
+@pytest.mark.parametrize(
+    "pose, moment, known", [("end", None, 2), ("learned", torch.pi / 2, 2), ("learned", -torch.pi / 2, 0)]
+)
+def test_the_known_pose_may_be_at_an_end_of_the_path(order: int, pose: str, moment: float | None, known: int) -> None:
     """The same path, seen from another of its poses: between any two instants the camera moves as it did."""
     settings = {"order": order, "start": 0.01}
-    mean, end = (Paths(3, TrajectorySettings(**settings, pose=pose), 2.0, 4, 1.0) for pose in ("mean", "end"))
+    mean, end = (Paths(3, TrajectorySettings(**settings, pose=name), 2.0, 4, 1.0) for name in ("mean", pose))
+    if moment is not None:
+        end.moments.data[1] = moment  # type: ignore[union-attr]
     times = torch.tensor([-0.5, 0.1, 0.5])
     (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
-    torch.testing.assert_close(turns[2], torch.eye(3))
-    torch.testing.assert_close(shifts[2], torch.zeros(3))
+    torch.testing.assert_close(turns[known], torch.eye(3))
+    torch.testing.assert_close(shifts[known], torch.zeros(3), atol=1e-8, rtol=0)
     torch.testing.assert_close(shifts[1] - shifts[0], shifts_of_mean[1] - shifts_of_mean[0])
     moved, expected = turns[1] @ turns[0].T, turns_of_mean[1] @ turns_of_mean[0].T
     torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)  # turns commute to first order
@@ -336,7 +342,9 @@ def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
         ((0.0, 0.0, 0.0), {"c1": [0.1, 0, 0, 0, 0, 0], "c2": [0, 0.4, 0, 0, 0, 0]}, "low_resolution"),  # a bent path
     ],
 )
-def test_the_kind_of_blur_follows_from_the_shape_of_path_and_lens_together(numbers: tuple[float, ...], path: dict, kind: str) -> None:
+def test_the_kind_of_blur_follows_from_the_shape_of_path_and_lens_together(
+    numbers: tuple[float, ...], path: dict, kind: str
+) -> None:
     model = CameraBlur(paths(**path), lens(*numbers), TrajectorySettings(), linear_light=True)
     distance = torch.linspace(2.5, 8, 32 * 48).reshape(32, 48)
     view = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)

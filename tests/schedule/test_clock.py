@@ -63,6 +63,14 @@ def test_position_rate_is_log_linear_and_starts_over() -> None:
     assert clock.position_rate(9000, 1.6e-4, 1.6e-6) == pytest.approx(1.6e-4 * math.exp(9000 / 60_000 * math.log(0.01)))
 
 
+def test_rate_over_the_run_is_log_linear_and_does_not_start_over() -> None:
+    clock = ScaleSchedule(PAPER)
+    assert clock.rate_over_run(24_500, 0.2, 0.002) == pytest.approx(0.02)
+    assert clock.rate_over_run(49_000, 0.2, 0.002) == pytest.approx(0.002)
+    assert clock.rate_over_run(9001, 0.2, 0.002) < clock.rate_over_run(9000, 0.2, 0.002)
+    assert clock.rate_over_run(1, 0.0, 0.0) == 0
+
+
 def test_short_run_scales_everything_by_one_factor() -> None:
     clock = ScaleSchedule(ScheduleSettings(iterations=49_000, ms_steps=9_000, steps=3000))
     assert clock.total == 3000
