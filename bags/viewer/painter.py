@@ -102,7 +102,7 @@ class Painter:
         )
 
     def of_photo(self, layer: str, stop: Stop) -> Tensor | None:
-        """(3, h, w) in [0, 1]: one of ``OF_A_PHOTO``; None if there is none."""
+        """(3, h, w) in [0, 1]: one of ``OF_A_PHOTO``; None if there is none (no blur yet, or no mask)."""
         if layer == "photo":
             return stop.load(self.phase.scale).image
         explanation = self.explain(stop)
