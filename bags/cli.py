@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import io
@@ -18,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bags.config.files import config_folder, config_groups
-from bags.config.nodes import check_keys, on_top_of_saved, register, to_settings
+from bags.config.nodes import check_keys, check_options, on_top_of_saved, register, to_settings
 from bags.config.words import for_hydra
 from bags.errors import BagsError, SettingError, to_install
 from bags.io.places import photos_or_video, scene_folder
@@ -75,7 +76,9 @@ def _settings(cfg: DictConfig) -> Settings:
     if cfg.task == "summarize" and not any(override.startswith("name=") for override in overrides):
         cfg.name = "summary"  # it is not the folder of a run
     if cfg.task not in TASKS:
-        raise SettingError("task", cfg.task, f"must be one of {', '.join(TASKS)}")
+        close = difflib.get_close_matches(str(cfg.task), TASKS, n=1)
+        hint = f"did you mean {close[0]}? there are" if close else "must be one of"
+        raise SettingError("task", cfg.task, f"{hint} {', '.join(TASKS)}")
     check_data(cfg, hydra_cfg.runtime.choices.get("scene"))
     if cfg.task in ON_A_RUN:
         saved = Path(cfg.output_root) / str(cfg.name) / "config.yaml"
@@ -139,12 +142,13 @@ def check_words(words: Sequence[str]) -> None:
     """Report mistakes on the command line before Hydra does, in one line and with a remedy.
 
     Raises:
-        BagsError: a key does not exist, or a sweeper is not installed.
+        BagsError: a key or an option does not exist, or a sweeper is not installed.
     """
     if "hydra/sweeper=optuna" in words and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
         raise BagsError(f"hydra/sweeper=optuna is not installed: {to_install('optuna')}")
     if not others(words):
         check_keys(words, config_groups())
+        check_options(words, config_groups())
 
 
 def others(words: Sequence[str]) -> bool:

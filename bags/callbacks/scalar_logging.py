@@ -25,7 +25,7 @@ class ScalarLogging(StepCallback):
         scalars["train/psnr"] = psnr(output.prediction.detach(), output.batch.image, output.batch.counts)
         scalars["train/gaussians"] = float(len(pl_module.gaussians))
         scalars["train/scale"] = float(output.phase.divisor)
-        if output.proposal is not None:
+        if output.proposal is not None and output.proposal.has_mask:
             scalars["train/mask"] = float(output.proposal.mask.detach().mean())
         for group in trainer.optimizers[0].param_groups:
             scalars[f"rate/{group['name']}"] = float(group["lr"])

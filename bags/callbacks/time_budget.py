@@ -20,6 +20,7 @@ from bags.schedule.pace import Pace
 log = logging.getLogger(__name__)
 
 FEWEST = 300  # steps; fewer give no useful result
+NOTABLE = 0.1  # change of the number of steps, as a fraction of the last one told, that is told again
 
 
 class TimeBudget(StepCallback):
@@ -32,6 +33,7 @@ class TimeBudget(StepCallback):
 
     def __init__(self) -> None:
         self.pace: Pace | None = None
+        self._told = 0  # number of steps that the user knows of
         self._before: dict[str, Any] = {}
         self._watch: Stopwatch | None = None
 
@@ -59,6 +61,7 @@ class TimeBudget(StepCallback):
         if not decided:
             self._check_length(step, now)
         self.pace.begin(step, now, self._before)
+        self._told = schedule.total
         if not decided:
             finest = max(seconds for kind, seconds in costs.items() if kind[0] == schedule.finest)
             log.info(
@@ -77,12 +80,15 @@ class TimeBudget(StepCallback):
             )
 
     def after_step(self, trainer: Trainer, pl_module: BagsModule, output: TrainingOutput) -> None:
-        """Adjust the number of steps to the measured time, if due."""
+        """Adjust the number of steps to the measured time, if due; log only notable changes."""
         if self.pace is None or self._watch is None:
             return
         if self.pace.passed(output.phase, agreed(self._watch.seconds)):
             _, total, seconds = pl_module.schedule.decisions[-1]
-            log.info("step %d: steps take %.2g s, so the run will have %d steps", output.phase.step, seconds, total)
+            if abs(total - self._told) > NOTABLE * self._told:
+                words = "step %d: %d steps fit now instead of %d, at %.2g s each from here"
+                log.info(words, output.phase.step, total, self._told, seconds)
+                self._told = total
 
     def left(self, step: int) -> float | None:
         """Seconds from ``step`` to the end of the training; None without a budget."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from bags.config.nodes import check_keys, register, to_settings
+from bags.config.nodes import check_keys, check_options, register, to_settings
 from bags.config.words import for_hydra
 from bags.settings import Settings
 
@@ -20,9 +20,14 @@ def config_folder() -> str:
     return str(checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf")
 
 
-def config_groups() -> set[str]:
-    """Names of the configuration groups, such as ``model``; ``local`` is for users' files."""
-    return {path.name for path in Path(config_folder()).iterdir() if path.is_dir()} | {"local"}
+def config_groups() -> dict[str, list[str]]:
+    """Names of the configuration groups, such as ``model``, with their options; ``local`` is for users' files."""
+    folders = [path for path in Path(config_folder()).iterdir() if path.is_dir()]
+    groups = {
+        folder.name: sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml"))
+        for folder in folders
+    }
+    return {"local": []} | groups
 
 
 def compose(*words: str) -> Settings:
@@ -39,6 +44,7 @@ def compose(*words: str) -> Settings:
     """
     register()
     check_keys(words, config_groups())
+    check_options(words, config_groups())
     with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
         cfg = hydra_compose("config", overrides=for_hydra(words))
     return to_settings(cfg)

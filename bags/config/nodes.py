@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -100,6 +100,33 @@ def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
             close = close or difflib.get_close_matches(key, [*keys, *groups], n=1)
             hint = f"did you mean {' or '.join(close)}?" if close else "--cfg job prints all there are"
             raise SettingError(key, value, f"no such key; {hint}")
+
+
+def check_options(words: Iterable[str], groups: Mapping[str, Collection[str]]) -> None:
+    """Reject options that a configuration group does not have, in one line; Hydra lists all there are.
+
+    Args:
+        words: of the command line. Values that Hydra has to work out are left to it, and so is everything if
+            ``hydra.searchpath`` names other folders.
+        groups: names of the configuration groups with their options; a group without any may have any.
+
+    Raises:
+        SettingError: there is no such option; suggests the most similar one.
+    """
+    words = list(words)
+    if any(word.startswith("hydra.searchpath") for word in words):
+        return
+    for word in words:
+        key, _, value = word.partition("=")
+        options = groups.get(key, ())
+        if not options or set("(${'\"\\") & set(value):
+            continue
+        for option in (part.strip().removesuffix(".yaml") for part in value.strip("[]").split(",")):
+            if option not in (*options, "", "null"):
+                close = [known for known in options if known.endswith(f"/{option}")]
+                close = close or difflib.get_close_matches(option, options, n=1)
+                hint = f"did you mean {close[0]}? " if close else ""
+                raise SettingError(key, option, f"no such option; {hint}--help lists all there are")
 
 
 def _keys(section: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -10,7 +10,7 @@ from bags.modules.bags_module import Explanation
 from bags.modules.blur_model import Blur
 
 COLUMNS = 12  # kernels across a sheet
-PICTURES = ("photo", "sharp", "prediction", "mask", "kernels")  # of a view whose blur is modelled
+PICTURES = ("photo", "sharp", "prediction", "mask", "kernels")  # of a view whose blur is modelled; not all have a mask
 
 
 def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -51,10 +51,11 @@ def view_pictures(output: Explanation) -> dict[str, Tensor]:
 
     Returns:
         Pictures (3, h, w) in [0, 1] on the CPU: ``photo``, ``sharp`` (render), ``prediction`` (blurry) and, if blur is
-        modelled, ``mask`` and ``kernels``.
+        modelled, ``kernels``; before them ``mask``, if the model has one.
     """
     images = {"photo": output.batch.image, "sharp": output.sharp, "prediction": output.prediction}
     if output.proposal is not None:
-        images["mask"] = output.proposal.mask.expand(3, -1, -1)
+        if output.proposal.has_mask:
+            images["mask"] = output.proposal.mask.expand(3, -1, -1)
         images["kernels"] = kernel_sheet(output.proposal)
     return {kind: image.detach().clamp(0, 1).cpu() for kind, image in images.items()}

@@ -17,7 +17,8 @@ from bags.io.images import from_picture, read_image, tile, write_png
 from bags.types import View
 
 OVERVIEW_ROWS, OVERVIEW_WIDTH = 4, 800  # views, and pixels of a picture
-COMPARED_ROWS, COMPARED_WIDTH = 3, 600  # likewise, of before and after
+COMPARED_ROWS, COMPARED_WIDTH = 3, 1600  # views, and pixels of the whole sheet, of before and after
+MOST_ENLARGED = 4  # screen pixels per pixel of a small photo: enough to see it
 KERNELS_WIDTH = 4000  # pixels of the whole sheet of kernels
 MARK = np.array([255.0, 120.0, 0.0])  # colour of masks and kernels, bright on a darkened photo
 COVER = 0.8  # largest opacity of that colour
@@ -41,12 +42,14 @@ def write_sheets(folder: Path, described: Sequence[Mapping[str, Any]], views: Se
 
 def overview(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> Tensor:
     """(3, h, w) in [0, 1]: one view per row, with all its pictures; large ones are shrunk."""
+    masked = any(entry["mask"] is not None for entry in shown)
+    kinds = [kind for kind in PICTURES if masked or kind != "mask"]
     images, labels = [], []
     for entry in shown:
-        for kind in PICTURES:
+        for kind in kinds:
             images.append(_shrunk(read_image(pictures / kind / _file(entry)), OVERVIEW_WIDTH))
             labels.append(f"{kind} {entry['name']}" if kind == PICTURES[0] else kind)
-    return tile(images, columns=len(PICTURES), labels=labels)
+    return tile(images, columns=len(kinds), labels=labels)
 
 
 def of_each_kind(blurred: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -59,9 +62,14 @@ def of_each_kind(blurred: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def before_after(pictures: Path, shown: Sequence[Mapping[str, Any]], views: Sequence[View]) -> Tensor:
-    """(3, h, w) in [0, 1]: one view per row, photo beside sharp render and, if known for all, the sharp truth."""
+    """(3, h, w) in [0, 1]: one view per row, photo beside sharp render and, if known for all, the sharp truth.
+
+    The pictures are as large as fits. Small ones are enlarged, at most ``MOST_ENLARGED`` times.
+    """
     truths = {view.name: view.sharp for view in views}
     known = all(truths[entry["name"]] for entry in shown)
+    columns = 3 if known else 2
+    side = COMPARED_WIDTH // columns
     images: list[Tensor] = []
     labels: list[str] = []
     for entry in shown:
@@ -69,9 +77,9 @@ def before_after(pictures: Path, shown: Sequence[Mapping[str, Any]], views: Sequ
         row = {f"photo ({entry['kind'].replace('_', ' ')})": photo, "sharp render": render}
         if known and (truth := truths[entry["name"]]):
             row["truth"] = truth().resize(photo.size, Image.Resampling.BICUBIC)
-        images += [_shrunk(picture, COMPARED_WIDTH) for picture in row.values()]
+        images += [_fitted(picture, side) for picture in row.values()]
         labels += row
-    return tile(images, columns=3 if known else 2, labels=labels)
+    return tile(images, columns, labels=labels)
 
 
 def kernel_contact_sheet(pictures: Path, shown: Sequence[Mapping[str, Any]]) -> Tensor:
@@ -96,6 +104,13 @@ def marked(folder: Path, name: str) -> Image.Image:
 
 def _file(entry: Mapping[str, Any]) -> str:
     return f"{stem(entry['name'])}.png"
+
+
+def _fitted(picture: Image.Image, side: int) -> Tensor:
+    """A picture as ``_shrunk``; a small one is enlarged by a whole factor, so that its pixels become equal squares."""
+    factor = max(1, min(MOST_ENLARGED, side // max(picture.size)))
+    enlarged = picture.resize((factor * picture.width, factor * picture.height), Image.Resampling.NEAREST)
+    return _shrunk(enlarged, side)
 
 
 def _shrunk(picture: Image.Image, side: int) -> Tensor:

@@ -81,7 +81,7 @@ def describe_training_views(
     Args:
         module: trained.
         datamodule: of the run.
-        folder: write ``photo``, ``prediction``, ``sharp``, ``mask``, ``kernels`` and ``depth`` pictures here.
+        folder: write ``depth`` pictures and those of ``view_pictures`` here.
         limit: largest number of views, evenly spread over the list, because large photos take long; None: all.
 
     Returns:

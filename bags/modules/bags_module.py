@@ -212,7 +212,7 @@ class BagsModule(LightningModule):
         terms = training_loss(
             self.loss,
             *batch.against(output.prediction),
-            output.proposal.mask if output.proposal else None,
+            output.proposal.mask if output.proposal and output.proposal.has_mask else None,
             output.sharp,
             output.depth,
         ) | regularisers(self.loss, self.gaussians)

@@ -19,7 +19,7 @@ class BlurEstimate:
     """A view's blur as the model sees it. Lengths are in pixels of the training resolution.
 
     Attributes:
-        mask: mean of the mask, in [0, 1].
+        mask: mean of the mask, in [0, 1]; None if the model has none.
         spread: root mean square spread of the effective kernels ``m w + (1 - m) delta``, averaged where the photo has
             detail, since nothing constrains a kernel on a uniform surface.
         kind: of blur (``bags.modules.blur_kind``).
@@ -28,7 +28,7 @@ class BlurEstimate:
         radius: of the disc, root mean square over the photo, for defocus; else 0.
     """
 
-    mask: float
+    mask: float | None
     spread: float
     kind: Kind
     length: float = 0.0
@@ -52,7 +52,7 @@ def estimate_blur(proposal: Blur, sharp: Tensor, depth: Tensor) -> BlurEstimate:
     kind = field.kind if proposal.kind is None or field.kind == "sharp" else proposal.kind
     shaken, unfocused = kind == "motion", kind == "defocus"
     return BlurEstimate(
-        mask=float(mask.mean()),
+        mask=float(mask.mean()) if proposal.has_mask else None,
         spread=field.spread,
         kind=kind,
         length=field.length if shaken else 0.0,

@@ -33,7 +33,8 @@ class Blur(Protocol):
     """The blur of one view: a kernel for every pixel, in one form or another.
 
     Attributes:
-        mask: (H, W) in [0, 1]: how much of the pixel is blurred.
+        mask: (H, W) in [0, 1]: how much of the pixel is blurred; ones if there is no mask.
+        has_mask: whether the model has a mask; without one, results do not mention it.
         kind: the one kind that the model can explain; None: the shape of the kernels decides
             (``bags.modules.blur_kind``).
         kernel_size: side K of the kernels that ``kernels_at`` returns.
@@ -43,6 +44,10 @@ class Blur(Protocol):
     @property
     def mask(self) -> Tensor:
         """How much of each pixel is blurred."""
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the model has a mask."""
 
     @property
     def kind(self) -> Kind | None:

@@ -38,6 +38,7 @@ class Proposal:
         spacing: pixels from one known kernel to the next.
         corner: column and row in the whole view of the first pixel of ``mask``, where the nodes cover the whole view;
             None: the nodes cover only the pixels of ``mask``.
+        has_mask: whether the network has mask heads; without them ``mask`` is 1.
     """
 
     features: Tensor
@@ -47,6 +48,7 @@ class Proposal:
     stride: int = 1
     spacing: int = 1
     corner: tuple[int, int] | None = None
+    has_mask: bool = True
 
     @property
     def kind(self) -> None:
@@ -303,7 +305,8 @@ class BPN(nn.Module):
                 hidden = (_weight(layer) @ hidden).relu_()
             mask = self._mask(network, level, hidden.unflatten(1, nodes), depth)
         head = _weight(network.kernel_heads[str(level)])
-        return Proposal(hidden.unflatten(1, nodes), head, mask, self.rounds, spacing=spacing)
+        features, has_mask = hidden.unflatten(1, nodes), self.settings.use_mask
+        return Proposal(features, head, mask, self.rounds, spacing=spacing, has_mask=has_mask)
 
     def _mask(self, network: HiddenLayers, level: int, hidden: Tensor, depth: Tensor) -> Tensor:
         """(H, W) how much of each pixel is blurred; ones if there is no mask head."""

@@ -25,7 +25,7 @@ def training_loss(
         settings: weights; a term of weight 0 is left out.
         prediction: (3, H, W) blurry prediction (the sharp render where blur is not modelled).
         photo: (3, H, W).
-        mask: (H, W) of the Blur Proposal Network, or None.
+        mask: (H, W) of the blur model; None: it has none.
         sharp: (3, H, W) sharp render.
         depth: (H, W) its depth; normalised to [0, 1] by its own range for the smoothness term.
 

@@ -57,6 +57,11 @@ class OpticalBlur:
         return torch.ones_like(self.distance)
 
     @property
+    def has_mask(self) -> bool:
+        """False."""
+        return False
+
+    @property
     def reach(self) -> int:
         """Radius of the kernels in pixels, from the largest offset and spread on a coarse grid."""
         largest = float(self._offsets(*self._grid()).abs().max()) + 3 * float(self.variance.max()) ** 0.5

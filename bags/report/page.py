@@ -83,6 +83,7 @@ def page(folder: Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) 
         title=str(settings["name"]),
         tests=[{**view, **_pair(folder / "test", view["name"], limit)} for view in tests],
         ranked=ranked,
+        masked=any(view.get("mask") is not None for view in ranked),
         in_short=in_short(ranked),
         shown={view["number"] for view in trains},
         trains=trains,

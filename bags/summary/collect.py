@@ -15,7 +15,10 @@ GAP = "0 %: no blur model on these photos; 100 %: no blur model on the same worl
 
 
 def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | None:
-    """A row per scene, and one for the average over the scenes that all columns have; None without any value."""
+    """A row per scene, and one for the average over the scenes that all columns have, if there are several.
+
+    None without any value.
+    """
 
     def row(name: str, found: list[Cell]) -> Row:
         larger = quantity.larger
@@ -27,7 +30,7 @@ def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | 
         return None
     rows = [row(scene, found) for scene, found in table.items() if any(c.mean is not None for c in found)]
     shared = [scene for scene, found in table.items() if all(found[i].mean is not None for i in used)]
-    if len(rows) > 1 and shared:
+    if len(shared) > 1:
         name = f"average of {len(shared)}" + ("" if len(shared) == len(rows) else ": those that all columns have")
         rows.append(row(name, [cells.average(shared, column, quantity) for column in cells.columns]))
     return Section(quantity.name, tuple(rows))
@@ -36,6 +39,22 @@ def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | 
 def sections(cells: Cells, quantities: Sequence[Quantity], marked: bool = True) -> tuple[Section, ...]:
     """A section for each quantity that has any value."""
     return tuple(s for quantity in quantities if (s := section(cells, quantity, marked)))
+
+
+def table_of(
+    cells: Cells, title: str, quantities: Sequence[Quantity], notes: Sequence[str] = (), marked: bool = True
+) -> list[Table]:
+    """The table of these quantities, with a note on its seeds before the other ``notes``; none without any value."""
+    found = sections(cells, quantities, marked)
+    if not found:
+        return []
+    every = (
+        cells.cell(s, column, quantity) for s in cells.scenes for column in cells.columns for quantity in quantities
+    )
+    counts = sorted({cell.runs for cell in every} - {0})
+    seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
+    note = f"Means over {seeds} per cell" + (", ± sample standard deviation." if counts[-1] > 1 else ".")
+    return [Table(title, ("scene", *cells.columns), found, (note, *notes))]
 
 
 def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:
@@ -49,20 +68,13 @@ def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:
     """
     cells = Cells(runs)
     kept = [run for seeds in cells.runs.values() for run in seeds.values()]
-    head = ("scene", *cells.columns)
-    counts = sorted({len(seeds) for seeds in cells.runs.values()})
-    seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
-    note = f"Means over {seeds} per cell" + (", ± sample standard deviation." if counts[-1] > 1 else ".")
     made = []
     for protocol in sorted({protocol for run in kept for protocol in run.figures}):
-        if found := sections(cells, [*quality(protocol), *quality(protocol, "_colour_corrected")]):
-            made.append(Table(f"Test views, {protocol} protocol", head, found, (note,)))
+        figures = [*quality(protocol), *quality(protocol, "_colour_corrected")]
+        made += table_of(cells, f"Test views, {protocol} protocol", figures)
     ladder = Ladder(cells)
-    if shares := sections(cells, ladder.quantities()):
-        made.append(Table("Share of the gap closed", head, shares, (note, GAP)))
-    if told := sections(cells, BLUR):
-        made.append(Table("Estimated blur of the training photos against the truth", head, told, (note,)))
+    made += table_of(cells, "Share of the gap closed", ladder.quantities(), [GAP])
+    made += table_of(cells, "Estimated blur of the training photos against the truth", BLUR)
     devices = sorted({run.device for run in kept})
-    if costs := sections(cells, COSTS, marked=len(devices) == 1):
-        made.append(Table("Cost", head, costs, (note, f"Measured on: {'; '.join(devices)}.")))
+    made += table_of(cells, "Cost", COSTS, [f"Measured on: {'; '.join(devices)}."], marked=len(devices) == 1)
     return made + beside_published(kept), cells.problems + ladder.problems

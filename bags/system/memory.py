@@ -31,8 +31,12 @@ def free_memory(device: torch.device | str = "cpu") -> int:
 
 
 def in_words(count: int) -> str:
-    """``count`` bytes as text, in MB or GB."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """``count`` bytes as text, such as ``87 bytes``, ``3.4 kB``, ``120 MB`` or ``12.3 GB``."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            amount = count / unit
+            return f"{amount:.{1 if amount < 10 or name == 'GB' else 0}f} {name}"
+    return f"{count:.0f} bytes"
 
 
 def _own_groups() -> list[Path]:

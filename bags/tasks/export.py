@@ -25,6 +25,7 @@ from bags.run.results import report_again
 from bags.scene_page import SCENE, Photo, scene_page
 from bags.scene_page.client import fetched
 from bags.settings import Settings
+from bags.system.memory import in_words
 from bags.system.terminal import tell
 
 PHOTOS = 100  # largest number of photos in the page, evenly spread over all of them
@@ -55,7 +56,7 @@ def write(settings: Settings, exported: Trained) -> None:
             file = write_page(settings, exported)
         else:
             file = write_splats(folder / "point_cloud", splats, kind)
-        tell(f"{file}  {size(file)}")
+        tell(f"{file}  {in_words(file.stat().st_size)}")
     if settings.export.cameras:
         cameras = {view.name: view.camera for view in scene.train}
         files = write_colmap(folder / "sparse" / "0", cameras, scene.points)
@@ -120,8 +121,3 @@ def write_page(settings: Settings, exported: Trained) -> Path:
     file = settings.folder / SCENE
     write_text(file, page)
     return file
-
-
-def size(file: Path) -> str:
-    """A file's size as text: ``12.3 MB``."""
-    return f"{file.stat().st_size / 1e6:.1f} MB"

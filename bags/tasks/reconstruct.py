@@ -24,6 +24,7 @@ from bags.run.results import report_again
 from bags.run.timetable import DRAWING, PLACING, TRAINING, Timetable, expected, material
 from bags.scene_page.client import fetched
 from bags.settings import Settings
+from bags.system.memory import in_words
 from bags.system.terminal import terminal
 from bags.tasks import export, render, train
 from bags.tasks.prepare import prepared
@@ -170,9 +171,10 @@ def list_files(folder: Path) -> None:
     console = terminal()
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            size = f"{sum(file.is_file() for file in path.rglob('*'))} files"
+            count = sum(file.is_file() for file in path.rglob("*"))
+            size = f"{count} file{'s' * (count != 1)}"
         else:
-            size = f"{path.stat().st_size / 1e6:.1f} MB"
+            size = in_words(path.stat().st_size)
         console.print(f"{path}{'/' if path.is_dir() else ''}  {size}", soft_wrap=True)
     if (report := folder / "report.html").is_file():
         console.print(f"open this first: {report}", soft_wrap=True)

@@ -22,6 +22,7 @@ from bags.ops.trajectories import ellipse, resting_path, spiral, training_path
 from bags.run.build import Trained, trained
 from bags.run.results import report_again
 from bags.settings import Settings
+from bags.system.memory import in_words
 from bags.system.terminal import tell, terminal
 from bags.types import Camera, View
 
@@ -150,4 +151,4 @@ def shared_ends(module: BagsModule, cameras: Sequence[Camera]) -> tuple[float, f
 
 def tell_film(file: Path, frames: int, fps: float) -> None:
     """Print a video's length and size."""
-    tell(f"{file}  {frames} frames, {frames / fps:.1f} s, {file.stat().st_size / 1e6:.1f} MB")
+    tell(f"{file}  {frames} frames, {frames / fps:.1f} s, {in_words(file.stat().st_size)}")

@@ -55,13 +55,13 @@ class KernelPicture:
         picture: (3, h, w) in [0, 1], scaled to its maximum.
         side: of the window that the kernel can cover, in pixels of the view.
         spread: root mean square spread of the effective kernel ``m w + (1 - m) delta``, in pixels of the view.
-        mask: how much of the pixel is blurred, in [0, 1].
+        mask: how much of the pixel is blurred, in [0, 1]; None if the model has no mask.
     """
 
     picture: Tensor
     side: int
     spread: float
-    mask: float
+    mask: float | None
 
 
 class Painter:
@@ -102,7 +102,7 @@ class Painter:
         )
 
     def of_photo(self, layer: str, stop: Stop) -> Tensor | None:
-        """(3, h, w) in [0, 1]: one of ``OF_A_PHOTO``; None if there is none (no blur model, or not at this step)."""
+        """(3, h, w) in [0, 1]: one of ``OF_A_PHOTO``; None if there is none (no blur yet, or no mask)."""
         if layer == "photo":
             return stop.load(self.phase.scale).image
         explanation = self.explain(stop)
@@ -110,7 +110,7 @@ class Painter:
             return None
         if layer == "predicted blur":
             return explanation.prediction.clamp(0, 1)
-        return explanation.proposal.mask.expand(3, -1, -1)
+        return explanation.proposal.mask.expand(3, -1, -1) if explanation.proposal.has_mask else None
 
     def explain(self, stop: Stop) -> Explanation | None:
         """How the model explains a training view at its current training resolution; None for a test view."""
@@ -136,7 +136,6 @@ class Painter:
         height, width = proposal.mask.shape
         row, column = (torch.tensor([int(part * side)]) for part, side in ((down, height), (across, width)))
         kernel = effective_kernels(proposal, row, column)
-        mask = proposal.mask[row, column]
         _, covariance = proposal.moments()
         xx, _, yy = covariance[:, row, column]
         enlarged = interpolate(kernel[:, None].float(), scale_factor=max(1, KERNEL_SIDE // proposal.kernel_size))[0]
@@ -144,7 +143,7 @@ class Painter:
             picture=(enlarged / enlarged.max().clamp_min(1e-12)).expand(3, -1, -1),
             side=2 * proposal.reach + 1,
             spread=float((xx + yy).clamp_min(0).sqrt()),
-            mask=float(mask),
+            mask=float(proposal.mask[row, column]) if proposal.has_mask else None,
         )
 
 

@@ -97,7 +97,7 @@ class Panel:
             self.kernel_facts.content = HINT
             return
         self.kernel.image = to_uint8(kernel.picture).numpy()
+        mask = "" if kernel.mask is None else f", mask {kernel.mask:.2f}"
         self.kernel_facts.content = (
-            f"size **{kernel.spread:.2f} px** (root mean square), mask {kernel.mask:.2f}, "
-            f"window {kernel.side} x {kernel.side} px"
+            f"size **{kernel.spread:.2f} px** (root mean square){mask}, window {kernel.side} x {kernel.side} px"
         )

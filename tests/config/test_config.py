@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 
 from bags.cli import TASKS, check_words, config_folder
+from bags.config import compose as our_compose
 from bags.config.nodes import instantiate, register, to_settings
 from bags.errors import SettingError
 from bags.settings import Settings
@@ -203,8 +204,8 @@ def test_every_process_takes_as_many_views() -> None:
         ("schedule.steps=many", "schedule.steps"),
         ("model.bpn.kernels=[4,9,17]", "model.bpn.kernels"),
         ("optim.bpn=-1", "optim.bpn"),
-        ("task=trian", "task"),
-        ("scene=blurbal", "scene/blurbal"),
+        ("task=trian", "error: task = 'trian': did you mean train? there are train, evaluate, "),
+        ("scene=tinny", "error: scene = 'tinny': no such option; did you mean tiny? --help lists all there are\n"),
         ("scene=own", "dataset.root"),
         ("scene=photos", "source=/path/to/photos"),
         ("source=/some/photos", "source = '/some/photos': task=train does not use it; leave it out, or add task=recon"),
@@ -241,8 +242,30 @@ def test_mistyped_key_gets_a_suggestion(word: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("scene=blurball,blurbal", "scene = 'blurbal': no such option; did you mean blurball?"),
+        ("scene=facade_roll", "did you mean ladder/facade_roll?"),
+        ("scene=ladder/facade_rol", "did you mean ladder/facade_roll?"),
+        ("model=[hybird]", "model = 'hybird': no such option; did you mean hybrid?"),
+        ("dataset=nerfstudios", "did you mean nerfstudio?"),
+        ("experiment=ladder_quik", "did you mean ladder_quick?"),
+        ("logger=qqq", "logger = 'qqq': no such option; --help lists all there are"),
+    ],
+)
+def test_mistyped_option_gets_a_suggestion(word: str, meant: str) -> None:
+    for check in (lambda: check_words(["-m", word]), lambda: our_compose(word)):
+        with pytest.raises(SettingError) as error:
+            check()
+        assert meant in str(error.value)
+
+
+@pytest.mark.parametrize(
     "words",
     [
+        ["scene=tiny.yaml", "logger=[csv,tensorboard]", "ablation=null", "experiment="],
+        ["-m", "model=choice(bags,hybrid)", "scene=glob(ladder/*)", "optim='paper'", "loss=${optim}"],
+        ["hydra.searchpath=[file:///mine]", "scene=mine"],
         ["-m", "seed=1,2", "optim.bpn=tag(log,interval(1e-4,1e-2))", "model.bpn.kernels=[3,5,7]", "name=a=b"],
         ["scene=own", "experiment=none", "cluster=slurm", "local=mine", "dataset@x=colmap"],
         ["hydra.launcher.jobs=2", "hydra/launcher=basic", "+anything=1", "++model.x=1", "~callbacks.densify=null"],

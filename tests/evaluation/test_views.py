@@ -47,7 +47,7 @@ def test_no_more_views_are_looked_at_than_asked_for(tmp_path: Path) -> None:
 
 
 def blurred(name: str, kind: str, spread: float) -> dict[str, Any]:
-    return {"name": name, "kind": kind, "spread": spread}
+    return {"name": name, "kind": kind, "spread": spread, "mask": 0.5}
 
 
 def write_pictures(folder: Path, name: str) -> None:
@@ -65,14 +65,21 @@ def test_sheets_show_the_most_blurred_and_all_kernels(tmp_path: Path, monkeypatc
     write_sheets(tmp_path, found, scene)
     assert image_size(tmp_path / "overview.png") == (5 * 24, 4 * (16 + LABEL_HEIGHT))
     assert image_size(tmp_path / "kernels.png") == (3 * 24, 2 * (16 + LABEL_HEIGHT))
-    assert image_size(tmp_path / "before_after.png") == (3 * 48, 2 * (32 + LABEL_HEIGHT))  # of two kinds, with truth
+    # Two kinds, with truth: 1600 pixels have room for more, but 48 pixels are enlarged four times at most.
+    assert image_size(tmp_path / "before_after.png") == (3 * 192, 2 * (128 + LABEL_HEIGHT))
     chosen = of_each_kind(sorted(found, key=lambda entry: -entry["spread"]))
     assert [entry["name"] for entry in chosen] == [scene[3].name, scene[2].name]
-    truth = np.asarray(read_image(tmp_path / "before_after.png"))[LABEL_HEIGHT : LABEL_HEIGHT + 32, 96:]
-    assert scene[3].sharp is not None and (truth == np.asarray(scene[3].sharp())).all()
+    truth = np.asarray(read_image(tmp_path / "before_after.png"))[LABEL_HEIGHT : LABEL_HEIGHT + 128, 384:]
+    assert scene[3].sharp is not None
+    assert (truth == np.asarray(scene[3].sharp()).repeat(4, axis=0).repeat(4, axis=1)).all()
     unknown = [replace(view, sharp=None) for view in scene]
-    assert before_after(tmp_path / "train_views", chosen, unknown).shape[2] == 2 * 48
+    assert before_after(tmp_path / "train_views", chosen, unknown).shape[2] == 2 * 192
+    for width, each in ((2 * 150, 144), (2 * 95, 48), (2 * 40, 40)):  # room for three times, once, and less
+        monkeypatch.setattr(sheets, "COMPARED_WIDTH", width)
+        assert before_after(tmp_path / "train_views", chosen, unknown).shape[2] == 2 * each
     assert [entry["name"] for entry in of_each_kind(found[1:2])] == [scene[1].name]  # all sharp: one of them
+    write_sheets(tmp_path, [{**entry, "mask": None} for entry in found], scene)
+    assert image_size(tmp_path / "overview.png") == (4 * 24, 4 * (16 + LABEL_HEIGHT)), "no column of masks"
     write_sheets(tmp_path / "none", [{"name": "a.png"}], scene)
     assert not (tmp_path / "none").exists()
 

@@ -23,7 +23,10 @@ def test_resumed_run_equals_uninterrupted_run(
     if model != "trajectory":
         assert float(learned["lenses.numbers"].abs().max()) > 0.35  # and these of 0.1
     with open(whole.folder / "views.csv", newline="") as file:
-        assert len({row["name"] for row in csv.DictReader(file)}) == 6
+        rows = list(csv.DictReader(file))
+    assert len({row["name"] for row in rows}) == 6
+    # There is no mask to show.
+    assert {row["mask"] for row in rows} == {""} and not (whole.folder / "train_views" / "mask").exists()
 
 
 @pytest.mark.parametrize("model", ["mip_splatting", "bags", "trajectory"])

@@ -65,7 +65,7 @@ def test_ablations_train(tmp_path: Path) -> None:
     for ablation in ("no_rgbd", "no_position", "no_mask", "no_multi_scale", "no_lr_reset"):
         found = trained(tmp_path, f"ablation={ablation}", f"name={ablation}", "loss.mask=0.001")
         assert found["model"] == f"bags_{ablation}" and found["psnr"] > 0
-        assert (ablation == "no_mask") == all(view["mask"] == 1 for view in found["train_views"])
+        assert (ablation == "no_mask") == all(view["mask"] is None for view in found["train_views"])
 
 
 def test_nerfstudio_without_points_and_with_a_limit(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from bags.callbacks import stopwatch, time_budget
 from bags.errors import BagsError
 from bags.modules import step_cost
 from bags.modules.bags_module import BagsModule
+from bags.run import process
 from bags.settings import Settings
 from bags.tasks import evaluate, render, train
 from tests.integration.test_training import assert_same, run, settings_of, state_of
@@ -85,6 +86,26 @@ def test_run_ends_in_time_and_reports_its_decisions(views: int, clock: Any, tmp_
     assert json.loads((settings.folder / "metrics_20.json").read_text())["steps"] == 20
     render.run(early)
     assert list((settings.folder / "renders/step_20/test").glob("*.png"))
+
+
+def test_only_notable_changes_of_the_length_are_told(
+    clock: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "quiet_logs", lambda: None)  # which replaces the handler that listens here
+    clock.load = slower
+    settings = short(tmp_path)
+    with caplog.at_level("INFO", "bags.callbacks.time_budget"):
+        run(settings)
+    lengths = [decision["steps"] for decision in metrics_of(settings)["budget"]["decisions"]]
+    first, *told = (record.getMessage() for record in caplog.records if record.name == time_budget.__name__)
+    assert f": {lengths[0]} steps in " in first
+    known, notable = lengths[0], []
+    for length in lengths:
+        if abs(length / known - 1) > 0.1:
+            notable.append(f"{length} steps fit now instead of {known}")
+            known = length
+    assert [line.partition(": ")[2].partition(",")[0] for line in told] == notable
+    assert 0 < len(notable) < len(lengths) - 1, "some are notable, others are not"
 
 
 def test_run_resumed_across_decisions_equals_uninterrupted_run(

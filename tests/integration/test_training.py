@@ -26,6 +26,7 @@ from bags.io.ply import read_ply
 from bags.run import results, trainer
 from bags.run.checkpoints import checkpoint
 from bags.settings import Settings
+from bags.system.memory import in_words
 from bags.tasks import evaluate, export, render, train
 
 TINY = (
@@ -330,7 +331,7 @@ def test_export(finished: Settings, tmp_path: Path, capsys: pytest.CaptureFixtur
     names = ("point_cloud.ply", "point_cloud_with_filter.ply", "point_cloud.compressed.ply", "point_cloud.splat")
     said = capsys.readouterr().err
     for name in names:
-        assert f"{name}  {export.size(made / name)}" in said
+        assert f"{name}  {in_words((made / name).stat().st_size)}" in said
     assert (made / names[0]).read_bytes() == (finished.folder / "point_cloud.ply").read_bytes()
     parameters = state_of(finished)["state_dict"]
     kept = read_ply(made / names[1])

@@ -201,7 +201,7 @@ def test_a_shift_across_makes_streaks_of_the_length_that_the_lens_and_the_distan
     torch.testing.assert_close(covariance[0], torch.full((32, 48), 6**2 / 12), rtol=1e-3, atol=0)
     torch.testing.assert_close(covariance[1:], torch.zeros(2, 32, 48), atol=1e-4, rtol=0)
     estimate = estimate_blur(blur, torch.rand(3, 32, 48), blur.distance)
-    assert (estimate.kind, estimate.mask) == ("motion", 1.0)
+    assert (estimate.kind, estimate.mask) == ("motion", None)
     assert estimate.length == pytest.approx(6, rel=0.01)
     assert math.sin(math.radians(estimate.direction)) == pytest.approx(0, abs=0.02)
 

@@ -77,6 +77,17 @@ def test_reconstruct_in_one_go(photos: Path, tmp_path: Path, tmp_path_factory, m
         assert f'<a href="{file}">' in report and (tmp_path / "outputs/trip" / file).stat().st_size > 0, file
 
 
+def test_files_are_listed_with_their_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, size in (("views.csv", 3_400), ("report.html", 1_200_000)):
+        (tmp_path / name).write_bytes(bytes(size))
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "point_cloud.ply").touch()
+    reconstruct.list_files(tmp_path)
+    assert capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines() == [
+        "export/  1 file", "report.html  1.2 MB", "views.csv  3.4 kB", "open this first: report.html",
+    ]  # fmt: skip
+
+
 def test_without_the_pages_client_the_rest_is_written(tmp_path: Path, monkeypatch, caplog) -> None:
     monkeypatch.setenv("BAGS_PAGE_CLIENT", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -100,6 +100,15 @@ def test_everything_is_shown_and_has_a_name(tmp_path: Path) -> None:
     assert {target[1:] for target in targets} <= set(ids) and "#view-2" in targets and "#beside" not in targets
 
 
+@pytest.mark.parametrize("mask", [0.0, None])
+def test_masks_are_told_where_there_are_any(mask: float | None, tmp_path: Path) -> None:
+    metrics, settings = made_up(tmp_path, ["a.png", "b.png"])
+    metrics["train_views"] = [{**view, "mask": mask} for view in metrics["train_views"]]
+    text = page(tmp_path, metrics, settings)
+    heads, note = '<th scope="col">Mask</th>' in text, "Mask: share" in text
+    assert (heads, note) == ((mask is not None),) * 2 and len(re.findall("<td>0.00</td>", text)) == 2 * heads
+
+
 def test_what_lies_beside_the_report_is_led_to(tmp_path: Path) -> None:
     metrics, settings = made_up(tmp_path, ["a.png"])
     for name in ("renders/step_900/train.mp4", "renders/step_2000/train.mp4", "time_lapse.mp4", "scene.html"):

@@ -65,7 +65,7 @@ def test_insufficient_memory_is_reported(
             forecast.check(start, datamodule, module)
         assert words in caplog.text
     monkeypatch.setattr(forecast, "free_memory", lambda _: 100_000)
-    with pytest.raises(BagsError, match=r"needs about \d+ MB of memory, but only 0 MB are free: lower model"):
+    with pytest.raises(BagsError, match=r"needs about [\d.]+ MB of memory, but only 100 kB are free: lower model"):
         forecast.check(start, datamodule, module)
 
 
@@ -78,7 +78,7 @@ def test_too_little_disk_space_is_reported(
         forecast.check(start, datamodule, module)
     assert re.search(r"30 MB are free, but checkpoints may need up to 4\d MB more", caplog.text)
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 500_000}))
-    with pytest.raises(BagsError, match=r"0 MB are free, but checkpoints need \d MB more: free some space"):
+    with pytest.raises(BagsError, match=r"500 kB are free, but checkpoints need \d\.\d MB more: free some space"):
         forecast.check(start, datamodule, module)
 
 

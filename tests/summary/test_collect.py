@@ -112,6 +112,28 @@ def test_averages_are_over_the_same_scenes(write_run: WriteRun, tmp_path: Path) 
     assert (average["x"].mean, average["y"].mean) == (21.0, 23.0)
 
 
+def test_one_scene_has_no_average(write_run: WriteRun, tmp_path: Path) -> None:
+    for name, scene, model in (("xa", "a", "x"), ("xb", "b", "x"), ("ya", "a", "y")):
+        write_run(name, scene, model=model)
+    table = made(tmp_path)[0][f"Test views, {BLUR} protocol"]
+    assert [row.name for row in table.sections[0].rows] == ["a", "b"], "only a has both columns"
+
+
+def test_the_seeds_of_a_table_are_those_of_its_own_cells(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("a0", "a", 0)
+    write_run("a1", "a", 1)
+    file = write_run("photos", "photos", 0) / "metrics.json"
+    metrics = json.loads(file.read_text())
+    for figures in (metrics, *metrics["protocols"].values()):
+        figures |= {"psnr": None, "ssim": None, "lpips": None}  # all photos were for training
+    file.write_text(json.dumps(metrics))
+    tables, _ = made(tmp_path)
+    table = tables[f"Test views, {BLUR} protocol"]
+    assert [row.name for row in table.sections[0].rows] == ["a"]
+    assert table.notes == ("Means over 2 seeds per cell, ± sample standard deviation.",)
+    assert tables["Cost"].notes[0] == "Means over 1 to 2 seeds per cell, ± sample standard deviation."
+
+
 def test_runs_of_different_settings_in_one_cell_are_reported(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("short", seed=0, schedule={"steps": 100})
     write_run("long", seed=1, schedule={"steps": 900})

@@ -19,6 +19,12 @@ def test_this_machine_has_some() -> None:
     assert 10**7 < memory.free_memory() < 10**15
 
 
+def test_small_sizes_are_told_in_small_units() -> None:
+    counts = (0, 87, 3_400, 20_400, 999_000, 1_240_000, 12_400_000, 2_500_000_000, 12_340_000_000)
+    told = "0 bytes, 87 bytes, 3.4 kB, 20 kB, 999 kB, 1.2 MB, 12 MB, 2.5 GB, 12.3 GB"
+    assert ", ".join(map(memory.in_words, counts)) == told
+
+
 @pytest.mark.parametrize(("limit", "free"), [("max", 8_192_000), ("5000000", 4_100_000), ("900000000", 8_192_000)])
 def test_a_control_group_may_leave_less(limit: str, free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group = tmp_path / "groups" / "job"

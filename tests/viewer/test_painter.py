@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.modules.bags_module import BagsModule
+from bags.run.build import build
+from bags.run.start import decide
 from bags.viewer.at_photo import LAYERS, SIDE_BY_SIDE
 from bags.viewer.eye import Eye
 from bags.viewer.pace import Pace
 from bags.viewer.painter import FROM_ANYWHERE, OF_A_PHOTO, Painter, Stop, orbit_distance
 from bags.viewer.stops import stops
+from tests.integration.test_training import settings_of
 
 Built = tuple[SceneDataModule, BagsModule]
 
@@ -60,6 +65,14 @@ def test_layers_of_a_photo(painter: Painter, built: Built, train_stop: Stop) -> 
     assert painter.of_photo("predicted blur", train_stop) is not None
     painter.step = 1  # before blur is modelled
     assert painter.of_photo("mask", train_stop) is None and painter.kernel(train_stop, 0.5, 0.5) is None
+
+
+def test_a_model_without_masks_shows_none(tmp_path: Path) -> None:
+    datamodule, module = build(decide(settings_of(tmp_path, "model=lens")))
+    painter, stop = Painter(module, module.schedule.total), stops(datamodule)[0]
+    assert painter.of_photo("predicted blur", stop) is not None and painter.of_photo("mask", stop) is None
+    kernel = painter.kernel(stop, 0.5, 0.5)
+    assert kernel is not None and kernel.mask is None
 
 
 def test_an_explanation_is_made_once_a_step(painter: Painter, built: Built, train_stop: Stop) -> None:
