@@ -13,11 +13,13 @@ log = logging.getLogger(__name__)
 
 
 class ScaleReset(StepCallback):
-    """Sets the learning rates of every step (docs/method.md section 4); logs changes of scale and the restart."""
+    """What the phases change: learning rates (docs/method.md section 4), and what paths learn; logs them."""
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Set the rates: of positions from the clock, which restarts when the single-scale phase begins."""
         schedule, optim = pl_module.schedule, pl_module.optim
+        if schedule.begins_single_scale(step) and pl_module.paths is not None:
+            pl_module.paths.settle()
         rate = schedule.position_rate(step, optim.position, optim.position_final)
         for group in trainer.optimizers[0].param_groups:
             if "final" in group:

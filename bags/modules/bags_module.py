@@ -116,6 +116,9 @@ class BagsModule(LightningModule):
         self.lenses: Lenses | None = None
         self.choices: Choices | None = None
         self.pixel = median(camera.width / width / camera.fx for camera in cameras)  # its angle in training, radians
+        away = torch.stack([(camera.center - centre).norm() for camera in cameras])
+        self.register_buffer("distances", away, persistent=False)  # of the scene's centre from the cameras
+        self.distances: Tensor
         self.poses = Poses(cameras, extent, self.pixel) if model.refine_poses else None
         self.blur = self._blur_model(len(cameras), centre, width, bfloat16) if model.blur else None
         self.corrections: PhotoCorrections | None = None
@@ -206,16 +209,34 @@ class BagsModule(LightningModule):
         x, y = (uniform((2,), self.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
         return batch.camera.shifted(x, y)
 
+    @torch.no_grad()
+    def weight_of(self, view: int, phase: Phase) -> Tensor | float:
+        """Weight of a photo in the loss (``model.sharp_weight``), relative to the mean over all photos.
+
+        From path and lens alone, so it is the same in every process and after a resume.
+        """
+        if not self.model.sharp_weight or phase.multi_scale or (self.paths is None and self.lenses is None):
+            return 1.0
+        variances = torch.zeros_like(self.distances)
+        if self.paths is not None:
+            variances = variances + self.paths.variances(self.distances)
+        if self.lenses is not None:
+            variances = variances + self.lenses.variances()
+        weights = (1 + variances) ** -self.model.sharp_weight
+        return weights[view] / weights.mean()
+
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """One view: render, blur, compare."""
         output = self.explain(batch, self.schedule.at(batch.step))
+        weight = self.weight_of(batch.index, output.phase)
         terms = training_loss(
             self.loss,
             *batch.against(output.prediction),
             output.proposal.mask if output.proposal and output.proposal.has_mask else None,
             output.sharp,
             output.depth,
-        ) | regularisers(self.loss, self.gaussians)
+        )
+        terms = {name: weight * term for name, term in terms.items()} | regularisers(self.loss, self.gaussians)
         self.output = TrainingOutput(
             **{**output.__dict__, "losses": {name: term.detach() for name, term in terms.items()}}
         )

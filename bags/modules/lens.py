@@ -45,6 +45,10 @@ class Lenses(nn.Module):
         self.numbers = nn.Parameter(numbers)
         self.register_buffer("centre", centre)
 
+    def variances(self) -> Tensor:
+        """(num_views,) variance along one axis in pixels squared, at the distance of the scene's centre."""
+        return self.numbers.detach()[:, 1:].square().sum(1)
+
     def variance(self, view: int, distance: Tensor, camera: Camera) -> Tensor:
         """(H, W) variance along one axis in pixels squared, for points at ``distance`` (H, W) in scene units."""
         a, b, c = self.numbers[view] * self.pixel

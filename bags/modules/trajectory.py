@@ -16,6 +16,8 @@ from bags.ops.geometry import rotation_matrices
 from bags.ops.random import normal
 from bags.settings import TrajectorySettings
 
+NEAR_MEAN, NEAR_END = 0.25, 0.75  # absolute sines of moments
+
 
 @lru_cache
 def instants(count: int) -> tuple[Tensor, Tensor]:
@@ -44,7 +46,10 @@ class Paths(nn.Module):
             extents.
         moments: (num_views,) in radians; where in the exposure the photos' known poses lie. The sine is 0 for the mean
             pose, 1 for the one at the end and -1 for the one at the beginning. None: the settings say so for all.
+        learned: (num_views,) whether a photo's moment is in use; else its known pose is the mean. See ``settle``.
     """
+
+    learned: Tensor
 
     def __init__(self, num_views: int, settings: TrajectorySettings, extent: float, seed: int, pixel: float) -> None:
         super().__init__()
@@ -52,6 +57,7 @@ class Paths(nn.Module):
         start = normal((num_views, settings.order, 6), seed, 0, "trajectory")
         self.coefficients = nn.Parameter(start * settings.start)
         self.moments = nn.Parameter(torch.zeros(num_views)) if settings.pose == "learned" else None
+        self.register_buffer("learned", torch.full((num_views,), settings.pose == "learned"))
 
     def motion(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
@@ -65,11 +71,41 @@ class Paths(nn.Module):
         turns, shifts = (torch.stack(powers, dim=1) @ self.coefficients[view] * self.pixel).split(3, dim=1)
         return rotation_matrices(turns), shifts * self.extent
 
+    @torch.no_grad()
+    def variances(self, distances: Tensor) -> Tensor:
+        """(num_views,) variance in pixels squared, along one axis, of a path across the middle of its photo.
+
+        Args:
+            distances: (num_views,) of what the photos show there, in scene units.
+        """
+        times, weights = (part.to(self.coefficients) for part in instants(5))
+        powers = torch.stack([times**k for k in range(1, self.coefficients.shape[1] + 1)], dim=1)
+        turns, shifts = torch.einsum("tk,nkc->tnc", powers, self.coefficients).split(3, dim=2)
+        shifts = shifts * (self.extent / distances)[:, None]  # seen from the camera
+        seen = torch.stack([turns[..., 1] + shifts[..., 0], shifts[..., 1] - turns[..., 0]], dim=-1)
+        seen = seen - torch.einsum("t,tnc->nc", weights, seen)
+        return torch.einsum("t,tnc->n", weights, seen.square()) / 2
+
     def _moment(self, view: int) -> Tensor | float:
         """Where in the exposure the known pose lies: 0 the mean, 1 the end, -1 the beginning."""
         if self.moments is not None:
-            return self.moments[view].sin()
+            return self.moments[view].sin() * self.learned[view]
         return float(self.pose == "end")
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Decide which photos' moments are learned on: those near an end of the exposure, if they are clear cases.
+
+        A pose that was found from the blurred photo itself is near the mean, but not exact. Its moment then explains
+        some of the error, lies anywhere, and the scene would drift with it. So unless more photos are near an end than
+        in between, all known poses count as the mean.
+        """
+        if self.moments is None:
+            return
+        away = self.moments.sin().abs()
+        ends = away > NEAR_END
+        clear = ends.sum() > ((away > NEAR_MEAN) & ~ends).sum()
+        self.learned &= ends & clear
 
 
 def _known_power(k: int, moment: Tensor | float) -> Tensor | float:

@@ -130,7 +130,9 @@ def _motion(settings: SyntheticSettings, kind: str, rng: np.random.Generator) ->
         return replace(motion, angle=angle, bend=0.0, roll=0.0, zoom=0.0)
     if kind == "roll":  # half a streak in the middle, to which roll adds a whole one at the left and right edge
         return replace(motion, roll=math.copysign(4.0, motion.roll) / (1.0 - motion.share))
-    return replace(motion, one_sided=kind == "one_sided")
+    if kind == "one_sided":  # forwards or backwards in time: poses are off in all directions
+        return replace(motion, angle=motion.angle + math.pi * rng.integers(2), one_sided=True)
+    return motion
 
 
 def _sharp(world: World, cameras: list[Camera], samples: int) -> list[Array]:
