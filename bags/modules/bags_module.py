@@ -11,7 +11,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from bags.modules.auto_blur import AutoBlur, Choices
+from bags.modules.auto_blur import BLURRED, AutoBlur, Choices
 from bags.modules.blur_model import REGISTERED, Blur, BlurModel, Exposure
 from bags.modules.bpn import BPN
 from bags.modules.camera_blur import CameraBlur
@@ -222,6 +222,8 @@ class BagsModule(LightningModule):
             variances = variances + self.paths.variances(self.distances)
         if self.lenses is not None:
             variances = variances + self.lenses.variances()
+        if self.choices is not None:
+            variances = variances * (self.choices.models == BLURRED)
         weights = (1 + variances) ** -self.model.sharp_weight
         return weights[view] / weights.mean()
 

@@ -65,7 +65,7 @@ def test_rates_of_path_and_lens_fall_over_the_whole_run() -> None:
     groups = CameraBlur(paths, lenses, TrajectorySettings(), linear_light=True).parameter_groups(optim)
     groups = [{**group, "rate": group["lr"]} for group in groups]
     trainer = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=groups)])
-    module = SimpleNamespace(schedule=schedule, optim=optim)
+    module = SimpleNamespace(schedule=schedule, optim=optim, paths=paths)
     assert [group["name"] for group in groups] == ["trajectory", "moment", "lens"]
     rates = [optim.trajectory, optim.moment, optim.lens]
     for step in (1, 99, 101, 700, 1000):
