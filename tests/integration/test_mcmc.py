@@ -126,22 +126,20 @@ def test_a_skipped_step_shakes_nothing() -> None:
     assert not bool((gaussians.means == before).any())
 
 
-@pytest.mark.parametrize(
-    ("overrides", "needle"),
-    [
-        (("model.gaussians.max_count=null",), "model.gaussians.max_count = None: must be a number: densify=mcmc"),
-        (("densify.strategy=gibbs",), "densify.strategy = 'gibbs': must be one of published, mcmc"),
-        (("densify.dead_opacity=1",), "densify.dead_opacity = 1.0: must be below 1"),
-        (("densify.growth=-0.1",), "densify.growth = -0.1: must lie in [0, 1]"),
-        (("densify.noise=-1",), "densify.noise = -1.0: must be at least 0"),
-        (("loss.opacity=-1",), "loss.opacity = -1.0: must be at least 0"),
-        (("loss.scale=-1",), "loss.scale = -1.0: must be at least 0"),
-    ],
-)
-def test_bad_values_are_told_in_a_line(overrides: tuple[str, ...], needle: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingError) as error:
-        settings_of(tmp_path, "densify=mcmc", *overrides)
-    assert needle in str(error.value) and "\n" not in str(error.value)
+def test_bad_values_are_told_in_a_line(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for override, message in {
+        "model.gaussians.max_count=null": "model.gaussians.max_count = None: must be a number: densify=mcmc",
+        "densify.strategy=gibbs": "densify.strategy = 'gibbs': must be one of published, mcmc",
+        "densify.dead_opacity=1": "densify.dead_opacity = 1.0: must be below 1",
+        "densify.growth=-0.1": "densify.growth = -0.1: must lie in [0, 1]",
+        "densify.noise=-1": "densify.noise = -1.0: must be at least 0",
+        "loss.opacity=-1": "loss.opacity = -1.0: must be at least 0",
+        "loss.scale=-1": "loss.scale = -1.0: must be at least 0",
+    }.items():
+        with subtests.test(override):
+            with pytest.raises(SettingError) as error:
+                settings_of(tmp_path, "densify=mcmc", override)
+            assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_the_group_sets_what_belongs_together(tmp_path: Path) -> None:

@@ -58,16 +58,17 @@ def draw_with(gaussians: Gaussians, name: str = "reference"):
     return draw
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_the_known_pose_is_the_mean_of_the_path(order: int) -> None:
-    found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4, pixel=1.0)
-    for count in (3, 7):
-        times, weights = instants(count)
-        turns, shifts = found.motion(1, times)
-        torch.testing.assert_close(weights @ shifts, torch.zeros(3), atol=1e-7, rtol=0)
-        torch.testing.assert_close(torch.einsum("t,tij->ij", weights, turns), torch.eye(3), atol=1e-3, rtol=0)
-    assert found.coefficients.detach().std().item() == pytest.approx(0.01, rel=0.4)
-    assert not torch.equal(found.coefficients[0], found.coefficients[1])
+def test_the_known_pose_is_the_mean_of_the_path(subtests: pytest.Subtests) -> None:
+    for order in [1, 2, 3]:
+        with subtests.test(order=order):
+            found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4, pixel=1.0)
+            for count in (3, 7):
+                times, weights = instants(count)
+                turns, shifts = found.motion(1, times)
+                torch.testing.assert_close(weights @ shifts, torch.zeros(3), atol=1e-7, rtol=0)
+                torch.testing.assert_close(torch.einsum("t,tij->ij", weights, turns), torch.eye(3), atol=1e-3, rtol=0)
+            assert found.coefficients.detach().std().item() == pytest.approx(0.01, rel=0.4)
+            assert not torch.equal(found.coefficients[0], found.coefficients[1])
 
 
 @pytest.mark.parametrize("focal", [50.0, 800.0])
@@ -86,27 +87,29 @@ def test_the_same_numbers_blur_as_many_pixels_whatever_the_focal_length(focal: f
     assert float(covariance[0, 16, 24]) == pytest.approx(9 / 12 + 4, rel=0.02)  # of a streak, and of the lens
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_the_known_pose_may_be_the_end_of_the_path(order: int) -> None:
+def test_the_known_pose_may_be_the_end_of_the_path(subtests: pytest.Subtests) -> None:
     """The same path, seen from another of its poses: between any two instants the camera moves as it did."""
-    settings = {"order": order, "start": 0.01}
-    mean, end = (Paths(3, TrajectorySettings(**settings, pose=pose), 2.0, 4, 1.0) for pose in ("mean", "end"))
-    times = torch.tensor([-0.5, 0.1, 0.5])
-    (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
-    torch.testing.assert_close(turns[2], torch.eye(3))
-    torch.testing.assert_close(shifts[2], torch.zeros(3))
-    torch.testing.assert_close(shifts[1] - shifts[0], shifts_of_mean[1] - shifts_of_mean[0])
-    moved, expected = turns[1] @ turns[0].T, turns_of_mean[1] @ turns_of_mean[0].T
-    torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)  # turns commute to first order
+    for order in [1, 2, 3]:
+        with subtests.test(order=order):
+            settings = {"order": order, "start": 0.01}
+            mean, end = (Paths(3, TrajectorySettings(**settings, pose=pose), 2.0, 4, 1.0) for pose in ("mean", "end"))
+            times = torch.tensor([-0.5, 0.1, 0.5])
+            (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
+            torch.testing.assert_close(turns[2], torch.eye(3))
+            torch.testing.assert_close(shifts[2], torch.zeros(3))
+            torch.testing.assert_close(shifts[1] - shifts[0], shifts_of_mean[1] - shifts_of_mean[0])
+            moved, expected = turns[1] @ turns[0].T, turns_of_mean[1] @ turns_of_mean[0].T
+            torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)  # turns commute to first order
 
 
-@pytest.mark.parametrize("count", [3, 5, 7])
-def test_few_poses_have_the_variance_of_the_whole_exposure(count: int) -> None:
-    times, weights = instants(count)
-    assert float(weights.sum()) == pytest.approx(1)
-    assert float(weights @ times**2) == pytest.approx(1 / 12, rel=1e-5)
-    assert float(weights @ times**4) == pytest.approx(1 / 80, rel=1e-5)
-    assert float(times[count // 2]) == 0
+def test_few_poses_have_the_variance_of_the_whole_exposure(subtests: pytest.Subtests) -> None:
+    for count in [3, 5, 7]:
+        with subtests.test(count=count):
+            times, weights = instants(count)
+            assert float(weights.sum()) == pytest.approx(1)
+            assert float(weights @ times**2) == pytest.approx(1 / 12, rel=1e-5)
+            assert float(weights @ times**4) == pytest.approx(1 / 80, rel=1e-5)
+            assert float(times[count // 2]) == 0
 
 
 @pytest.mark.parametrize("linear_light", [False, True])
@@ -295,20 +298,21 @@ def test_a_lens_is_sharp_where_it_is_in_focus_and_spreads_by_the_distance_in_dio
     torch.testing.assert_close(even.sqrt(), torch.full((1, 3), 40 * 0.03))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_lens_follows_its_formula_whatever_its_numbers(seed: int) -> None:
+def test_a_lens_follows_its_formula_whatever_its_numbers(subtests: pytest.Subtests) -> None:
     """Angles in radians become pixels by the geometric mean of both focal lengths; ten times nearer is near enough."""
-    generator = torch.Generator().manual_seed(seed)
-    a, b, c = (torch.randn(3, generator=generator) / 10).tolist()
-    distance = 10 ** (3 * torch.rand(5, 7, generator=generator) - 2)
-    center = torch.randn(3, generator=generator)
-    camera = replace(CAMERA, fx=30.0, fy=55.0, translation=-center)
-    middle = math.dist(center.tolist(), (0.0, 0.0, 4.0))
-    near = [min(middle / each, 10) for each in distance.flatten().tolist()]
-    expected = [30 * 55 * ((a * (each - 1) + b) ** 2 + c**2) for each in near]
-    assert (middle / distance > 10).any() and (middle / distance < 10).any()
-    found = lens(a, b, c).variance(0, distance, camera).flatten()
-    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-6)
+    for seed in range(4):
+        with subtests.test(seed=seed):
+            generator = torch.Generator().manual_seed(seed)
+            a, b, c = (torch.randn(3, generator=generator) / 10).tolist()
+            distance = 10 ** (3 * torch.rand(5, 7, generator=generator) - 2)
+            center = torch.randn(3, generator=generator)
+            camera = replace(CAMERA, fx=30.0, fy=55.0, translation=-center)
+            middle = math.dist(center.tolist(), (0.0, 0.0, 4.0))
+            near = [min(middle / each, 10) for each in distance.flatten().tolist()]
+            expected = [30 * 55 * ((a * (each - 1) + b) ** 2 + c**2) for each in near]
+            assert (middle / distance > 10).any() and (middle / distance < 10).any()
+            found = lens(a, b, c).variance(0, distance, camera).flatten()
+            torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-6)
 
 
 def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
