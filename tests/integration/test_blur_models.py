@@ -1,4 +1,4 @@
-"""Runs with the camera's path and lens: they resume bit for bit, and what was chosen for the photos is kept."""
+"""Runs of every blur model, with what else is learned: they resume bit for bit; what was chosen for photos is kept."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ import pytest
 from bags.modules.auto_blur import BLURRED, SHARP, SHARP_EDGES, Choices
 from bags.run import build
 from tests.integration.test_training import assert_same, resumed_and_whole, run, settings_of, state_of
+from tests.integration.test_windows import WINDOWED
+
+RESUMED = {  # model: where it is stopped, and with what it is trained
+    "mip_splatting": (21, "model.refine_poses=true"),
+    "bags": (23, "model.refine_poses=true", "model.exposure=gain", *WINDOWED),
+    "trajectory": (21, "model.refine_poses=true"),
+    "lens": (9,),
+    "hybrid": (27, "model.exposure=affine"),
+    "auto": (9,),
+}
 
 
-@pytest.mark.parametrize("model, stop", [("trajectory", 21), ("lens", 9), ("hybrid", 27), ("auto", 9)])
-def test_resumed_run_equals_uninterrupted_run(
-    model: str, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, whole = resumed_and_whole(tmp_path, [f"model={model}"], stop, monkeypatch)
+@pytest.mark.parametrize("model", RESUMED)
+def test_resumed_run_equals_uninterrupted_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, *others = RESUMED[model]
+    broken, whole = resumed_and_whole(tmp_path, [f"model={model}", *others], stop, monkeypatch)
+    assert (broken.folder / "views.csv").read_text() == (whole.folder / "views.csv").read_text()
     learned = state_of(whole)["state_dict"]
-    if model != "lens":
+    if "model.refine_poses=true" in others:
+        assert (learned["poses.offsets"].abs().amax(dim=1) > 0.01).all()  # of every photo
+    if any("exposure" in word for word in others):
+        assert learned["corrections.numbers"].any()
+    if model in ("trajectory", "hybrid", "auto"):
         assert float(learned["paths.coefficients"].abs().max()) > 0.65  # they start with a deviation of 0.2
-    if model != "trajectory":
+    if model in ("lens", "hybrid", "auto"):
         assert float(learned["lenses.numbers"].abs().max()) > 0.35  # and these of 0.1
     with open(whole.folder / "views.csv", newline="") as file:
         assert len({row["name"] for row in csv.DictReader(file)}) == 6
-
-
-@pytest.mark.parametrize("model", ["mip_splatting", "bags", "trajectory"])
-def test_refined_poses_resume_too(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, whole = resumed_and_whole(tmp_path, [f"model={model}", "model.refine_poses=true"], 21, monkeypatch)
-    assert (state_of(whole)["state_dict"]["poses.offsets"].abs().amax(dim=1) > 0.01).all()  # of every photo
 
 
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
