@@ -25,7 +25,7 @@ RESUMED = {  # model: where it is stopped, and with what it is trained
 @pytest.mark.parametrize("model", RESUMED)
 def test_resumed_run_equals_uninterrupted_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop, *others = RESUMED[model]
-    broken, whole = resumed_and_whole(tmp_path, [f"model={model}", *others], stop, monkeypatch)
+    broken, whole = resumed_and_whole(tmp_path, [f"model={model}", *others], [stop], monkeypatch)
     assert (broken.folder / "views.csv").read_text() == (whole.folder / "views.csv").read_text()
     learned = state_of(whole)["state_dict"]
     if "model.refine_poses=true" in others:

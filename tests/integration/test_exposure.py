@@ -16,7 +16,6 @@ from bags.settings import Settings
 from bags.tasks import evaluate
 from tests.integration.test_nonfinite import Spoil, spoiled
 from tests.integration.test_training import assert_same, run, settings_of, state_of
-from tests.integration.test_views_per_step import command
 
 DRIFTING = (
     "model=mip_splatting", "dataset.synthetic.layout=facade", "dataset.synthetic.drift=0.5",
@@ -68,19 +67,6 @@ def test_the_first_step_sees_what_it_would_without(kind: str, model: str, tmp_pa
         module.gaussians.update_filter(datamodule.cameras(2))
         seen.append(module.explain(next(iter(datamodule.train_views_dataloader())), module.schedule.at(40)).prediction)
     assert torch.equal(*seen)
-
-
-def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    words = ("model.exposure=gain", "model=mip_splatting", "name=run")
-    run(settings_of(tmp_path / "first", *words, "schedule.steps=3"))  # so that both find compiled kernels
-    for root, how in ((one, "trainer.views_per_step=2"), (two, "trainer=ddp")):
-        done = command(root, how, *words)
-        assert done.returncode == 0, done.stdout
-    saved = [torch.load(root / "run/checkpoints/last.ckpt", weights_only=True) for root in (one, two)]
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(saved[0][key], saved[1][key], key)
-    assert saved[0]["state_dict"]["corrections.numbers"].any()
 
 
 def test_a_skipped_step_leaves_the_corrections_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

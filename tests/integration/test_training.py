@@ -90,17 +90,25 @@ def put_first(callback: Callback, patch: pytest.MonkeyPatch) -> None:
 
 
 def resumed_and_whole(
-    root: Path, overrides: Sequence[str], stop: int, monkeypatch: pytest.MonkeyPatch
+    root: Path, overrides: Sequence[str], stops: Sequence[int], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Settings, Settings]:
-    """A run that was stopped after ``stop`` steps and resumed, and one that was not; bit for bit the same state."""
-    whole, broken = (settings_of(root, *overrides, f"name={name}") for name in ("whole", "broken"))
+    """A run that was stopped after each of ``stops`` and resumed, and one that was not; bit for bit the same state."""
+    whole, broken = (settings_of(root, *overrides, f"name={name}", "ckpt_path=auto") for name in ("whole", "broken"))
     run(whole)
-    run(broken, stop, monkeypatch)
-    run(settings_of(root, *overrides, "name=broken", "ckpt_path=last"))
-    one, other = state_of(whole), state_of(broken)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
+    for stop in stops:
+        run(broken, stop, monkeypatch)
+        assert state_of(broken)["global_step"] == stop
+        assert not (broken.folder / "metrics.json").exists()
+    run(broken)
+    assert_same_state(broken.folder, whole.folder)
     return broken, whole
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """What two runs have saved in their folders is the same, bit for bit."""
+    saved, expected = (torch.load(each / "checkpoints/last.ckpt", weights_only=True) for each in (one, other))
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(saved[key], expected[key], key)
 
 
 def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
@@ -137,8 +145,7 @@ def test_finished_run_can_be_extended(tmp_path: Path) -> None:
     assert state_of(grown)["global_step"] == 22
     run(settings_of(tmp_path, *schedule, "name=b", "schedule.iterations=30", "ckpt_path=last"))
     assert state_of(grown)["global_step"] == 30
-    for key in ("state_dict", "optimizer_states"):
-        assert_same(state_of(grown)[key], state_of(whole)[key])
+    assert_same_state(grown.folder, whole.folder)
 
 
 def test_everything_promised_is_there(finished: Settings) -> None:
@@ -224,25 +231,14 @@ def test_a_run_learns(tmp_path: Path) -> None:
     assert json.loads((settings.folder / "metrics.json").read_text())["psnr"] > early + 1
 
 
-def test_resumed_run_equals_uninterrupted_run(
-    finished: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped again and again: before and after changes of scale, the restart, densification and opacity reset."""
-    settings = settings_of(tmp_path)
-    for stop in (1, 3, 9, 12, 19, 20, 27, 39):
-        run(settings, stop, monkeypatch)
-        assert state_of(settings)["global_step"] == stop
-        assert not (settings.folder / "metrics.json").exists()
-        settings = settings_of(tmp_path, "ckpt_path=last")
-    run(settings)
-    one, other = state_of(finished), state_of(settings)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
+    runs = resumed_and_whole(tmp_path, (), (1, 3, 9, 12, 19, 20, 27, 39), monkeypatch)
     for name in ("history.csv", "views.csv"):
-        assert (settings.folder / name).read_text() == (finished.folder / name).read_text()
-    scores = [json.loads((s.folder / "metrics.json").read_text()) for s in (finished, settings)]
-    assert_same(scores[0]["per_view"], scores[1]["per_view"])
-    assert_same(scores[0]["train_views"], scores[1]["train_views"])
+        assert (runs[0].folder / name).read_text() == (runs[1].folder / name).read_text()
+    scores = [json.loads((settings.folder / "metrics.json").read_text()) for settings in runs]
+    for key in ("per_view", "train_views"):
+        assert_same(scores[0][key], scores[1][key], key)
 
 
 def test_same_seed_same_result_other_seed_other_result(tmp_path: Path) -> None:

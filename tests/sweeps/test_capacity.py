@@ -18,22 +18,19 @@ from bags.sweeps.slurm import Command
 from tests.waiting import until
 
 
-def test_as_many_as_cores_and_memory_hold(monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
-    for cores, memory, limit, count in [
+def test_as_many_as_cores_and_memory_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "available_cores", lambda: 8)
+    monkeypatch.setattr(capacity, "available_memory_gb", lambda: 64.0)
+    cpu = Settings(trainer=TrainerSettings(accelerator="cpu"))
+    for cores, memory, limit, count in (
         (2, 4.0, None, 4),
         (3, 4.0, None, 2),
         (2, 20.0, None, 3),
         (2, 4.0, 1, 1),
         (64, 4.0, None, 1),
         (2, 900.0, None, 1),
-    ]:
-        with subtests.test(cores=cores, memory=memory, limit=limit, count=count):
-            monkeypatch.setattr(capacity, "available_cores", lambda: 8)
-            monkeypatch.setattr(capacity, "available_memory_gb", lambda: 64.0)
-            assert (
-                len(capacity.places(Settings(trainer=TrainerSettings(accelerator="cpu")), cores, memory, limit))
-                == count
-            )
+    ):
+        assert len(capacity.places(cpu, cores, memory, limit)) == count, (cores, memory, limit)
 
 
 @pytest.mark.parametrize(("each", "seen"), [(1, ["4", "5", "7"]), (2, ["4,5"])])
