@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bags.cli import config_folder
 from bags.config.nodes import register, to_settings
@@ -33,14 +34,14 @@ def settings_of(*words: str) -> Settings:
 def test_text_reaches_the_settings_as_typed(subtests: pytest.Subtests) -> None:
     for text in WORDS:
         with subtests.test(repr(text)):
-            settings = settings_of("task=prepare", "scene=photos", f"source={text}", f"output_root={text}")
-            assert (settings.source, settings.output_root) == (text, text)
-            assert settings.name == text and settings.dataset.root == f"data/{text}"
-            settings = settings_of(f"name={text}", f"+group={text}", f"summarize.runs=[x,{text.replace(',', ';')}]")
-            assert (settings.name, settings.group) == (text, text)
-            assert settings.summarize.runs == ("x", text.replace(",", ";").strip())
+            listed = text.replace(",", ";")
+            photos = ["task=prepare", "scene=photos", f"source={text}", f"output_root={text}"]
+            settings = settings_of(*photos, f"+group={text}", f"summarize.runs=[x,{listed}]")
+            assert (settings.source, settings.output_root, settings.name, settings.group) == (text,) * 4
+            assert settings.dataset.root == f"data/{text}" and settings.summarize.runs == ("x", listed.strip())
             once = for_hydra([f"name={text}"])
             assert for_hydra(once) == once  # a sweep's jobs and a training's ranks take words from such a process
+            assert [each.value() for each in OverridesParser.create().parse_overrides(once)] == [text]
 
 
 def test_what_hydra_has_its_own_words_for() -> None:
