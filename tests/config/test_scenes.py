@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from bags.cli import config_folder
 from bags.config.nodes import register
+from bags.settings import Settings
 from tests.config.test_config import settings_of
 
 # scene: hold, init_dgt, iterations, ms_steps; depth TV, RGB TV, second network ("MLP2"), BPN rate
@@ -68,60 +69,39 @@ def test_every_scene_has_its_file() -> None:
     assert len(SCENES) == 29 and files == {*SCENES, "demo", "tiny", "own", "photos", "mip360_mixed"}
 
 
-@pytest.mark.parametrize(
-    ("scene", "paper"), [*product(DEBLUR_NERF, [False]), ("blurgirl", True), ("defocustools", True)]
-)
-def test_deblur_nerf(scene: str, paper: bool) -> None:
-    hold, threshold, iterations, ms_steps, depth_tv, rgb_tv, second, rate = DEBLUR_NERF[scene]
+def of_scene(scene: str, paper: bool) -> Settings:
+    """What a scene's file says, having seen what it says of all: its name, its folder, how it is trained."""
     run = settings_of(f"scene={scene}", "paths.data=/data", *(["experiment=paper"] if paper else []))
     data = run.dataset
     assert (run.scene, run.name, data.root, data.parser) == (scene, scene, f"/data/{scene}", "colmap")
-    assert (data.factor, data.hold, data.mixed_resolution.factors) == (4, hold, ())
-    assert run.model.gaussians.kernel_size == 0.1
-    densify = run.densify
-    assert (densify.init_gradient, densify.min_opacity, densify.init_opacity) == (threshold, 0.1, -1.0)
-    assert (run.schedule.iterations, run.schedule.ms_steps, run.schedule.steps) == (iterations, ms_steps, None)
-    assert (run.loss.depth_tv, run.loss.rgb_tv) == (depth_tv, rgb_tv)
-    bpn = run.model.bpn
-    assert (bpn.second_network, bpn.single_kernel, bpn.use_rgbd, bpn.kernels) == (second, None, True, (5, 9, 17))
-    if paper or rate:
-        assert run.optim.bpn == (rate or 5e-4)
+    assert run.schedule.steps is None and run.model.bpn.kernels == (5, 9, 17)
+    return run
 
 
-@pytest.mark.parametrize(("scene", "paper"), [*product(MIP360, [False]), ("bicycle", True), ("counter", True)])
-def test_mip360_mixed_resolution(scene: str, paper: bool) -> None:
-    iterations, ms_steps, rate = MIP360[scene]
-    run = settings_of(f"scene={scene}", "paths.data=/data", *(["experiment=paper"] if paper else []))
-    data = run.dataset
-    assert (run.scene, run.name, data.root, data.parser) == (scene, scene, f"/data/{scene}", "colmap")
-    assert (data.factor, data.hold) == (-1, 8) and max(data.mixed_resolution.factors) > 1
-    densify = run.densify
-    assert (densify.init_gradient, densify.min_opacity, densify.init_opacity) == (6e-4, 0.005, 0.1)
-    assert (run.schedule.iterations, run.schedule.ms_steps, run.schedule.steps) == (iterations, ms_steps, None)
-    assert (run.loss.depth_tv, run.loss.rgb_tv, run.optim.bpn) == (0.01, 0.001, rate)
-    bpn = run.model.bpn
-    assert (bpn.second_network, bpn.single_kernel, bpn.use_rgbd, bpn.kernels) == (None, 5, False, (5, 9, 17))
+def test_deblur_nerf(subtests: pytest.Subtests) -> None:
+    for scene, paper in [*product(DEBLUR_NERF, [False]), ("blurgirl", True), ("defocustools", True)]:
+        with subtests.test(scene, paper=paper):
+            run = of_scene(scene, paper)
+            data, densify, bpn, rate = run.dataset, run.densify, run.model.bpn, DEBLUR_NERF[scene][-1]
+            assert (data.factor, data.mixed_resolution.factors, run.model.gaussians.kernel_size) == (4, (), 0.1)
+            assert (densify.min_opacity, densify.init_opacity) == (0.1, -1.0)
+            assert (bpn.single_kernel, bpn.use_rgbd) == (None, True)
+            plan = data.hold, densify.init_gradient, run.schedule.iterations, run.schedule.ms_steps
+            assert (*plan, run.loss.depth_tv, run.loss.rgb_tv, bpn.second_network, rate) == DEBLUR_NERF[scene]
+            if paper or rate:
+                assert run.optim.bpn == (rate or 5e-4)
 
 
-@pytest.mark.parametrize(("experiment", "scenes"), SWEEPS.items())
-def test_sweeps_name_their_scenes(experiment: str, scenes: list[str]) -> None:
-    with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
-        cfg = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
-    assert cfg.hydra.mode.name == "MULTIRUN"
-    assert cfg.hydra.sweeper.params.scene.replace(" ", "").split(",") == scenes
-
-
-@pytest.mark.parametrize("experiment", [name for name in SWEEPS if name.startswith("paper")])
-def test_paper_sweeps_are_the_paper(experiment: str) -> None:
-    scene = f"scene={SWEEPS[experiment][-1]}"
-    assert settings_of(scene, f"experiment={experiment}") == settings_of(scene, "experiment=paper")
-
-
-def test_one_setting_is_the_same_for_all_scenes_but_for_their_data() -> None:
-    runs = [settings_of(f"scene={scene}", "experiment=one_setting") for scene in SCENES]
-    for part in ("model", "schedule", "optim", "densify", "loss", "metrics", "rasterizer"):
-        assert len({getattr(run, part) for run in runs}) == 1, part
-    assert runs[0].schedule.steps is None and len({run.dataset.root for run in runs}) == len(SCENES)
+def test_mip360_mixed_resolution(subtests: pytest.Subtests) -> None:
+    for scene, paper in [*product(MIP360, [False]), ("bicycle", True), ("counter", True)]:
+        with subtests.test(scene, paper=paper):
+            run = of_scene(scene, paper)
+            data, densify, bpn = run.dataset, run.densify, run.model.bpn
+            assert (data.factor, data.hold) == (-1, 8) and max(data.mixed_resolution.factors) > 1
+            assert (densify.init_gradient, densify.min_opacity, densify.init_opacity) == (6e-4, 0.005, 0.1)
+            assert (run.loss.depth_tv, run.loss.rgb_tv) == (0.01, 0.001)
+            assert (bpn.second_network, bpn.single_kernel, bpn.use_rgbd) == (None, 5, False)
+            assert (run.schedule.iterations, run.schedule.ms_steps, run.optim.bpn) == MIP360[scene]
 
 
 def experiment(name: str) -> dict[str, list[str]]:
@@ -131,6 +111,20 @@ def experiment(name: str) -> dict[str, list[str]]:
         cfg = compose("config", overrides=[f"experiment={name}"], return_hydra_config=True)
     assert cfg.hydra.mode.name == "MULTIRUN"
     return {key: str(values).replace(" ", "").split(",") for key, values in cfg.hydra.sweeper.params.items()}
+
+
+def test_sweeps_name_their_scenes_and_the_papers_are_the_paper() -> None:
+    assert {name: experiment(name)["scene"] for name in SWEEPS} == SWEEPS
+    for name in ("paper_motion", "paper_defocus", "paper_mixed_resolution"):
+        scene = f"scene={SWEEPS[name][-1]}"
+        assert settings_of(scene, f"experiment={name}") == settings_of(scene, "experiment=paper"), name
+
+
+def test_one_setting_is_the_same_for_all_scenes_but_for_their_data() -> None:
+    runs = [settings_of(f"scene={scene}", "experiment=one_setting") for scene in SCENES]
+    for part in ("model", "schedule", "optim", "densify", "loss", "metrics", "rasterizer"):
+        assert len({getattr(run, part) for run in runs}) == 1, part
+    assert runs[0].schedule.steps is None and len({run.dataset.root for run in runs}) == len(SCENES)
 
 
 def test_the_ladder_is_every_world_with_three_seeds() -> None:
@@ -144,14 +138,16 @@ def test_the_ladder_is_every_world_with_three_seeds() -> None:
     assert tops < set(quick["scene"]) < set(worlds)
 
 
-@pytest.mark.parametrize(("layout", "kind"), [(layout, kind) for layout, kinds in LADDER.items() for kind in kinds])
-def test_sharp_reference_world_differs_in_blur_only(layout: str, kind: str) -> None:
-    top, world = (settings_of(f"scene=ladder/{layout}_{end}") for end in ("sharp", kind))
-    assert (top.scene, world.scene) == (f"{layout}_sharp", f"{layout}_{kind}")
-    photos = world.dataset.synthetic
-    assert photos.layout == layout and photos.blurs != ("sharp",)
-    blurred = {"blurs": photos.blurs, "strength": photos.strength, "least": photos.least, "drift": photos.drift}
-    alike = replace(top.dataset, synthetic=replace(top.dataset.synthetic, **blurred))
-    assert top.dataset.synthetic.blurs == ("sharp",) and top.dataset.synthetic.drift == 0
-    assert replace(top, scene=world.scene, name=world.name, dataset=alike) == world
-    assert world.schedule.steps == 1500 and photos.seed not in (7, 11, 12, 13, 14)  # those that settings were chosen on
+def test_sharp_reference_world_differs_in_blur_only(subtests: pytest.Subtests) -> None:
+    for layout, kind in ((layout, kind) for layout, kinds in LADDER.items() for kind in kinds):
+        with subtests.test(f"{layout}_{kind}"):
+            top, world = (settings_of(f"scene=ladder/{layout}_{end}") for end in ("sharp", kind))
+            assert (top.scene, world.scene) == (f"{layout}_sharp", f"{layout}_{kind}")
+            photos = world.dataset.synthetic
+            assert photos.layout == layout and photos.blurs != ("sharp",)
+            blurred = {"blurs": photos.blurs, "strength": photos.strength, "least": photos.least, "drift": photos.drift}
+            alike = replace(top.dataset, synthetic=replace(top.dataset.synthetic, **blurred))
+            assert top.dataset.synthetic.blurs == ("sharp",) and top.dataset.synthetic.drift == 0
+            assert replace(top, scene=world.scene, name=world.name, dataset=alike) == world
+            assert world.schedule.steps == 1500
+            assert photos.seed not in (7, 11, 12, 13, 14)  # those that settings were chosen on

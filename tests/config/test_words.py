@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bags.cli import config_folder
 from bags.config.nodes import register, to_settings
@@ -30,16 +31,17 @@ def settings_of(*words: str) -> Settings:
         return to_settings(compose("config", overrides=for_hydra(words)))
 
 
-@pytest.mark.parametrize("text", WORDS)
-def test_text_reaches_the_settings_as_typed(text: str) -> None:
-    settings = settings_of("task=prepare", "scene=photos", f"source={text}", f"output_root={text}")
-    assert (settings.source, settings.output_root) == (text, text)
-    assert settings.name == text and settings.dataset.root == f"data/{text}"
-    settings = settings_of(f"name={text}", f"+group={text}", f"summarize.runs=[x,{text.replace(',', ';')}]")
-    assert (settings.name, settings.group) == (text, text)
-    assert settings.summarize.runs == ("x", text.replace(",", ";").strip())
-    once = for_hydra([f"name={text}"])
-    assert for_hydra(once) == once  # jobs of a sweep, and ranks of a training, take their words from such a process
+def test_text_reaches_the_settings_as_typed(subtests: pytest.Subtests) -> None:
+    for text in WORDS:
+        with subtests.test(repr(text)):
+            listed = text.replace(",", ";")
+            photos = ["task=prepare", "scene=photos", f"source={text}", f"output_root={text}"]
+            settings = settings_of(*photos, f"+group={text}", f"summarize.runs=[x,{listed}]")
+            assert (settings.source, settings.output_root, settings.name, settings.group) == (text,) * 4
+            assert settings.dataset.root == f"data/{text}" and settings.summarize.runs == ("x", listed.strip())
+            once = for_hydra([f"name={text}"])
+            assert for_hydra(once) == once  # a sweep's jobs and a training's ranks take words from such a process
+            assert [each.value() for each in OverridesParser.create().parse_overrides(once)] == [text]
 
 
 def test_what_hydra_has_its_own_words_for() -> None:
@@ -51,9 +53,8 @@ def test_what_hydra_has_its_own_words_for() -> None:
             for_hydra([f"name={broken}"])
 
 
-@pytest.mark.parametrize(
-    ("typed", "values"),
-    [
+def test_lists_of_a_sweep(subtests: pytest.Subtests) -> None:
+    for typed, values in [
         ("../a,../b", ["../a", "../b"]),
         ("Küche 1, Küche 2", ["'Küche 1'", "'Küche 2'"]),
         ("2024_05_01,null", ["'2024_05_01'", "null"]),
@@ -62,15 +63,11 @@ def test_what_hydra_has_its_own_words_for() -> None:
         ("José's,x", [r"'José\'s'", "x"]),
         ("choice(a,b)", ["choice(a,b)"]),
         ("", [""]),
-    ],
-)
-def test_lists_of_a_sweep(typed: str, values: list[str]) -> None:
-    for flag in ("-m", "--multirun", "--multi"):
-        assert for_hydra(["seed=1,2", flag, f"dataset.root={typed}"]) == [
-            "seed=1,2",
-            f"dataset.root={','.join(values)}",
-            flag,
-        ]
+    ]:
+        with subtests.test(typed):
+            meant = f"dataset.root={','.join(values)}"
+            for flag in ("-m", "--multirun", "--multi"):
+                assert for_hydra(["seed=1,2", flag, f"dataset.root={typed}"]) == ["seed=1,2", meant, flag]
 
 
 def test_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,19 +77,19 @@ def test_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert for_hydra(["-m", "dataset.root=~/a,~/b"])[0] == "dataset.root=/home/ann/a,/home/ann/b"
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_flags_may_stand_anywhere(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for words in [
         ["task=prepare", "source=/nowhere", "--cfg", "job"],
         ["--cfg", "job", "task=prepare", "source=/nowhere"],
         ["task=prepare", "--cfg", "job", "source=/nowhere"],
         ["task=prepare", "-c", "job", "--package", "_global_", "source=/nowhere", "--resolve"],
         ["--info", "config", "task=prepare", "source=/nowhere"],
-    ],
-)
-def test_flags_may_stand_anywhere(words: list[str], tmp_path: Path) -> None:
-    done = subprocess.run([*RUN, *words], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0 and "source: /nowhere" in done.stdout and "images: images" in done.stdout, done.stderr
+    ]:
+        with subtests.test(" ".join(words)):
+            done = subprocess.run([*RUN, *words], cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0 and "source: /nowhere" in done.stdout and "images: images" in done.stdout, (
+                done.stderr
+            )
 
 
 def test_an_output_that_knows_no_umlauts(tmp_path: Path) -> None:

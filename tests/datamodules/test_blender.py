@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
@@ -103,11 +102,7 @@ TRANSFORMS = {  # what goes wrong: key path, new value (None: key removed), what
     "radial beyond": (("k4",), 0.1, r"k4 is 0\.1: no supported lens .* undistort"),
     "distortion a text": (("k1",), "0.1", r"k1 is '0\.1': must be a finite number"),
     "other model": (("camera_model",), "EQUIRECTANGULAR", r"camera_model is 'EQUIRECTANGULAR': needs one of"),
-    "size of another shape": (
-        ("h",),
-        50,
-        r"r_0\.png: its size of 32 x 24 pixels does not have the aspect ratio of its camera, 32 x 50",
-    ),
+    "size of another shape": (("h",), 50, r"r_0\.png: its size of 32 x 24 .* aspect ratio of its camera, 32 x 50"),
 }
 
 
@@ -121,16 +116,16 @@ def spoil(values, place, value):
         values[last] = value
 
 
-@pytest.mark.parametrize("case", TRANSFORMS)
-def test_corrupted_transforms(tmp_path, case):
-    place, value, message = TRANSFORMS[case]
+def test_corrupted_transforms(tmp_path, subtests):
     path = write_blender(tmp_path) / "transforms_train.json"
-    values = json.loads(path.read_text())
-    spoil(values, place, copy.deepcopy(value))
-    path.write_text(json.dumps(values))
-    with pytest.raises(DataError, match=message) as error:
-        blender(tmp_path)
-    assert str(tmp_path) in str(error.value) and len(str(error.value)) < 6000
+    intact = path.read_text()
+    for case, (place, value, message) in TRANSFORMS.items():
+        with subtests.test(case):
+            spoil(values := json.loads(intact), place, value)
+            path.write_text(json.dumps(values))
+            with pytest.raises(DataError, match=message) as error:
+                blender(tmp_path)
+            assert str(tmp_path) in str(error.value) and len(str(error.value)) < 6000
 
 
 def rewritten(root, change, split="train"):
@@ -156,15 +151,8 @@ def test_what_other_tools_add_and_agrees(tmp_path):
 def test_a_frame_has_its_own_lens(tmp_path):
     def change(values):
         del values["camera_angle_x"]
-        for number, frame in enumerate(values["frames"]):
-            frame |= {
-                "fl_x": 80.0 + number,
-                "fl_y": 90.0,
-                "cx": 34.0,
-                "cy": 22.0,
-                "w": 64,
-                "h": 48,
-            }  # of twice the size
+        for number, frame in enumerate(values["frames"]):  # of a photo twice the size
+            frame |= {"fl_x": 80.0 + number, "fl_y": 90.0, "cx": 34.0, "cy": 22.0, "w": 64, "h": 48}
 
     cameras = [view.camera for view in blender(rewritten(write_blender(tmp_path), change)).train]
     assert [(camera.fx, camera.fy) for camera in cameras] == [(40.0, 45.0), (40.5, 45.0), (41.0, 45.0)]
@@ -185,12 +173,11 @@ def test_matrices_of_three_rows_and_windows_paths(tmp_path):
         assert view.camera.translation.equal(before.camera.translation) and view.load() == before.load()
 
 
-@pytest.mark.parametrize(
-    "path", ["C:\\scenes\\lego\\train\\r_0.png", "/home/me/lego/train/r_0", "../lego/train/r_0.png"]
-)
-def test_paths_from_another_machine(tmp_path, path):
-    rewritten(write_blender(tmp_path), lambda values: values["frames"][0].update(file_path=path))
-    assert blender(tmp_path).train[0].name == "train_r_0.png"
+def test_paths_from_another_machine(tmp_path):
+    write_blender(tmp_path)
+    for path in ("C:\\scenes\\lego\\train\\r_0.png", "/home/me/lego/train/r_0", "../lego/train/r_0.png"):
+        rewritten(tmp_path, lambda values, path=path: values["frames"][0].update(file_path=path))
+        assert blender(tmp_path).train[0].name == "train_r_0.png", path
 
 
 def test_a_photo_in_both_splits_is_trained_on_and_not_tested(tmp_path, caplog):
@@ -223,34 +210,32 @@ METADATA = {
 }
 
 
-@pytest.mark.parametrize("case", METADATA)
-def test_corrupted_metadata(tmp_path, case):
-    place, value, message = METADATA[case]
+def test_corrupted_metadata(tmp_path, subtests):
     path = write_multiscale(tmp_path) / "metadata.json"
-    values = json.loads(path.read_text())
-    spoil(values, place, value)
-    path.write_text(json.dumps(values))
-    with pytest.raises(DataError, match=message):
-        multiscale(tmp_path)
+    intact = path.read_text()
+    for case, (place, value, message) in METADATA.items():
+        with subtests.test(case):
+            spoil(values := json.loads(intact), place, value)
+            path.write_text(json.dumps(values))
+            with pytest.raises(DataError, match=message):
+                multiscale(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "cannot be read as JSON"),
-        ('{"frames": [', "cannot be read as JSON"),
-        ("[" * 100_000, "cannot be read as JSON"),
-        ('{"a": ' + "1" * 5000 + "}", "cannot be read as JSON|camera_angle_x|frames"),
-        ('{"frames": [1], "frames": [2]}', "'frames' is given twice"),
-        ("[1, 2]", "contains a list instead of keys"),
-        ("\udcff", "cannot be read as text"),
-    ],
-)
-def test_invalid_json_files(tmp_path, text, message):
+def test_invalid_json_files(tmp_path, subtests):
     path = write_blender(tmp_path) / "transforms_test.json"
-    path.write_text(text, errors="surrogateescape")
-    with pytest.raises(DataError, match=rf"transforms_test\.json.*({message})"):
-        blender(tmp_path)
+    for text, message in {
+        "": "cannot be read as JSON",
+        '{"frames": [': "cannot be read as JSON",
+        "[" * 100_000: "cannot be read as JSON",
+        '{"a": ' + "1" * 5000 + "}": "cannot be read as JSON|camera_angle_x|frames",
+        '{"frames": [1], "frames": [2]}': "'frames' is given twice",
+        "[1, 2]": "contains a list instead of keys",
+        "\udcff": "cannot be read as text",
+    }.items():
+        with subtests.test(text[:30]):
+            path.write_text(text, errors="surrogateescape")
+            with pytest.raises(DataError, match=rf"transforms_test\.json.*({message})"):
+                blender(tmp_path)
 
 
 def test_file_too_large(tmp_path):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from PIL import Image
 from bags.datamodules.parsers import colmap_files
 from bags.datamodules.parsers.colmap import parse_colmap
 from bags.datamodules.parsers.colmap_files import read_model
+from bags.datamodules.parsers.split import split
 from bags.datamodules.pyramid import ImagePyramid
 from bags.errors import DataError
 from bags.settings import DatasetSettings
@@ -137,24 +137,18 @@ def test_no_photos(colmap_scene):
         parse_colmap(settings(root))
 
 
-@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
-@pytest.mark.parametrize("keep", [0.0, 0.3, 0.6, 0.99])
-def test_binary_file_cut_short(colmap_scene, name, keep):
+def test_incomplete_binary_files_are_named(colmap_scene, subtests):
+    """Cut short, too long, noise."""
     root = colmap_scene()
-    path = root / f"sparse/0/{name}.bin"
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(DataError, match=rf"{name}\.bin: not a complete COLMAP file"):
-        parse_colmap(settings(root))
-
-
-@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
-def test_binary_file_too_long(colmap_scene, name):
-    root = colmap_scene()
-    with (root / f"sparse/0/{name}.bin").open("ab") as file:
-        file.write(b"\0")
-    with pytest.raises(DataError, match=rf"{name}\.bin: not a complete COLMAP file"):
-        parse_colmap(settings(root))
+    for path in (root / f"sparse/0/{name}.bin" for name in colmap_files.FILES):
+        intact = path.read_bytes()
+        noise = np.random.default_rng(0).bytes(500)
+        for data in (*(intact[: int(len(intact) * keep)] for keep in (0, 0.3, 0.6, 0.99)), intact + b"\0", noise):
+            with subtests.test(path.name, size=len(data)):
+                path.write_bytes(data)
+                with pytest.raises(DataError, match=rf"{path.name}: not a complete COLMAP file"):
+                    parse_colmap(settings(root))
+        path.write_bytes(intact)
 
 
 @pytest.mark.parametrize(
@@ -185,49 +179,34 @@ assert "pycolmap" not in sys.modules
     subprocess.run([sys.executable, "-c", code, str(colmap_scene() / "sparse/0")], check=True)
 
 
-@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
-def test_binary_file_of_noise(colmap_scene, name):
-    root = colmap_scene()
-    path = root / f"sparse/0/{name}.bin"
-    path.write_bytes(np.random.default_rng(0).bytes(500))
-    with pytest.raises(DataError, match=rf"{name}\.bin: not a complete COLMAP file"):
-        parse_colmap(settings(root))
+def test_damaged_text_files_are_named(colmap_scene, subtests):
+    folder = colmap_scene(text=True) / "sparse/0"
+    lines = {
+        "cameras": ["1 PINHOLE 48 32 50 52 24", "1 PINHOLE 48 32 nan 52 24 16"],
+        "images": ["1 1 0 0", "1 1 0 0 0 0 0 0 1"],
+        "points3D": ["1 0.5 0.5 x 0 0 0", "1 0.5 0.5 0.5 0 0"],
+    }
+    for name, damaged in lines.items():
+        path = folder / f"{name}.txt"
+        intact = path.read_text()
+        for line in damaged:
+            path.write_text(f"{line}\n")
+            with subtests.test(name, line=line), pytest.raises(DataError, match=rf"{name}\.txt: not a complete COLMAP"):
+                read_model(folder)
+        path.write_text(intact + "\0" * 5000)  # room that was never filled
+        with subtests.test(name), pytest.raises(DataError, match=rf"{name}\.txt: ends in zero bytes"):
+            read_model(folder)
+        path.write_text(intact)
 
 
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("cameras", "1 PINHOLE 48 32 50 52 24"),
-        ("cameras", "1 PINHOLE 48 32 nan 52 24 16"),
-        ("images", "1 1 0 0"),
-        ("images", "1 1 0 0 0 0 0 0 1"),
-        ("points3D", "1 0.5 0.5 x 0 0 0"),
-        ("points3D", "1 0.5 0.5 0.5 0 0"),
-    ],
-)
-def test_text_file_damaged(colmap_scene, name, line):
-    root = colmap_scene(text=True)
-    (root / f"sparse/0/{name}.txt").write_text(line + "\n")
-    with pytest.raises(DataError, match=rf"{name}\.txt: not a complete COLMAP file"):
-        parse_colmap(settings(root))
-
-
-@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
-def test_text_file_with_room_that_was_never_filled(colmap_scene, name):
-    root = colmap_scene(text=True)
-    path = root / f"sparse/0/{name}.txt"
-    os.truncate(path, path.stat().st_size + 5000)
-    with pytest.raises(DataError, match=rf"{name}\.txt: ends in zero bytes"):
-        parse_colmap(settings(root))
-
-
-@pytest.mark.parametrize("name", ["/etc/passwd", "../outside.png", "sub/../../outside.png"])
-def test_names_that_lead_outside_are_refused(colmap_scene, name):
+def test_names_that_lead_outside_are_refused(colmap_scene, subtests):
     root = colmap_scene(text=True)
     path = root / "sparse/0/images.txt"
-    path.write_text(path.read_text().replace(" a.png", " " + name))
-    with pytest.raises(DataError, match="outside the folder of photos"):
-        parse_colmap(settings(root))
+    intact = path.read_text()
+    for name in ("/etc/passwd", "../outside.png", "sub/../../outside.png"):
+        path.write_text(intact.replace(" a.png", " " + name))
+        with subtests.test(name), pytest.raises(DataError, match="outside the folder of photos"):
+            parse_colmap(settings(root))
 
 
 def test_photos_in_subfolders_and_with_spaces(colmap_scene):
@@ -235,11 +214,10 @@ def test_photos_in_subfolders_and_with_spaces(colmap_scene):
     assert [view.name for view in scene.train] == ["b.png", "cam 1_a.png", "cam 2_a.png"]
 
 
-@pytest.mark.parametrize("other", ["x_a.png", "x_a.jpg"])
-def test_photos_of_one_name(colmap_scene, other):
-    root = colmap_scene(names=("x/a.png", other))
-    with pytest.raises(DataError, match=r"more than one photo named x_a\.(jpg, x_a\.)?png"):
-        parse_colmap(settings(root))
+def test_photos_of_one_name(colmap_scene):
+    for other in ("x_a.png", "x_a.jpg"):
+        with pytest.raises(DataError, match=r"more than one photo named x_a\.(jpg, x_a\.)?png"):
+            parse_colmap(settings(colmap_scene(names=("x/a.png", other))))
 
 
 def test_impossible_camera(colmap_scene):
@@ -261,32 +239,34 @@ def test_impossible_pose(colmap_scene):
         parse_colmap(settings(root))
 
 
-@pytest.mark.parametrize(
-    ("files", "hold", "tested"),
-    [
-        (["hold=2"], "auto", ["a.png", "c.png"]),
-        (["hold=3"], "auto", ["a.png", "d.png"]),
-        (["hold=3"], 2, ["a.png", "c.png"]),
-        (["hold=3"], None, []),
-        ([], "auto", ["a.png"]),
-    ],
-)
-def test_a_file_gives_the_split_where_the_settings_do_not(colmap_scene, caplog, files, hold, tested):
+def test_a_file_gives_the_split_where_the_settings_do_not(colmap_scene, caplog, subtests):
     root = colmap_scene()
-    for name in files:
-        (root / name).touch()
-    assert [view.name for view in parse_colmap(settings(root, hold=hold)).test] == tested
-    assert ("overrides it" in caplog.text) == (bool(files) and hold != "auto")
+    for file, hold, tested in (
+        (None, "auto", ["a.png"]),
+        ("hold=2", "auto", ["a.png", "c.png"]),
+        ("hold=3", "auto", ["a.png", "d.png"]),
+        ("hold=3", 2, ["a.png", "c.png"]),
+        ("hold=3", None, []),
+    ):
+        with subtests.test(file, hold=hold):
+            for old in root.glob("hold=*"):
+                old.unlink()
+            if file:
+                (root / file).touch()
+            caplog.clear()
+            assert [view.name for view in parse_colmap(settings(root, hold=hold)).test] == tested
+            assert ("overrides it" in caplog.text) == (bool(file) and hold != "auto")
 
 
-@pytest.mark.parametrize("files", [["hold=2", "hold=3"], ["hold=1"], ["hold=x"], ["hold="], ["hold=-8"], ["hold=²"]])
-@pytest.mark.parametrize("hold", ["auto", 4])
-def test_ambiguous_split_files_are_refused(colmap_scene, files, hold):
-    root = colmap_scene()
-    for name in files:
-        (root / name).touch()
-    with pytest.raises(DataError, match=r"hold=.*dataset\.hold=N"):
-        parse_colmap(settings(root, hold=hold))
+def test_ambiguous_split_files_are_refused(tmp_path, subtests):
+    for files in (["hold=2", "hold=3"], ["hold=1"], ["hold=x"], ["hold="], ["hold=-8"], ["hold=²"]):
+        for name in files:
+            (tmp_path / name).touch()
+        for hold in ("auto", 4):
+            with subtests.test(" ".join(files), hold=hold), pytest.raises(DataError, match=r"hold=.*dataset\.hold=N"):
+                split(["a.png", "b.png"], tmp_path, hold)
+        for name in files:
+            (tmp_path / name).unlink()
 
 
 def test_a_list_names_the_test_views(colmap_scene, caplog):
@@ -302,19 +282,16 @@ def test_a_list_names_the_test_views(colmap_scene, caplog):
     assert len(parse_colmap(settings(root)).train) == 3
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"a.png\nc.jpg\n", r"test\.txt: the scene has no photo 'c\.jpg' .*did you mean c\.png"),
-        (b"a.png\n\xff\xfe\n", r"test\.txt: cannot be read as text"),
-        (b"a.png\nb.png\nc.png\nd.png\n", r"no training view among 4 photos"),
-    ],
-)
-def test_lists_of_test_views_that_do_not_fit(colmap_scene, content, message):
+def test_lists_of_test_views_that_do_not_fit(colmap_scene, subtests):
     root = colmap_scene()
-    (root / "test.txt").write_bytes(content)
-    with pytest.raises(DataError, match=message):
-        parse_colmap(settings(root))
+    for content, message in {
+        b"a.png\nc.jpg\n": r"test\.txt: the scene has no photo 'c\.jpg' .*did you mean c\.png",
+        b"a.png\n\xff\xfe\n": r"test\.txt: cannot be read as text",
+        b"a.png\nb.png\nc.png\nd.png\n": r"no training view among 4 photos",
+    }.items():
+        (root / "test.txt").write_bytes(content)
+        with subtests.test(content), pytest.raises(DataError, match=message):
+            parse_colmap(settings(root))
 
 
 def test_contradicting_split_files_are_refused(colmap_scene):
@@ -344,12 +321,14 @@ def test_photos_reduced_already_are_taken(colmap_scene):
         assert parse_colmap(settings(root, hold=None, **other)).train[0].load().size == (97, 64)
 
 
-@pytest.mark.parametrize(("size", "names"), [((24, 14), "abcd"), ((22, 16), "abcd"), ((24, 16), "abd")])
-def test_reduced_photos_that_do_not_fit_are_left(colmap_scene, caplog, size, names):
-    root = colmap_scene(photo_size=(96, 64))
-    reduced_copies(root, 4, size, names)
-    assert parse_colmap(settings(root, factor=4, hold=None)).train[0].load().size == (96, 64)
-    assert "images_4 is not used" in caplog.text
+def test_reduced_photos_that_do_not_fit_are_left(colmap_scene, caplog, subtests):
+    for size, names in (((24, 14), "abcd"), ((22, 16), "abcd"), ((24, 16), "abd")):
+        with subtests.test(names, size=size):
+            root = colmap_scene(photo_size=(96, 64))
+            reduced_copies(root, 4, size, names)
+            caplog.clear()
+            assert parse_colmap(settings(root, factor=4, hold=None)).train[0].load().size == (96, 64)
+            assert "images_4 is not used" in caplog.text
 
 
 def test_reduced_photos_may_be_a_pixel_off(colmap_scene, caplog):
@@ -369,25 +348,26 @@ def test_invalid_reduced_photo_is_named(colmap_scene):
         parse_colmap(settings(root, factor=4))
 
 
-@pytest.mark.parametrize("name", ["a\x1bb.png", "a\x7f.png", "a\x85b.png"])
-def test_names_with_control_characters_are_refused(colmap_scene, name):
-    with pytest.raises(DataError, match="not a safe file name"):
-        parse_colmap(settings(colmap_scene(names=("b.png", name))))
+def test_names_that_cannot_be_files_are_refused(colmap_scene, subtests):
+    too_long = f"{'d' * 120}/{'e' * 120}.png"
+    messages = {too_long: "has a name of more than 200 bytes; rename"}
+    for name in ("a\x1bb.png", "a\x7f.png", "a\x85b.png", too_long):
+        with subtests.test(repr(name)), pytest.raises(DataError, match=messages.get(name, "not a safe file name")):
+            parse_colmap(settings(colmap_scene(names=("b.png", name))))
 
 
-def test_photo_name_too_long_for_output_files(colmap_scene):
-    with pytest.raises(DataError, match="has a name of more than 200 bytes; rename"):
-        parse_colmap(settings(colmap_scene(names=("b.png", f"{'d' * 120}/{'e' * 120}.png"))))
-
-
-@pytest.mark.parametrize(
-    ("params", "size"),
-    [((1e-9, 1e-9, 24, 16), (48, 32)), ((1e30, 50, 24, 16), (48, 32)), ((50, 52, 1e20, 16), (48, 32)),
-     ((50, 52, 24, -1e4), (48, 32)), ((5e17, 5e17, -1e19, 16), (48 * 10**16, 32 * 10**16))],
-)  # fmt: skip
-def test_invalid_lenses_are_refused(colmap_scene, params, size):
-    with pytest.raises(DataError, match=r"a\.png: COLMAP's camera: impossible lens: focal lengths|impossible camera"):
-        parse_colmap(settings(colmap_scene(names=("a.png",), params=params, size=size, photo_size=(48, 32))))
+def test_invalid_lenses_are_refused(colmap_scene, subtests):
+    for params, scale in (
+        ((1e-9, 1e-9, 24, 16), 1),
+        ((1e30, 50, 24, 16), 1),
+        ((50, 52, 1e20, 16), 1),
+        ((50, 52, 24, -1e4), 1),
+        ((5e17, 5e17, -1e19, 16), 10**16),
+    ):
+        root = colmap_scene(names=("a.png",), params=params, size=(48 * scale, 32 * scale), photo_size=(48, 32))
+        message = r"a\.png: COLMAP's camera: impossible lens: focal lengths|impossible camera"
+        with subtests.test(params=params), pytest.raises(DataError, match=message):
+            parse_colmap(settings(root))
 
 
 def test_a_camera_beyond_float32_and_points_there(colmap_scene):

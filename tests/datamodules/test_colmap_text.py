@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
@@ -28,36 +29,26 @@ def without_head(data: bytes) -> bytes:
     return b"".join(line for line in data.splitlines(keepends=True) if not line.startswith(b"#"))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda data: data.replace(b"\n", b"\r\n"),
-        lambda data: data.replace(b"\n", b"\r"),
-        lambda data: b"\xef\xbb\xbf" + data,
-        lambda data: b"\xef\xbb\xbf" + without_head(data),
-        lambda data: data.decode().encode("utf-16"),
-        lambda data: data.replace(b" ", b"\t").replace(b"a\tc", b"a c"),
-        lambda data: data.rstrip(),
-        lambda data: re.sub(rb"\n\n", b"\n", data),
-        lambda data: data.replace(b"PINHOLE", b"pinhole"),
-    ],
-    ids=[
-        "crlf",
-        "cr",
-        "mark",
-        "mark, no head",
-        "utf-16",
-        "tabs",
-        "no end",
-        "none empty",
-        "small letters",
-    ],
-)
-def test_said_in_another_way(model, change):
+CHANGES = {
+    "crlf": lambda data: data.replace(b"\n", b"\r\n"),
+    "cr": lambda data: data.replace(b"\n", b"\r"),
+    "mark": lambda data: b"\xef\xbb\xbf" + data,
+    "mark, no head": lambda data: b"\xef\xbb\xbf" + without_head(data),
+    "utf-16": lambda data: data.decode().encode("utf-16"),
+    "tabs": lambda data: data.replace(b" ", b"\t").replace(b"a\tc", b"a c"),
+    "no end": lambda data: data.rstrip(),
+    "none empty": lambda data: re.sub(rb"\n\n", b"\n", data),
+    "small letters": lambda data: data.replace(b"PINHOLE", b"pinhole"),
+}
+
+
+def test_said_in_another_way(model, tmp_path, subtests):
     plain = read_model(model)
-    read = read_model(changed(model, change))
-    assert (read.cameras, read.images) == (plain.cameras, plain.images) and len(read.images) == 3
-    assert (read.xyz == plain.xyz).all() and (read.rgb == plain.rgb).all()
+    for number, (way, change) in enumerate(CHANGES.items()):
+        with subtests.test(way):
+            read = read_model(changed(shutil.copytree(model, tmp_path / str(number)), change))
+            assert (read.cameras, read.images) == (plain.cameras, plain.images) and len(read.images) == 3
+            assert (read.xyz == plain.xyz).all() and (read.rgb == plain.rgb).all()
 
 
 def test_one_line_a_photo(model):
@@ -69,9 +60,8 @@ def test_one_line_a_photo(model):
     assert read_model(changed(model, without_observations, ["images"])).images == plain.images
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new", "message"),
-    [
+def test_what_pycolmap_would_read_as_something_else(model, subtests):
+    for name, old, new, message in (
         ("images", r"# Number of images: 3", "# Number of images: 5", r"header states 5 images, but there are 3"),
         ("cameras", r"# Number of cameras: 1", "# Number of cameras: 2", r"header states 2 cameras, but there are 1"),
         ("points3D", r"# Number of points: 4", "# Number of points: 3", r"header states 3 points3D, but there are 4"),
@@ -84,15 +74,16 @@ def test_one_line_a_photo(model):
         ("cameras", r"48 32", r"48 3_2", r"line \d+: '1 PINHOLE 48 3_2.* is malformed"),
         ("points3D", r"\n2 (\S+ \S+ \S+) \S+", r"\n2 \1 300", r"line \d+: .* is malformed"),
         ("points3D", r"\n2 (\S+ \S+ \S+) \S+", r"\n2 \1 0.5", r"line \d+: .* is malformed"),
-    ],
-)
-def test_what_pycolmap_would_read_as_something_else(model, name, old, new, message):
-    path = model / f"{name}.txt"
-    text, count = re.subn(old, new, path.read_text(), count=1, flags=re.DOTALL)
-    assert count == 1
-    path.write_text(text)
-    with pytest.raises(DataError, match=rf"{name}\.txt: not a complete COLMAP file \(.*{message}"):
-        read_model(model)
+    ):
+        path = model / f"{name}.txt"
+        intact = path.read_text()
+        with subtests.test(old, new=new):
+            text, count = re.subn(old, new, intact, count=1, flags=re.DOTALL)
+            assert count == 1
+            path.write_text(text)
+            with pytest.raises(DataError, match=rf"{name}\.txt: not a complete COLMAP file \(.*{message}"):
+                read_model(model)
+        path.write_text(intact)
 
 
 def test_names_in_a_western_code_page(model):

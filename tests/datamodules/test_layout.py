@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import unicodedata
+from itertools import product
 
 import numpy as np
 import pytest
 
 from bags.datamodules.parsers.colmap import parse_colmap
+from bags.datamodules.parsers.split import split
 from bags.errors import DataError
 from bags.settings import DatasetSettings
 from tests.ply_files import as_written_elsewhere
+
+pytestmark = pytest.mark.usefixtures("read_here")
 
 
 def parsed(root, **kwargs):
@@ -30,31 +35,32 @@ def moved(root, model, photos):
     return root
 
 
-@pytest.mark.parametrize(
-    ("model", "photos"),
-    [
-        ("sparse", "images"),
-        ("Sparse/0", "Images"),
-        (".", "."),  # RealityScan
-        ("images", "images"),
-        ("colmap/sparse/0", "images"),  # nerfstudio
-        ("colmap_text", "images"),  # instant-ngp
-        ("dense/0/sparse", "dense/0/images"),  # COLMAP's automatic reconstructor
-        ("undistorted/sparse", "undistorted/images"),
-        ("distorted/sparse/0", "input"),  # 3DGS
-        ("sparse/0", "photos"),
-        ("sparse/geo", "images"),
-        ("a/b/c/d", "images"),
-    ],
-)
-def test_where_tools_put_models_and_photos(colmap_scene, model, photos):
-    root = colmap_scene()
-    plain = parsed(root, hold=2)
-    scene = parsed(moved(root, model, photos), hold=2)
-    assert [view.name for view in scene.train] == ["b.png", "d.png"]
-    assert [view.name for view in scene.test] == ["a.png", "c.png"]
-    assert scene.train[0].camera.center.equal(plain.train[0].camera.center)
-    assert scene.points.xyz.equal(plain.points.xyz)
+PLACES = {  # of model and photos
+    "sparse": "images",
+    "Sparse/0": "Images",
+    ".": ".",  # RealityScan
+    "images": "images",
+    "colmap/sparse/0": "images",  # nerfstudio
+    "colmap_text": "images",  # instant-ngp
+    "dense/0/sparse": "dense/0/images",  # COLMAP's automatic reconstructor
+    "undistorted/sparse": "undistorted/images",
+    "distorted/sparse/0": "input",  # 3DGS
+    "sparse/0": "photos",
+    "sparse/geo": "images",
+    "a/b/c/d": "images",
+}
+
+
+def test_where_tools_put_models_and_photos(colmap_scene, subtests):
+    plain = parsed(colmap_scene(), hold=2)
+    assert [view.name for view in plain.test] == ["a.png", "c.png"]
+    for model, photos in PLACES.items():
+        with subtests.test(model, photos=photos):
+            scene = parsed(moved(colmap_scene(), model, photos), hold=2)
+            assert [view.name for view in scene.train] == ["b.png", "d.png"]
+            assert [view.name for view in scene.test] == ["a.png", "c.png"]
+            assert scene.train[0].camera.center.equal(plain.train[0].camera.center)
+            assert scene.points.xyz.equal(plain.points.xyz)
 
 
 def test_an_undistorted_model_has_its_own_photos(colmap_scene):
@@ -77,23 +83,22 @@ def several(root, counts):
     return root
 
 
-@pytest.mark.parametrize(
-    ("counts", "taken", "used"),
-    [
+def test_of_several_models_the_one_with_most_photos(colmap_scene, caplog, subtests):
+    for counts, taken, used in (
         ({"0": 2, "1": 4}, "sparse/1", 4),
         ({"0": 3, "1": 1}, "sparse/0", 3),
         ({"0": 2, "1": 2}, "sparse/0", 2),
         ({"0": 1, "2": 3, "10": 3}, "sparse/2", 3),
-    ],
-)
-def test_of_several_models_the_one_with_most_photos(colmap_scene, caplog, counts, taken, used):
-    root = several(colmap_scene(text=True), counts)
-    scene = parsed(root, hold=None)
-    assert len(scene.train) == used
-    assert f"the model in {taken} is used ({used} photos); there is also sparse/" in caplog.text
-    left = 4 - used
-    assert scene.summary.startswith(f"{used} of 4 photos of images/ used ({left} left out" if left else "all 4 photos")
-    assert len(parsed(root, hold=None, sparse="sparse/0").train) == counts["0"]
+    ):
+        with subtests.test(counts=counts):
+            root = several(colmap_scene(text=True), counts)
+            caplog.clear()
+            scene = parsed(root, hold=None)
+            assert len(scene.train) == used
+            assert f"the model in {taken} is used ({used} photos); there is also sparse/" in caplog.text
+            left = f"{used} of 4 photos of images/ used ({4 - used} left out"
+            assert scene.summary.startswith(left if used < 4 else "all 4 photos")
+            assert len(parsed(root, hold=None, sparse="sparse/0").train) == counts["0"]
 
 
 def test_a_damaged_model_beside_is_not_the_largest(colmap_scene):
@@ -105,21 +110,19 @@ def test_a_damaged_model_beside_is_not_the_largest(colmap_scene):
         parsed(root, sparse="sparse/7")
 
 
-@pytest.mark.parametrize(
-    ("file", "message"),
-    [
-        ("transforms.json", r"transforms\.json is nerfstudio's .* add dataset=nerfstudio"),
-        ("transforms_train.json", r"add dataset=blender"),
-        ("metadata.json", r"add dataset=multiscale_blender"),
-        ("database.db", r"database\.db is COLMAP's features and matches only: run its mapper"),
-        ("trip.psx", r"trip\.psx is a Metashape project: export"),
-        ("bundle_001.out", r"Bundler's format"),
-    ],
-)
-def test_alternatives_are_named(tmp_path, file, message):
-    (tmp_path / file).touch()
-    with pytest.raises(DataError, match=f"no COLMAP model .*{message}"):
-        parsed(tmp_path)
+def test_alternatives_are_named(tmp_path, subtests):
+    for file, message in {
+        "transforms.json": r"transforms\.json is nerfstudio's .* add dataset=nerfstudio",
+        "transforms_train.json": r"add dataset=blender",
+        "metadata.json": r"add dataset=multiscale_blender",
+        "database.db": r"database\.db is COLMAP's features and matches only: run its mapper",
+        "trip.psx": r"trip\.psx is a Metashape project: export",
+        "bundle_001.out": r"Bundler's format",
+    }.items():
+        (tmp_path / file).touch()
+        with subtests.test(file), pytest.raises(DataError, match=f"no COLMAP model .*{message}"):
+            parsed(tmp_path)
+        (tmp_path / file).unlink()
 
 
 def test_folders_that_may_be_meant_are_named(colmap_scene):
@@ -133,29 +136,16 @@ def test_folders_that_may_be_meant_are_named(colmap_scene):
         parsed(root)
 
 
-@pytest.mark.parametrize(
-    "prefix",
-    [
-        "images/",
-        "./images/",
-        "images\\",
-        ".\\",
-        "C:\\Users\\me\\images\\",
-        "/home/me/trip/images/",
-        "../images/",
-        "trip/",
-    ],
-)
-def test_names_that_begin_elsewhere(colmap_scene, prefix):
+def test_names_that_begin_elsewhere(colmap_scene, subtests):
     root = colmap_scene(text=True)
     path = root / "sparse/0/images.txt"
-    path.write_text("".join(
-        line.replace(" 1 ", f" 1 {prefix}", 1) if line.endswith(".png\n") and not line.startswith("1 ") else line
-        for line in path.read_text().splitlines(keepends=True)
-    ).replace(" 1 c.png", f" 1 {prefix}c.png"))  # fmt: skip
-    assert path.read_text().count(prefix) == 4
-    scene = parsed(root, hold=2)
-    assert [view.name for view in scene.test] == ["a.png", "c.png"]
+    intact = path.read_text()
+    homes = "C:\\Users\\me\\images\\", "/home/me/trip/images/"
+    for prefix in ("images/", "./images/", "images\\", ".\\", *homes, "../images/", "trip/"):
+        with subtests.test(prefix):
+            path.write_text(re.sub(r"(?=[abcd]\.png$)", prefix.replace("\\", "\\\\"), intact, flags=re.MULTILINE))
+            assert path.read_text().count(prefix) == 4
+            assert [view.name for view in parsed(root, hold=2).test] == ["a.png", "c.png"]
 
 
 def test_a_photo_in_a_folder_is_not_the_one_above_it(colmap_scene):
@@ -168,12 +158,12 @@ def test_a_photo_in_a_folder_is_not_the_one_above_it(colmap_scene):
         parsed(root, missing_photos="skip")
 
 
-@pytest.mark.parametrize("form", [str.lower, lambda name: unicodedata.normalize("NFD", name)])
-def test_files_in_another_letter_case_or_form(colmap_scene, form):
+def test_files_in_another_letter_case_or_form(colmap_scene):
     root = colmap_scene(names=("Küche 1.PNG", "Küche 2.PNG"), text=True)
-    for path in list((root / "images").iterdir()):
-        path.rename(path.with_name(form(path.name)))
-    assert [view.name for view in parsed(root, hold=None).train] == ["Küche 1.PNG", "Küche 2.PNG"]
+    for form in (str.lower, lambda name: unicodedata.normalize("NFD", name)):
+        for path in list((root / "images").iterdir()):
+            path.rename(path.with_name(form(path.name)))
+        assert [view.name for view in parsed(root, hold=None).train] == ["Küche 1.PNG", "Küche 2.PNG"]
 
 
 def test_file_names_that_are_not_utf_8(colmap_scene):
@@ -191,24 +181,24 @@ def write_points(path, colours=("red", "green", "blue"), kind="u1", level=200):
     as_written_elsewhere(path, rows)
 
 
-@pytest.mark.parametrize(
-    ("colours", "kind", "level", "expected"),
-    [
-        (("red", "green", "blue"), "u1", 51, 0.2),
-        (("red", "green", "blue"), "f4", 0.2, 0.2),
-        (("r", "g", "b"), "u2", 13107, 0.2),
-        ((), "u1", 0, 128 / 255),
-    ],
-)
-@pytest.mark.parametrize("empty", [False, True])
-def test_points_of_a_ply_file(colmap_scene, colours, kind, level, expected, empty):
+def test_points_of_a_ply_file(colmap_scene, subtests):
     root = colmap_scene(points=0)
-    if not empty:
-        (root / "sparse/0/points3D.bin").unlink()
-    write_points(root / "sparse/0/points3D.ply", colours, kind, level)
-    points = parsed(root).points
-    assert points.xyz.tolist() == [[1, 2, 3], [4, 5, 6]]
-    assert points.rgb[0].tolist() == pytest.approx([expected] * 3)
+    for empty, (colours, kind, level, expected) in product(
+        (True, False),
+        (
+            (("red", "green", "blue"), "u1", 51, 0.2),
+            (("red", "green", "blue"), "f4", 0.2, 0.2),
+            (("r", "g", "b"), "u2", 13107, 0.2),
+            ((), "u1", 0, 128 / 255),
+        ),
+    ):
+        with subtests.test(empty=empty, colours=colours, kind=kind):
+            if not empty:
+                (root / "sparse/0/points3D.bin").unlink(missing_ok=True)
+            write_points(root / "sparse/0/points3D.ply", colours, kind, level)
+            points = parsed(root).points
+            assert points.xyz.tolist() == [[1, 2, 3], [4, 5, 6]]
+            assert points.rgb[0].tolist() == pytest.approx([expected] * 3)
 
 
 def test_ply_file_without_gaussians(colmap_scene):
@@ -237,9 +227,8 @@ def test_a_missing_photo_moves_no_test_view(colmap_scene):
         parsed(root, missing_photos="skip")
 
 
-@pytest.mark.parametrize("line", ["images/c.png", ".\\images\\c.png", "c.png\r"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_lists_of_test_views_in_other_words(colmap_scene, line, encoding):
-    root = colmap_scene()
-    (root / "test.txt").write_bytes(f"{line}\n".encode(encoding))
-    assert [view.name for view in parsed(root).test] == ["c.png"]
+def test_lists_of_test_views_in_other_words(tmp_path, subtests):
+    for line, encoding in product(("images/c.png", ".\\images\\c.png", "c.png\r"), ("utf-8", "utf-8-sig", "utf-16")):
+        with subtests.test(line, encoding=encoding):
+            (tmp_path / "test.txt").write_bytes(f"{line}\n".encode(encoding))
+            assert split(["a.png", "b.png", "c.png"], tmp_path, "auto") == {"c.png"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pycolmap
 import pytest
@@ -11,6 +13,8 @@ from bags.datamodules.parsers.colmap import parse_colmap
 from bags.datamodules.pyramid import ImagePyramid
 from bags.errors import DataError
 from bags.settings import DatasetSettings
+
+pytestmark = pytest.mark.usefixtures("read_here")
 
 STRAIGHT = {
     "SIMPLE_RADIAL": (60.0, 24.0, 16.0, 0.0),
@@ -36,12 +40,14 @@ def parsed(root, **kwargs):
     return parse_colmap(DatasetSettings(parser="colmap", root=str(root), hold=None, **kwargs))
 
 
-@pytest.mark.parametrize("model", STRAIGHT)
-def test_lenses_without_distortion_are_pinholes(colmap_scene, model):
-    root = colmap_scene(model=model, params=STRAIGHT[model])
-    camera = parsed(root).train[0].camera
-    assert (camera.fx, camera.fy, camera.width, camera.height) == (60.0, 60.0, 48, 32)
-    assert np.array_equal(parsed(root).train[0].load(), Image.open(root / "images/a.png"))
+def test_lenses_without_distortion_are_pinholes(colmap_scene, subtests):
+    for model, params in STRAIGHT.items():
+        with subtests.test(model):
+            root = colmap_scene(model=model, params=params)
+            view = parsed(root).train[0]
+            size = view.camera.fx, view.camera.fy, view.camera.width, view.camera.height
+            assert size == (60.0, 60.0, 48, 32)
+            assert np.array_equal(view.load(), Image.open(root / "images/a.png"))
 
 
 def ramp(width, height):
@@ -50,22 +56,22 @@ def ramp(width, height):
     return Image.fromarray(np.stack([2 * columns, 2 * rows, 0 * rows], axis=2).round().astype(np.uint8))
 
 
-@pytest.mark.parametrize("photo_size", [(96, 64), (120, 80)])
-@pytest.mark.parametrize("model", BENT)
-def test_photos_are_undistorted(colmap_scene, caplog, model, photo_size):
-    root = colmap_scene(model=model, params=BENT[model], size=(96, 64), photo_size=photo_size)
-    ramp(*photo_size).save(root / "images/b.png")
-    view = parsed(root).train[1]
-    lens = pycolmap.Camera(model=model, width=96, height=64, params=list(BENT[model]))
-    lens.rescale(*photo_size)
-    photo, camera = np.array(view.load(), dtype=np.float64), view.camera
-    assert photo.shape == (camera.height, camera.width, 3)
-    rows, columns = np.mgrid[2 : camera.height - 2 : 7, 2 : camera.width - 2 : 7].reshape(2, -1)
-    rays = np.column_stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(len(rows))])
-    seen = np.asarray(lens.img_from_cam(rays))  # where the photo has what the view has there
-    np.testing.assert_allclose(photo[rows, columns, :2], 2 * seen, atol=1.6)
-    moved = np.abs(seen - np.column_stack([columns, rows]) - 0.5).max()
-    assert moved > 1, "the test has no distortion to undo"
+def test_photos_are_undistorted(colmap_scene, subtests):
+    for (model, params), photo_size in product(BENT.items(), [(96, 64), (120, 80)]):
+        with subtests.test(model, photo_size=photo_size):
+            root = colmap_scene(model=model, params=params, size=(96, 64), photo_size=photo_size)
+            ramp(*photo_size).save(root / "images/b.png")
+            view = parsed(root).train[1]
+            lens = pycolmap.Camera(model=model, width=96, height=64, params=list(params))
+            lens.rescale(*photo_size)
+            photo, camera = np.array(view.load(), dtype=np.float64), view.camera
+            assert photo.shape == (camera.height, camera.width, 3)
+            rows, columns = np.mgrid[2 : camera.height - 2 : 7, 2 : camera.width - 2 : 7].reshape(2, -1)
+            rays = [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(len(rows))]
+            seen = np.asarray(lens.img_from_cam(np.column_stack(rays)))  # where the photo has what the view has there
+            np.testing.assert_allclose(photo[rows, columns, :2], 2 * seen, atol=1.6)
+            moved = np.abs(seen - np.column_stack([columns, rows]) - 0.5).max()
+            assert moved > 1, "the test has no distortion to undo"
 
 
 def test_transparency_is_undistorted_with_the_photo(colmap_scene):
@@ -88,16 +94,14 @@ def test_reduced_photos_of_a_distorted_lens_are_left(colmap_scene):
     assert ImagePyramid(scene.train, DatasetSettings(factor=2), [1]).camera(0, 0).width == round(camera.width / 2)
 
 
-@pytest.mark.parametrize(
-    ("model", "params", "message"),
-    [
+def test_lenses_that_cannot_be_undistorted(colmap_scene, subtests):
+    for model, params, message in (
         ("OPENCV", (50.0, 52.0, 24.0, 16.0, 1e300, 0.0, 0.0, 0.0), r"distortion cannot be removed"),
         ("OPENCV", (50.0, 52.0, 24.0, 16.0, -50.0, 9.0, 9.0, 9.0), r"distortion cannot be removed"),
         ("OPENCV", (50.0, 52.0, 24.0, 16.0, np.nan, 0.0, 0.0, 0.0), r"impossible camera"),
         ("SIMPLE_RADIAL", (0.0, 24.0, 16.0, 0.1), r"focal lengths 0, 0"),
         ("EQUIRECTANGULAR", (48.0, 32.0), r"is a panorama"),
-    ],
-)
-def test_lenses_that_cannot_be_undistorted(colmap_scene, model, params, message):
-    with pytest.raises(DataError, match=rf"images/a\.png.*{message}"):
-        parsed(colmap_scene(model=model, params=params))
+    ):
+        root = colmap_scene(model=model, params=params)
+        with subtests.test(model, params=params), pytest.raises(DataError, match=rf"images/a\.png.*{message}"):
+            parsed(root)

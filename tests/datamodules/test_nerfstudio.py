@@ -16,6 +16,8 @@ from tests.datamodules.test_layout import write_points
 
 TURN = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0]])  # nerfstudio's applied_transform
 
+pytestmark = pytest.mark.usefixtures("read_here")
+
 
 def parsed(root, **kwargs):
     return parse_nerfstudio(DatasetSettings(parser="nerfstudio", root=str(root), **kwargs))
@@ -80,21 +82,18 @@ def test_distortion_is_undone_as_colmaps(scene):
     assert view.load().tobytes() == other.load().tobytes()
 
 
-@pytest.mark.parametrize(
-    ("changes", "model"),
-    [
-        ({"is_fisheye": True}, "fisheye"),
-        ({"camera_model": "OPENCV_FISHEYE"}, "fisheye"),
-        ({"camera_model": "opencv_fisheye"}, "fisheye"),
-        ({"camera_model": None, "k1": None, "k2": None}, "pinhole"),
-        ({"camera_model": "SIMPLE_PINHOLE"}, "pinhole"),
-        ({"k3": 0.3}, "bent"),
-    ],
-)
-def test_lenses_of_other_names(scene, changes, model):
-    root, _ = scene(**changes)
-    camera = parsed(root).train[0].camera
-    assert ((camera.width, camera.height) == (48, 32)) == (model == "pinhole")
+def test_lenses_of_other_names(scene, subtests):
+    for changes, pinhole in (
+        ({"is_fisheye": True}, False),
+        ({"camera_model": "OPENCV_FISHEYE"}, False),
+        ({"camera_model": "opencv_fisheye"}, False),
+        ({"camera_model": None, "k1": None, "k2": None}, True),
+        ({"camera_model": "SIMPLE_PINHOLE"}, True),
+        ({"k3": 0.3}, False),
+    ):
+        with subtests.test(**changes):
+            camera = parsed(scene(**changes)[0]).train[0].camera
+            assert ((camera.width, camera.height) == (48, 32)) == pinhole
 
 
 def test_only_an_angle_of_view(scene):
@@ -137,25 +136,20 @@ def test_the_file_says_the_split(scene):
     assert [view.name for view in parsed(root).test] == ["images_b.png"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"test_filenames": ["images/x.png"]},
-            r"test_filenames is .*'images/x\.png' is not the file_path of any frame",
-        ),
-        ({"test_filenames": 3}, r"test_filenames is 3"),
-        ({"ply_file_path": "a/../../x.ply"}, r"ply_file_path .*outside"),
-        ({"applied_transform": [[1, 2]]}, r"applied_transform .*3 x 4"),
-        ({"fl_x": None}, r"camera_angle_x is missing"),
-        ({"distortion_params": [0.1, 0, 0, 0, 0, 0]}, r"distortion_params .*give k1"),
-        ({"camera_model": "FISHEYE624"}, r"camera_model is 'FISHEYE624'"),
-    ],
-)
-def test_invalid_transforms_are_refused(scene, changes, message):
-    root, _ = scene(**changes)
-    with pytest.raises(DataError, match=rf"transforms\.json: {message}"):
-        parsed(root)
+def test_invalid_transforms_are_refused(scene, subtests):
+    for key, value, message in (
+        ("test_filenames", ["images/x.png"], r".*'images/x\.png' is not the file_path of any frame"),
+        ("test_filenames", 3, r"is 3"),
+        ("ply_file_path", "a/../../x.ply", r".*outside"),
+        ("applied_transform", [[1, 2]], r".*3 x 4"),
+        ("distortion_params", [0.1, 0, 0, 0, 0, 0], r".*give k1"),
+        ("camera_model", "FISHEYE624", r"is 'FISHEYE624'"),
+    ):
+        root, _ = scene(**{key: value})
+        with subtests.test(key, value=value), pytest.raises(DataError, match=rf"transforms\.json: {key} {message}"):
+            parsed(root)
+    with pytest.raises(DataError, match=r"transforms\.json: camera_angle_x is missing"):
+        parsed(scene(fl_x=None)[0])
 
 
 def test_other_files_are_named(tmp_path):

@@ -6,9 +6,8 @@ from bags.datamodules.resolution import training_size
 from bags.errors import SettingError
 
 
-@pytest.mark.parametrize(
-    ("photo", "factor", "divisor", "expected"),
-    [
+def test_size():
+    for photo, factor, divisor, expected in (
         ((2400, 1600), 4, 1, (600, 400)),
         ((2400, 1600), 4, 4, (150, 100)),
         ((1003, 667), 2, 1, (502, 334)),  # 501.5 and 333.5: halves to even
@@ -21,16 +20,15 @@ from bags.errors import SettingError
         ((640, 480), -1, 2, (320, 240)),
         ((640, 480), 300, 1, (300, 225)),
         ((640, 480), 800, 1, (800, 600)),
-    ],
-)
-def test_size(photo, factor, divisor, expected):
-    assert training_size(*photo, factor, divisor) == expected
+    ):
+        assert training_size(*photo, factor, divisor) == expected, (photo, factor, divisor)
 
 
-@pytest.mark.parametrize(("factor", "divisor"), [(3, 1), (64, 1), (8, 8), (100_000, 1)])
-def test_too_small_or_large(factor, divisor):
-    with pytest.raises(SettingError, match=rf"dataset\.factor = {factor}.*sides must be 8 to 20,000"):
-        training_size(400, 300, factor, divisor)
+def test_too_small_or_large(subtests):
+    for factor, divisor in ((3, 1), (64, 1), (8, 8), (100_000, 1)):
+        message = rf"dataset\.factor = {factor}.*sides must be 8 to 20,000"
+        with subtests.test(factor=factor, divisor=divisor), pytest.raises(SettingError, match=message):
+            training_size(400, 300, factor, divisor)
 
 
 def test_the_setting_that_is_too_small_is_named():

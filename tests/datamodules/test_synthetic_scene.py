@@ -189,29 +189,23 @@ def test_two_views_are_enough() -> None:
     assert len(scene.points.xyz) > 0
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("width", 8),
-        ("height", 0),
-        ("train_views", 1),
-        ("test_views", -1),
-        ("strength", -0.5),
-        ("samples", 1),
-        ("points", 0),
-        ("point_noise", -1.0),
-        ("seed", -1),
-        ("blurs", ()),
-        ("blurs", ("fog",)),
-        ("strength", 4.1),
-        ("strength", float("nan")),
-        ("layout", "beach"),
-        ("least", 1.1),
-        ("least", -0.1),
-        ("drift", 3.1),
-        ("drift", float("nan")),
-    ],
-)
-def test_impossible_settings_name_their_key(key: str, value: object) -> None:
-    with pytest.raises(SettingError, match=f"dataset.synthetic.{key}"):
-        SyntheticSettings(**{key: value})  # type: ignore[arg-type]
+def test_impossible_settings_name_their_key(subtests: pytest.Subtests) -> None:
+    nan = float("nan")
+    impossible = {
+        "width": [8],
+        "height": [0],
+        "train_views": [1],
+        "test_views": [-1],
+        "samples": [1],
+        "points": [0],
+        "point_noise": [-1.0],
+        "seed": [-1],
+        "blurs": [(), ("fog",)],
+        "strength": [-0.5, 4.1, nan],
+        "layout": ["beach"],
+        "least": [1.1, -0.1],
+        "drift": [3.1, nan],
+    }
+    for key, value in [(key, value) for key, values in impossible.items() for value in values]:
+        with subtests.test(key, value=value), pytest.raises(SettingError, match=f"dataset.synthetic.{key}"):
+            SyntheticSettings(**{key: value})  # type: ignore[arg-type]

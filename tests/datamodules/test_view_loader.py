@@ -125,15 +125,16 @@ def test_other_shares_are_refused(pyramid):
         ViewLoader(pyramid, SCHEDULE, 1, views=4).load_state_dict(state)
 
 
-@pytest.mark.parametrize("stop", [1, 2, 7, STEPS - 1])
-def test_lightning_resumes_at_the_very_step(pyramid, tmp_path, stop):
+def test_lightning_resumes_at_the_very_step(pyramid, tmp_path, subtests):
     unbroken = fit(ViewLoader(pyramid, SCHEDULE, seed=2))
     assert [entry[0] for entry in unbroken] == list(range(1, STEPS + 1))
-    path = tmp_path / "stopped.ckpt"
-    before = fit(ViewLoader(pyramid, SCHEDULE, seed=2), [SaveAndStopAt(stop, path)])
-    after = fit(ViewLoader(pyramid, SCHEDULE, seed=2), ckpt_path=path)
-    assert len(before) == stop
-    assert before + after == unbroken
+    for stop in (1, 2, 7, STEPS - 1):
+        with subtests.test(stop=stop):
+            path = tmp_path / f"stopped_{stop}.ckpt"
+            before = fit(ViewLoader(pyramid, SCHEDULE, seed=2), [SaveAndStopAt(stop, path)])
+            after = fit(ViewLoader(pyramid, SCHEDULE, seed=2), ckpt_path=path)
+            assert len(before) == stop
+            assert before + after == unbroken
 
 
 def test_all_views(pyramid):

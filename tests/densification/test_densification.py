@@ -232,16 +232,21 @@ def test_pruned_is_what_is_faint_without_the_filter_or_too_large(
     assert choose_pruned(made, chosen, multi_scale, big).tolist() == expected
 
 
-@pytest.mark.parametrize(
-    "count, free, most",
-    [(40, 10**9, None), (40, 10**9, 60), (40, 10**5, 60), (40, 10**5, 61), (40, 10**5, 62), (40, 10**9, 30)],
-)
-def test_room_is_what_memory_and_settings_leave(count: int, free: int, most: int | None) -> None:
+def test_room_is_what_memory_and_settings_leave(subtests: pytest.Subtests) -> None:
     """59 numbers of 4 bytes each, ten times over, in half of what is free."""
-    by_memory = int(free / 2 / (4 * 10 * 59))
-    left = None if most is None else max(most - count, 0)
-    expected = (by_memory, True) if left is None or by_memory <= left else (left, False)
-    assert room(some_gaussians(), most, free) == expected
+    for count, free, most in [
+        (40, 10**9, None),
+        (40, 10**9, 60),
+        (40, 10**5, 60),
+        (40, 10**5, 61),
+        (40, 10**5, 62),
+        (40, 10**9, 30),
+    ]:
+        with subtests.test(count=count, free=free, most=most):
+            by_memory = int(free / 2 / (4 * 10 * 59))
+            left = None if most is None else max(most - count, 0)
+            expected = (by_memory, True) if left is None or by_memory <= left else (left, False)
+            assert room(some_gaussians(), most, free) == expected
 
 
 def test_opacity_reset_caps_the_filtered_opacity(gaussians: Gaussians) -> None:

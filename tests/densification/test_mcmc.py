@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -29,30 +30,31 @@ def profile(opacity: Tensor, scale: Tensor, copies: int) -> Tensor:
     return -torch.expm1(copies * torch.log1p(-opacity * torch.exp(-(x**2) / (2 * scale**2))))
 
 
-@pytest.mark.parametrize("copies", COPIES)
-@pytest.mark.parametrize("opacity", OPACITIES)
-def test_copies_have_the_opacity_and_the_integral_of_the_one(opacity: float, copies: int) -> None:
-    whole = torch.tensor([opacity], dtype=torch.float64)
-    part, factor = shared(whole, torch.tensor([copies]))
-    one = profile(whole, torch.ones(1, dtype=torch.float64), 1)
-    many = profile(part, factor, copies)
-    assert many.max().item() == pytest.approx(opacity, rel=1e-6)
-    assert many.sum().item() == pytest.approx(one.sum().item(), rel=1e-6)
-    assert 0 < float(factor) <= 1 + 1e-9 and (copies > 1 or float(factor) == pytest.approx(1))
+def test_copies_have_the_opacity_and_the_integral_of_the_one(subtests: pytest.Subtests) -> None:
+    for copies, opacity in product(COPIES, OPACITIES):
+        with subtests.test(copies=copies, opacity=opacity):
+            whole = torch.tensor([opacity], dtype=torch.float64)
+            part, factor = shared(whole, torch.tensor([copies]))
+            one = profile(whole, torch.ones(1, dtype=torch.float64), 1)
+            many = profile(part, factor, copies)
+            assert many.max().item() == pytest.approx(opacity, rel=1e-6)
+            assert many.sum().item() == pytest.approx(one.sum().item(), rel=1e-6)
+            assert 0 < float(factor) <= 1 + 1e-9 and (copies > 1 or float(factor) == pytest.approx(1))
 
 
-@pytest.mark.parametrize("copies", [2, 3, 4])
-def test_the_sum_is_that_of_the_paper(copies: int) -> None:
+def test_the_sum_is_that_of_the_paper(subtests: pytest.Subtests) -> None:
     """Eq. 9, its double sum written out."""
-    opacity = 0.6
-    part = 1 - (1 - opacity) ** (1 / copies)
-    total = sum(
-        math.comb(i - 1, k) * (-1) ** k * part ** (k + 1) / math.sqrt(k + 1)
-        for i in range(1, copies + 1)
-        for k in range(i)
-    )
-    found, factor = shared(torch.tensor([opacity]).double(), torch.tensor([copies]))
-    assert float(found) == pytest.approx(part) and float(factor) == pytest.approx(opacity / total)
+    for copies in [2, 3, 4]:
+        with subtests.test(copies=copies):
+            opacity = 0.6
+            part = 1 - (1 - opacity) ** (1 / copies)
+            total = sum(
+                math.comb(i - 1, k) * (-1) ** k * part ** (k + 1) / math.sqrt(k + 1)
+                for i in range(1, copies + 1)
+                for k in range(i)
+            )
+            found, factor = shared(torch.tensor([opacity]).double(), torch.tensor([copies]))
+            assert float(found) == pytest.approx(part) and float(factor) == pytest.approx(opacity / total)
 
 
 def test_any_opacity_can_be_shared() -> None:
@@ -183,10 +185,11 @@ def test_live_ones_are_drawn_by_their_opacity() -> None:
     assert draw_live(gaussians, gone, ends).tolist() == [2, 30]  # never a dead one, however the draw falls
 
 
-@pytest.mark.parametrize(("count", "room", "added"), [(1000, 9999, 50), (1001, 9999, 51), (1, 9999, 1), (1000, 7, 7)])
-def test_growth(count: int, room: int, added: int) -> None:
-    assert growth(count, MCMC, 1.0, room) == added
-    assert growth(count, replace(MCMC, growth=0.0), 10.0, room) == growth(count, MCMC, 10.0, 0) == 0
+def test_growth(subtests: pytest.Subtests) -> None:
+    for count, room, added in [(1000, 9999, 50), (1001, 9999, 51), (1, 9999, 1), (1000, 7, 7)]:
+        with subtests.test(count=count, room=room, added=added):
+            assert growth(count, MCMC, 1.0, room) == added
+            assert growth(count, replace(MCMC, growth=0.0), 10.0, room) == growth(count, MCMC, 10.0, 0) == 0
 
 
 def test_a_shortened_run_grows_as_much_as_the_full_one() -> None:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from tests.docs.pages import PAGES, ROOT, Page
 
 BY_NAME = {page.name: page for page in PAGES}
 MOST = 500_000  # bytes of all pictures of the documentation together
 
 
-@pytest.mark.parametrize("here", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(here: Page) -> None:
-    for link in here.links():
-        if re.match(r"https?://|mailto:", link):
-            continue
-        path, _, anchor = link.partition("#")
-        target = (ROOT / here.name).parent.joinpath(path).resolve() if path else ROOT / here.name
-        assert target.exists(), f"{here.name}: {link}"
-        if here.name.startswith("docs/"):
-            assert target.is_relative_to(ROOT / "docs"), f"{here.name}: {link} leads out of the site"
-        if anchor:
-            assert anchor in BY_NAME[str(target.relative_to(ROOT))].anchors(), f"{here.name}: {link}"
+def broken(here: Page, link: str) -> bool:
+    """A file or heading that is not there, or from a page of the site to a file outside it."""
+    path, _, anchor = link.partition("#")
+    target = (ROOT / here.name).parent.joinpath(path).resolve() if path else ROOT / here.name
+    outside = here.name.startswith("docs/") and not target.is_relative_to(ROOT / "docs")
+    if outside or not target.exists():
+        return True
+    return bool(anchor) and anchor not in BY_NAME[str(target.relative_to(ROOT))].anchors()
+
+
+def test_links_lead_somewhere() -> None:
+    links = [(page, link) for page in PAGES for link in page.links() if not re.match(r"https?://|mailto:", link)]
+    assert len(links) > 100
+    assert [f"{page.name}: {link}" for page, link in links if broken(page, link)] == []
 
 
 def test_every_page_is_in_the_sites_navigation_once() -> None:

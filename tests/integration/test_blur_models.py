@@ -1,38 +1,64 @@
-"""Runs with the camera's path and lens: they resume bit for bit, and what was chosen for the photos is kept."""
+"""Runs of every blur model, with what else is learned: they resume bit for bit; what was chosen for photos is kept."""
 
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bags.datamodules.view_loader import view_at
 from bags.modules.auto_blur import BLURRED, SHARP, SHARP_EDGES, Choices
 from bags.run import build
+from bags.run.start import decide
 from tests.integration.test_training import assert_same, resumed_and_whole, run, settings_of, state_of
+from tests.integration.test_windows import WINDOWED
+
+RESUMED = {  # model: where it is stopped, and with what it is trained
+    "mip_splatting": (21, "model.refine_poses=true"),
+    "bags": (23, "model.refine_poses=true", "model.exposure=gain", *WINDOWED),
+    "trajectory": (21, "model.refine_poses=true"),
+    "lens": (9,),
+    "hybrid": (27, "model.exposure=affine"),
+    "auto": (9,),
+}
 
 
-@pytest.mark.parametrize("model, stop", [("trajectory", 21), ("lens", 9), ("hybrid", 27), ("auto", 9)])
-def test_resumed_run_equals_uninterrupted_run(
-    model: str, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, whole = resumed_and_whole(tmp_path, [f"model={model}"], stop, monkeypatch)
+@pytest.mark.parametrize("model", RESUMED)
+def test_resumed_run_equals_uninterrupted_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, *others = RESUMED[model]
+    broken, whole = resumed_and_whole(tmp_path, [f"model={model}", *others], [stop], monkeypatch)
+    assert (broken.folder / "views.csv").read_text() == (whole.folder / "views.csv").read_text()
     learned = state_of(whole)["state_dict"]
-    if model != "lens":
+    if "model.refine_poses=true" in others:
+        assert (learned["poses.offsets"].abs().amax(dim=1) > 0.01).all()  # of every photo
+    if any("exposure" in word for word in others):
+        assert learned["corrections.numbers"].any()
+    if model in ("trajectory", "hybrid", "auto"):
         assert float(learned["paths.coefficients"].abs().max()) > 0.65  # they start with a deviation of 0.2
-    if model != "trajectory":
+    if model in ("lens", "hybrid", "auto"):
         assert float(learned["lenses.numbers"].abs().max()) > 0.35  # and these of 0.1
     with open(whole.folder / "views.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len({row["name"] for row in rows}) == 6
-    # There is no mask to show.
-    assert {row["mask"] for row in rows} == {""} and not (whole.folder / "train_views" / "mask").exists()
+    if model != "bags":  # only kernels have a mask to show
+        assert {row["mask"] for row in rows} == {""} and not (whole.folder / "train_views" / "mask").exists()
 
 
-@pytest.mark.parametrize("model", ["mip_splatting", "bags", "trajectory"])
-def test_refined_poses_resume_too(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, whole = resumed_and_whole(tmp_path, [f"model={model}", "model.refine_poses=true"], 21, monkeypatch)
-    assert (state_of(whole)["state_dict"]["poses.offsets"].abs().amax(dim=1) > 0.01).all()  # of every photo
+def test_sharper_photos_count_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datamodule, module = build.build(decide(settings_of(tmp_path, "model=hybrid")))
+    module.paths.coefficients.data.zero_()
+    module.lenses.numbers.data.zero_()
+    module.lenses.numbers.data[0, 2] = 3.0  # pixels
+    early, late = (module.schedule.at(step) for step in (1, module.schedule.total))
+    weights = [float(module.weight_of(view, late)) for view in range(6)]
+    assert sum(weights) == pytest.approx(6) and weights[1:] == pytest.approx([10 * weights[0]] * 5)
+    assert module.weight_of(0, early) == 1
+    batch = view_at(datamodule.train, 0, 0)
+    loss = float(module.training_step(replace(batch, step=1), 0))
+    monkeypatch.setattr(module, "weight_of", lambda view, phase: 2.0)
+    assert float(module.training_step(replace(batch, step=1), 0)) == pytest.approx(2 * loss)
 
 
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

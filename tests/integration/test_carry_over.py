@@ -13,7 +13,7 @@ from bags.callbacks import Filter3D
 from bags.callbacks import carry_over as callback
 from bags.run.build import build
 from bags.run.start import decide
-from tests.integration.test_training import assert_same, run, settings_of, state_of
+from tests.integration.test_training import resumed_and_whole, run, settings_of, state_of
 
 # Scales begin at steps 12 and 24. At the second the taps' distance in the photo halves, at the third it stays.
 CARRIED = (
@@ -26,25 +26,20 @@ CARRIED = (
 def test_a_run_carries_each_scale_over_once_and_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, calls, real = settings_of(tmp_path, *CARRIED, "name=whole"), [], callback.carry_over
+    """Stopped just before a scale begins, and just after."""
+    calls, real = [], callback.carry_over
 
     def told(bpn: Any, before: int, after: int, ratio: float, optimizer: Any) -> None:
         calls.append((before, after, ratio))
         real(bpn, before, after, ratio, optimizer)
 
     monkeypatch.setattr(callback, "carry_over", told)
-    run(whole)
-    assert calls == [(0, 1, 0.5), (1, 2, 1.0)]
+    _, whole = resumed_and_whole(tmp_path, CARRIED, (23, 24), monkeypatch)
+    assert calls == 2 * [(0, 1, 0.5), (1, 2, 1.0)]  # by each of the two runs
     before, after = (state_of(whole, f"step_{step}.ckpt")["state_dict"] for step in (23, 24))
     heads = [f"bpn.scales.kernel_heads.{level}.weight" for level in (1, 2)]
     old, new = before[heads[0]], after[heads[1]]
     assert (new - old).abs().max() < 0.02 < (before[heads[1]] - old).abs().max()  # a step away from what was copied
-    for stop in (23, 24):  # just before a scale begins, and just after
-        broken = settings_of(tmp_path, *CARRIED, f"name=broken{stop}")
-        run(broken, stop_at=stop, monkeypatch=monkeypatch)
-        run(settings_of(tmp_path, *CARRIED, f"name=broken{stop}", "ckpt_path=last"))
-        for key in ("state_dict", "optimizer_states"):
-            assert_same(state_of(broken)[key], state_of(whole)[key])
 
 
 def test_as_published_every_head_starts_from_random_weights(tmp_path: Path) -> None:

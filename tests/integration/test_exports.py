@@ -36,12 +36,11 @@ def test_the_training_is_a_film(finished: Settings) -> None:
     assert np.abs(frames[0].astype(int) - frames[3]).mean() > 1 > np.abs(frames[3].astype(int) - frames[-1]).mean()
 
 
-@pytest.mark.parametrize(
-    ("size", "drawn"), [((48, 32), (48, 32)), ((601, 401), (600, 400)), ((2400, 1601), (800, 534)), ((1, 9), (2, 8))]
-)
-def test_a_time_lapse_is_no_larger_than_a_film_may_be(size: tuple[int, int], drawn: tuple[int, int]) -> None:
-    camera = framed(Camera(torch.eye(3), torch.zeros(3), 50.0, 50.0, *size))
-    assert (camera.width, camera.height) == drawn
+def test_a_time_lapse_is_no_larger_than_a_film_may_be(subtests: pytest.Subtests) -> None:
+    for size, drawn in [((48, 32), (48, 32)), ((601, 401), (600, 400)), ((2400, 1601), (800, 534)), ((1, 9), (2, 8))]:
+        with subtests.test(size=size, drawn=drawn):
+            camera = framed(Camera(torch.eye(3), torch.zeros(3), 50.0, 50.0, *size))
+            assert (camera.width, camera.height) == drawn
 
 
 def test_a_film_shows_photos_beside_sharp_renders(

@@ -1,4 +1,4 @@
-"""Runs that correct the photos' exposure: the drift is found, nothing else is disturbed, and they resume exactly."""
+"""Runs that correct the photos' exposure: the drift is found, and nothing else is disturbed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from bags.run.start import decide
 from bags.settings import Settings
 from bags.tasks import evaluate
 from tests.integration.test_nonfinite import Spoil, spoiled
-from tests.integration.test_training import assert_same, resumed_and_whole, run, settings_of, state_of
-from tests.integration.test_views_per_step import command
-from tests.integration.test_windows import WINDOWED
+from tests.integration.test_training import assert_same, run, settings_of, state_of
 
 DRIFTING = (
     "model=mip_splatting", "dataset.synthetic.layout=facade", "dataset.synthetic.drift=0.5",
@@ -69,28 +67,6 @@ def test_the_first_step_sees_what_it_would_without(kind: str, model: str, tmp_pa
         module.gaussians.update_filter(datamodule.cameras(2))
         seen.append(module.explain(next(iter(datamodule.train_views_dataloader())), module.schedule.at(40)).prediction)
     assert torch.equal(*seen)
-
-
-@pytest.mark.parametrize("overrides", [("model.exposure=gain", *WINDOWED), ("model.exposure=affine", "model=hybrid")])
-def test_resumed_run_equals_uninterrupted_run(
-    overrides: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken, whole = resumed_and_whole(tmp_path, overrides, 23, monkeypatch)
-    assert state_of(whole)["state_dict"]["corrections.numbers"].any()
-    assert rows_of(whole) == rows_of(broken)
-
-
-def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    words = ("model.exposure=gain", "model=mip_splatting", "name=run")
-    run(settings_of(tmp_path / "first", *words, "schedule.steps=3"))  # so that both find compiled kernels
-    for root, how in ((one, "trainer.views_per_step=2"), (two, "trainer=ddp")):
-        done = command(root, how, *words)
-        assert done.returncode == 0, done.stdout
-    saved = [torch.load(root / "run/checkpoints/last.ckpt", weights_only=True) for root in (one, two)]
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(saved[0][key], saved[1][key], key)
-    assert saved[0]["state_dict"]["corrections.numbers"].any()
 
 
 def test_a_skipped_step_leaves_the_corrections_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,17 +15,17 @@ from bags.errors import SettingError
 from bags.ops.filter3d import filter_sigma
 from bags.run.start import decide
 from bags.run.trainer import make_trainer
-from tests.integration.test_training import assert_same, put_first, run, settings_of, state_of
+from tests.integration.test_training import put_first, resumed_and_whole, run, settings_of, state_of
 
 BUDGET = 230
 
 
+# 200 Gaussians to begin with; some are dead when first looked at.
+MORE = ("densify=mcmc", f"model.gaussians.max_count={BUDGET}", "densify.dead_opacity=0.05", "densify.growth=0.0013")
+
+
 def mcmc(root: Path, *overrides: str) -> Any:
-    """200 Gaussians to begin with; some are dead when first looked at."""
-    return settings_of(
-        root, "densify=mcmc", f"model.gaussians.max_count={BUDGET}", "densify.dead_opacity=0.05",
-        "densify.growth=0.0013", *overrides,
-    )  # fmt: skip
+    return settings_of(root, *MORE, *overrides)
 
 
 class Witness(Callback):
@@ -64,15 +64,7 @@ def test_the_number_grows_to_its_budget_and_no_further(tmp_path: Path, monkeypat
 
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before and after relocation, the restart and a change of scale."""
-    whole, broken = mcmc(tmp_path, "name=whole"), mcmc(tmp_path, "name=broken")
-    run(whole)
-    for stop in (1, 9, 10, 12, 27, 39):
-        run(broken, stop, monkeypatch)
-        broken = mcmc(tmp_path, "name=broken", "ckpt_path=last")
-    run(broken)
-    one, other = state_of(whole), state_of(broken)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
+    resumed_and_whole(tmp_path, MORE, (1, 9, 10, 12, 27, 39), monkeypatch)
 
 
 @pytest.mark.parametrize("model", ["mip_splatting", "bags", "bags_paper", "trajectory", "lens", "hybrid", "auto"])
@@ -126,22 +118,20 @@ def test_a_skipped_step_shakes_nothing() -> None:
     assert not bool((gaussians.means == before).any())
 
 
-@pytest.mark.parametrize(
-    ("overrides", "needle"),
-    [
-        (("model.gaussians.max_count=null",), "model.gaussians.max_count = None: must be a number: densify=mcmc"),
-        (("densify.strategy=gibbs",), "densify.strategy = 'gibbs': must be one of published, mcmc"),
-        (("densify.dead_opacity=1",), "densify.dead_opacity = 1.0: must be below 1"),
-        (("densify.growth=-0.1",), "densify.growth = -0.1: must lie in [0, 1]"),
-        (("densify.noise=-1",), "densify.noise = -1.0: must be at least 0"),
-        (("loss.opacity=-1",), "loss.opacity = -1.0: must be at least 0"),
-        (("loss.scale=-1",), "loss.scale = -1.0: must be at least 0"),
-    ],
-)
-def test_bad_values_are_told_in_a_line(overrides: tuple[str, ...], needle: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingError) as error:
-        settings_of(tmp_path, "densify=mcmc", *overrides)
-    assert needle in str(error.value) and "\n" not in str(error.value)
+def test_bad_values_are_told_in_a_line(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for override, message in {
+        "model.gaussians.max_count=null": "model.gaussians.max_count = None: must be a number: densify=mcmc",
+        "densify.strategy=gibbs": "densify.strategy = 'gibbs': must be one of published, mcmc",
+        "densify.dead_opacity=1": "densify.dead_opacity = 1.0: must be below 1",
+        "densify.growth=-0.1": "densify.growth = -0.1: must lie in [0, 1]",
+        "densify.noise=-1": "densify.noise = -1.0: must be at least 0",
+        "loss.opacity=-1": "loss.opacity = -1.0: must be at least 0",
+        "loss.scale=-1": "loss.scale = -1.0: must be at least 0",
+    }.items():
+        with subtests.test(override):
+            with pytest.raises(SettingError) as error:
+                settings_of(tmp_path, "densify=mcmc", override)
+            assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_the_group_sets_what_belongs_together(tmp_path: Path) -> None:

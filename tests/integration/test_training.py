@@ -91,17 +91,25 @@ def put_first(callback: Callback, patch: pytest.MonkeyPatch) -> None:
 
 
 def resumed_and_whole(
-    root: Path, overrides: Sequence[str], stop: int, monkeypatch: pytest.MonkeyPatch
+    root: Path, overrides: Sequence[str], stops: Sequence[int], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Settings, Settings]:
-    """A run that was stopped after ``stop`` steps and resumed, and one that was not; bit for bit the same state."""
-    whole, broken = (settings_of(root, *overrides, f"name={name}") for name in ("whole", "broken"))
+    """A run that was stopped after each of ``stops`` and resumed, and one that was not; bit for bit the same state."""
+    whole, broken = (settings_of(root, *overrides, f"name={name}", "ckpt_path=auto") for name in ("whole", "broken"))
     run(whole)
-    run(broken, stop, monkeypatch)
-    run(settings_of(root, *overrides, "name=broken", "ckpt_path=last"))
-    one, other = state_of(whole), state_of(broken)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
+    for stop in stops:
+        run(broken, stop, monkeypatch)
+        assert state_of(broken)["global_step"] == stop
+        assert not (broken.folder / "metrics.json").exists()
+    run(broken)
+    assert_same_state(broken.folder, whole.folder)
     return broken, whole
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """What two runs have saved in their folders is the same, bit for bit."""
+    saved, expected = (torch.load(each / "checkpoints/last.ckpt", weights_only=True) for each in (one, other))
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(saved[key], expected[key], key)
 
 
 def run(settings: Settings, stop_at: int | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
@@ -138,8 +146,7 @@ def test_finished_run_can_be_extended(tmp_path: Path) -> None:
     assert state_of(grown)["global_step"] == 22
     run(settings_of(tmp_path, *schedule, "name=b", "schedule.iterations=30", "ckpt_path=last"))
     assert state_of(grown)["global_step"] == 30
-    for key in ("state_dict", "optimizer_states"):
-        assert_same(state_of(grown)[key], state_of(whole)[key])
+    assert_same_state(grown.folder, whole.folder)
 
 
 def test_everything_promised_is_there(finished: Settings) -> None:
@@ -225,35 +232,23 @@ def test_a_run_learns(tmp_path: Path) -> None:
     assert json.loads((settings.folder / "metrics.json").read_text())["psnr"] > early + 1
 
 
-def test_resumed_run_equals_uninterrupted_run(
-    finished: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped again and again: before and after changes of scale, the restart, densification and opacity reset."""
-    settings = settings_of(tmp_path)
-    for stop in (1, 3, 9, 12, 19, 20, 27, 39):
-        run(settings, stop, monkeypatch)
-        assert state_of(settings)["global_step"] == stop
-        assert not (settings.folder / "metrics.json").exists()
-        settings = settings_of(tmp_path, "ckpt_path=last")
-    run(settings)
-    one, other = state_of(finished), state_of(settings)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
+    runs = resumed_and_whole(tmp_path, (), (1, 3, 9, 12, 19, 20, 27, 39), monkeypatch)
     for name in ("history.csv", "views.csv"):
-        assert (settings.folder / name).read_text() == (finished.folder / name).read_text()
-    scores = [json.loads((s.folder / "metrics.json").read_text()) for s in (finished, settings)]
-    assert_same(scores[0]["per_view"], scores[1]["per_view"])
-    assert_same(scores[0]["train_views"], scores[1]["train_views"])
+        assert (runs[0].folder / name).read_text() == (runs[1].folder / name).read_text()
+    scores = [json.loads((settings.folder / "metrics.json").read_text()) for settings in runs]
+    for key in ("per_view", "train_views"):
+        assert_same(scores[0][key], scores[1][key], key)
 
 
-def test_same_seed_same_result_other_seed_other_result(finished: Settings, tmp_path: Path) -> None:
-    again, other = settings_of(tmp_path), settings_of(tmp_path, "seed=1", "name=other")
-    run(again)
-    run(other)
-    assert_same(state_of(finished)["state_dict"], state_of(again)["state_dict"])
-    assert not torch.equal(
-        state_of(again)["state_dict"]["gaussians.means"][:50], state_of(other)["state_dict"]["gaussians.means"][:50]
-    )
+def test_same_seed_same_result_other_seed_other_result(tmp_path: Path) -> None:
+    short = "schedule.steps=3", "output.images_every=null", "output.time_lapse=0", "output.report=false"
+    means = []
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        run(settings := settings_of(tmp_path, *short, f"name={name}", f"seed={seed}"))
+        means.append(state_of(settings)["state_dict"]["gaussians.means"])
+    assert torch.equal(means[0], means[1]) and not torch.equal(means[0][:50], means[2][:50])
 
 
 def test_evaluate_repeats_the_metrics(finished: Settings) -> None:
@@ -272,13 +267,13 @@ def test_evaluate_an_earlier_step_in_the_other_protocol(finished: Settings) -> N
     assert (finished.folder / "views_20.csv").is_file() and (finished.folder / "report_20.html").is_file()
 
 
-@pytest.mark.parametrize(("split", "counts"), [("test", (2, 0)), ("train", (0, 6)), ("both", (2, 6))])
-def test_render_splits(split: str, counts: Sequence[int], finished: Settings, tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, f"render.split={split}", f"ckpt_path={finished.folder}/checkpoints/step_20.ckpt")
-    render.run(settings)
-    made = settings.folder / "renders" / "step_20"
-    for part, count in zip(("test", "train"), counts, strict=True):
-        assert len([p for p in (made / part).glob("*.png") if "_depth" not in p.name]) == count
+def test_render_splits(finished: Settings, tmp_path: Path) -> None:
+    for split, counts in {"test": (2, 0), "train": (0, 6), "both": (2, 6)}.items():
+        checkpoint = f"ckpt_path={finished.folder}/checkpoints/step_20.ckpt"
+        render.run(settings := settings_of(tmp_path / split, f"render.split={split}", checkpoint))
+        made = settings.folder / "renders" / "step_20"
+        found = [[p for p in (made / part).glob("*.png") if "_depth" not in p.name] for part in ("test", "train")]
+        assert tuple(map(len, found)) == counts, split
 
 
 @pytest.fixture(scope="module")
@@ -353,36 +348,26 @@ def test_mip_splatting_is_the_same_trainer_without_blur(tmp_path: Path) -> None:
     assert not any(key.startswith("bpn") for key in state_of(settings)["state_dict"])
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("model.bpn.second_network=true",),
-        ("model.bpn.single_kernel=3",),
-        ("model.bpn.use_position=false", "model.bpn.use_rgbd=false"),
-        ("model.bpn.margin=false",),
-        ("model.ray_jitter=true",),
-        ("loss.depth_tv=0.01", "loss.rgb_tv=0.001", "loss.mask=0"),
-        ("model.gaussians.sh_degree=0",),
-        ("dataset.synthetic.blurs=[sharp]",),
-        ("dataset.synthetic.test_views=0",),
-        ("rasterizer=reference", "schedule.steps=3"),
-        ("experiment=paper", "model.bpn.kernels=[3,3,5]"),
-    ],
-    ids=lambda overrides: overrides[0],
+SWITCHES = (
+    ("model.bpn.second_network=true", "model.ray_jitter=true"),
+    ("model.bpn.single_kernel=3", "dataset.synthetic.blurs=[sharp]"),
+    ("model.bpn.use_position=false", "model.bpn.use_rgbd=false", "model.gaussians.sh_degree=0"),
+    ("model.bpn.margin=false",),
+    ("loss.depth_tv=0.01", "loss.rgb_tv=0.001", "loss.mask=0", "dataset.synthetic.test_views=0"),
+    ("rasterizer=reference", "schedule.steps=3"),
+    ("experiment=paper", "model.bpn.kernels=[3,3,5]"),
 )
+
+
+@pytest.mark.parametrize("overrides", SWITCHES, ids=lambda overrides: overrides[0])
 def test_switches_run(overrides: tuple[str, ...], tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "schedule.steps=12", *overrides)
     run(settings)
     metrics = json.loads((settings.folder / "metrics.json").read_text())
     assert metrics["steps"] == settings.schedule.steps
     assert all(view["psnr"] > 3 for view in metrics["train_views"])
-
-
-def test_no_held_out_views_gives_null_metrics(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, "schedule.steps=3", "dataset.synthetic.test_views=0")
-    run(settings)
-    metrics = json.loads((settings.folder / "metrics.json").read_text())
-    assert metrics["psnr"] is None and metrics["per_view"] == []
+    if "dataset.synthetic.test_views=0" in overrides:
+        assert metrics["psnr"] is None and metrics["per_view"] == []
 
 
 def test_a_run_stopped_before_its_report_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

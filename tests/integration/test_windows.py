@@ -15,18 +15,10 @@ from bags.modules.carry_over import carry_over
 from bags.run.build import build
 from bags.run.start import decide
 from bags.types import ViewBatch
-from tests.integration.test_training import assert_same, run, settings_of, state_of
+from tests.integration.test_training import settings_of
 
 WINDOWED = ("dataset.synthetic.width=96", "dataset.synthetic.height=64", "dataset.window=32")
 DENSE = ("model.bpn.kernel_spacing=1", "model.bpn.rgbd_spacing=1")  # a kernel at every pixel, as published
-
-
-def test_a_windowed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, broken = (settings_of(tmp_path, *WINDOWED, f"name={name}") for name in ("whole", "broken"))
-    run(whole)
-    run(broken, stop_at=33, monkeypatch=monkeypatch)
-    run(settings_of(tmp_path, *WINDOWED, "name=broken", "ckpt_path=last"))
-    assert_same(state_of(broken)["state_dict"], state_of(whole)["state_dict"])
 
 
 def made(tmp_path: Path, *overrides: str) -> tuple[BagsModule, ViewBatch]:

@@ -15,11 +15,11 @@ def test_contents_are_read(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == read_yaml(tmp_path / "a.yaml") == {"a": [1, {"b": None}]}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
-def test_encodings_that_are_marked(encoding: str, tmp_path: Path) -> None:
-    mark = "\ufeff" if encoding == "utf-16-le" else ""
-    (tmp_path / "a.json").write_bytes(f'{mark}{{"a": "ü"}}\r\n'.encode(encoding))
-    assert read_json(tmp_path / "a.json") == {"a": "ü"}
+def test_encodings_that_are_marked(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le"):
+        mark = "\ufeff" if encoding == "utf-16-le" else ""
+        (tmp_path / "a.json").write_bytes(f'{mark}{{"a": "ü"}}\r\n'.encode(encoding))
+        assert read_json(tmp_path / "a.json") == {"a": "ü"}, encoding
 
 
 def test_input_that_is_not_a_regular_file(tmp_path: Path) -> None:
@@ -33,43 +33,31 @@ def test_input_that_is_not_a_regular_file(tmp_path: Path) -> None:
             read_text(tmp_path / name)
 
 
-@pytest.mark.parametrize(("read", "largest"), [(read_json, LARGEST), (read_yaml, LARGEST_YAML)])
-def test_too_large(read, largest, tmp_path: Path) -> None:
+def test_too_large(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.touch()
-    os.truncate(path, largest + 1)
-    with pytest.raises(DataError, match=f"large: more than {largest:,} bytes"):
-        read(path)
+    for read, largest in ((read_json, LARGEST), (read_yaml, LARGEST_YAML)):
+        os.truncate(path, largest + 1)
+        with pytest.raises(DataError, match=f"large: more than {largest:,} bytes"):
+            read(path)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a: &a [1]\nb: *a\n",
-        "a: &a [*a]\n",
-        "a: &a {b: 1}\n<<: *a\n",
-        "a: !!python/object/apply:os.system [true]\n",
-        "a: " + "[" * 5000 + "]" * 5000,
-        "a: !!binary aGFsbG8=\n",
-        "a: !!str 1\n",
-        "a: !mine b\n",
-        "a: 1\na: 1\n",
-        "a: {b: 1, c: 2, b: 3}\n",
-        "a: ${oc.env:HOME}\n",
-        "a: [1, 'x${b}']\nb: 1\n",
-        "${a}: 1\n",
-        "a: 2020-99-99\n",
-        "a: 1\n---\nb: 2\n",
-        "- 1\n",
-        "1: 2\n",
-        "",
-    ],
-)
-def test_yaml_that_is_refused(text: str, tmp_path: Path) -> None:
+REFUSED = (
+    "a: &a [1]\nb: *a\n", "a: &a [*a]\n", "a: &a {b: 1}\n<<: *a\n",
+    "a: !!python/object/apply:os.system [true]\n", "a: !!binary aGFsbG8=\n", "a: !!str 1\n", "a: !mine b\n",
+    "a: " + "[" * 5000 + "]" * 5000, "a: 1\na: 1\n", "a: {b: 1, c: 2, b: 3}\n",
+    "a: ${oc.env:HOME}\n", "a: [1, 'x${b}']\nb: 1\n", "${a}: 1\n",
+    "a: 2020-99-99\n", "a: 1\n---\nb: 2\n", "- 1\n", "1: 2\n", "",
+)  # fmt: skip
+
+
+def test_yaml_that_is_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"config\.yaml: (cannot be read as YAML|contains a)"):
-        read_yaml(path)
+    for text in REFUSED:
+        path.write_text(text)
+        message = r"config\.yaml: (cannot be read as YAML|contains a)"
+        with subtests.test(text[:40]), pytest.raises(DataError, match=message):
+            read_yaml(path)
 
 
 def test_a_key_twice_among_many_is_found_at_once(tmp_path: Path) -> None:

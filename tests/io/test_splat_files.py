@@ -8,6 +8,7 @@ import json
 import struct
 import zipfile
 from dataclasses import replace
+from itertools import product
 
 import gsply
 import numpy as np
@@ -64,22 +65,21 @@ def test_every_format_is_a_setting_and_no_other():
         ExportSettings(formats=("ksplat",))
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize(("count", "rest"), [(1, 0), (2, 3), (257, 8), (1, 15)])
-def test_any_number_of_gaussians_and_harmonics(tmp_path, kind, count, rest):
-    some = random_splats(count, random_camera(40, 32))
-    path = write_splats(tmp_path / "s", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
-    again = write_splats(tmp_path / "again", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
-    assert path.read_bytes() == again.read_bytes()
+def test_any_number_of_gaussians_and_harmonics(tmp_path, subtests):
+    for kind, (count, rest) in product(FORMATS, [(1, 0), (2, 3), (257, 8), (1, 15)]):
+        with subtests.test(kind, count=count, rest=rest):
+            some = random_splats(count, random_camera(40, 32))
+            path = write_splats(tmp_path / "s", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
+            again = write_splats(tmp_path / "again", replace(some, sh_rest=some.sh_rest[:, :rest]), kind)
+            assert path.read_bytes() == again.read_bytes()
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_gaussians_that_are_being_trained_can_be_written(tmp_path, splats, kind):
+def test_gaussians_that_are_being_trained_can_be_written(tmp_path, splats, subtests):
     trained = Splats(**{name: values.clone().requires_grad_() for name, values in vars(splats).items()})
-    before, after = (
-        write_splats(tmp_path / name, gaussians, kind) for name, gaussians in (("a", splats), ("b", trained))
-    )
-    assert before.read_bytes() == after.read_bytes()
+    for kind in FORMATS:
+        with subtests.test(kind):
+            before, after = write_splats(tmp_path / "a", splats, kind), write_splats(tmp_path / "b", trained, kind)
+            assert before.read_bytes() == after.read_bytes()
 
 
 def test_ply(tmp_path, splats):

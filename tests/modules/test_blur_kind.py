@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -67,15 +68,15 @@ def depth() -> Tensor:
     return torch.linspace(2, 6, SHAPE[1], dtype=torch.float64).expand(SHAPE)
 
 
-@pytest.mark.parametrize("degrees", [0.0, 20.0, 45.0, 90.0, 135.0, 170.0])
-@pytest.mark.parametrize("length", [4.0, 9.0, 15.0])
-def test_a_line_is_shake_of_its_length_and_direction(length: float, degrees: float) -> None:
-    found = estimate_blur(proposal_of(everywhere(line(length, degrees))), sharp(), depth())
-    assert found.kind == "motion" and found.mask == 1 and found.radius == 0
-    assert abs((found.direction - degrees + 90) % 180 - 90) < 0.5  # worst seen 0.26, of the splats
-    # Bilinear splats widen the line by 1 / 6 at most, so its variance by that, across and along.
-    assert length**2 / 12 - 1e-6 < found.length**2 / 12 < length**2 / 12 + 0.26
-    assert found.spread == pytest.approx(math.sqrt(length**2 / 12), abs=0.25)
+def test_a_line_is_shake_of_its_length_and_direction(subtests: pytest.Subtests) -> None:
+    for degrees, length in product([0.0, 20.0, 45.0, 90.0, 135.0, 170.0], [4.0, 9.0, 15.0]):
+        with subtests.test(degrees=degrees, length=length):
+            found = estimate_blur(proposal_of(everywhere(line(length, degrees))), sharp(), depth())
+            assert found.kind == "motion" and found.mask == 1 and found.radius == 0
+            assert abs((found.direction - degrees + 90) % 180 - 90) < 0.5  # worst seen 0.26, of the splats
+            # Bilinear splats widen the line by 1 / 6 at most, so its variance by that, across and along.
+            assert length**2 / 12 - 1e-6 < found.length**2 / 12 < length**2 / 12 + 0.26
+            assert found.spread == pytest.approx(math.sqrt(length**2 / 12), abs=0.25)
 
 
 def test_a_box_everywhere_is_low_resolution_and_a_point_is_sharp() -> None:
@@ -116,10 +117,11 @@ def test_only_blur_across_edges_counts() -> None:
     assert even.spread == pytest.approx(2) and even.depth_variation == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("constant", [1e-3, 1.0, 1e4])
-def test_a_flat_scene_has_no_depth_to_follow(constant: float) -> None:
-    variance = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(0))
-    assert blur_field(variance, torch.rand(2, *SHAPE), torch.full(SHAPE, constant), OPEN).depth_variation < 1e-3
+def test_a_flat_scene_has_no_depth_to_follow(subtests: pytest.Subtests) -> None:
+    for constant in [1e-3, 1.0, 1e4]:
+        with subtests.test(constant=constant):
+            variance = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+            assert blur_field(variance, torch.rand(2, *SHAPE), torch.full(SHAPE, constant), OPEN).depth_variation < 1e-3
 
 
 def test_depth_variation_is_that_of_the_parabola() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import pytest
@@ -51,43 +52,48 @@ def plain(bpn: BPN, view: int, scale: int | str, rgb: Tensor, depth: Tensor) -> 
     return x[0], branch.kernel_heads[str(level)].weight, mask
 
 
-@pytest.mark.parametrize("use_rgbd", [True, False])
-@pytest.mark.parametrize("use_position", [True, False])
-@pytest.mark.parametrize(("scale", "side"), [(0, 3), (1, 5), (2, 7), ("single", 9)])
-def test_shapes(scale: int | str, side: int, use_position: bool, use_rgbd: bool) -> None:
-    bpn = network(9, use_position=use_position, use_rgbd=use_rgbd)
-    proposal = bpn(1, scale, *render())
-    assert proposal.features.shape == (64, HEIGHT, WIDTH)
-    assert proposal.head.shape == (side * side, 64)
-    assert proposal.mask.shape == (HEIGHT, WIDTH)
-    assert proposal.kernel_size == side
-    assert proposal.blur(torch.rand(3, HEIGHT + side - 1, WIDTH + side - 1)).shape == (3, HEIGHT, WIDTH)
+def test_shapes(subtests: pytest.Subtests) -> None:
+    for use_rgbd, use_position, (scale, side) in product(
+        [True, False], [True, False], [(0, 3), (1, 5), (2, 7), ("single", 9)]
+    ):
+        with subtests.test(scale=scale, position=use_position, rgbd=use_rgbd):
+            bpn = network(9, use_position=use_position, use_rgbd=use_rgbd)
+            proposal = bpn(1, scale, *render())
+            assert proposal.features.shape == (64, HEIGHT, WIDTH)
+            assert proposal.head.shape == (side * side, 64)
+            assert proposal.mask.shape == (HEIGHT, WIDTH)
+            assert proposal.kernel_size == side
+            assert proposal.blur(torch.rand(3, HEIGHT + side - 1, WIDTH + side - 1)).shape == (3, HEIGHT, WIDTH)
 
 
-@pytest.mark.parametrize(
-    ("scale", "switches"),
-    [(0, {}), (2, {}), ("single", {}), (1, {"use_position": False}), (1, {"use_rgbd": False}),
-     (0, {"use_position": False, "use_rgbd": False})],
-)  # fmt: skip
-def test_values_and_gradients_equal_the_plain_formulation(scale: int | str, switches: dict[str, bool]) -> None:
-    fast, slow = network(9, **switches), network(9, **switches).double()
-    rgb, depth = render()
-    proposal = fast(2, scale, rgb, depth)
-    reach = proposal.kernel_size // 2
-    image = pad(rgb, (reach,) * 4)
-    blurred = proposal.blur(image)
-    features, head, mask = plain(slow, 2, scale, rgb.double(), depth.double())
-    expected = per_pixel_conv_reference(image.double(), features, head, mask)
-    torch.testing.assert_close(blurred.double(), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
-    target = torch.rand_like(blurred)
-    for prediction, opened in ((blurred, proposal.mask), (expected, mask)):
-        ((prediction - target) ** 2).sum().add(opened.mean()).backward()
-    for (name, parameter), reference in zip(fast.named_parameters(), slow.parameters(), strict=True):
-        assert (parameter.grad is None) == (reference.grad is None), name
-        if parameter.grad is not None:
-            scale_of = reference.grad.abs().max()
-            error = (parameter.grad - reference.grad).abs().max() / scale_of.clamp_min(1e-6)
-            assert error < 1e-4, f"{name}: {error:.1e}"
+def test_values_and_gradients_equal_the_plain_formulation(subtests: pytest.Subtests) -> None:
+    for scale, switches in [
+        (0, {}),
+        (2, {}),
+        ("single", {}),
+        (1, {"use_position": False}),
+        (1, {"use_rgbd": False}),
+        (0, {"use_position": False, "use_rgbd": False}),
+    ]:
+        with subtests.test(scale=scale, **switches):
+            fast, slow = network(9, **switches), network(9, **switches).double()
+            rgb, depth = render()
+            proposal = fast(2, scale, rgb, depth)
+            reach = proposal.kernel_size // 2
+            image = pad(rgb, (reach,) * 4)
+            blurred = proposal.blur(image)
+            features, head, mask = plain(slow, 2, scale, rgb.double(), depth.double())
+            expected = per_pixel_conv_reference(image.double(), features, head, mask)
+            torch.testing.assert_close(blurred.double(), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
+            target = torch.rand_like(blurred)
+            for prediction, opened in ((blurred, proposal.mask), (expected, mask)):
+                ((prediction - target) ** 2).sum().add(opened.mean()).backward()
+            for (name, parameter), reference in zip(fast.named_parameters(), slow.parameters(), strict=True):
+                assert (parameter.grad is None) == (reference.grad is None), name
+                if parameter.grad is not None:
+                    scale_of = reference.grad.abs().max()
+                    error = (parameter.grad - reference.grad).abs().max() / scale_of.clamp_min(1e-6)
+                    assert error < 1e-4, f"{name}: {error:.1e}"
 
 
 def test_every_parameter_of_the_used_scale_learns_and_no_other() -> None:
@@ -128,16 +134,17 @@ def test_bfloat16_is_close_and_leaves_parameters_alone() -> None:
     assert all(p.dtype == torch.float32 for p in rounded.parameters())
 
 
-@pytest.mark.parametrize("scale", [0, 2, "single"])
-def test_without_mask_every_pixel_is_blurred_by_its_kernel(scale: int | str) -> None:
-    bpn = network(9, use_mask=False)
-    proposal = bpn(0, scale, *render())
-    assert torch.equal(proposal.mask, torch.ones(HEIGHT, WIDTH)) and not proposal.mask.requires_grad
-    assert not any("mask" in name for name, _ in bpn.named_parameters())
-    reach = proposal.kernel_size // 2
-    image = torch.rand(3, HEIGHT + 2 * reach, WIDTH + 2 * reach)
-    expected = per_pixel_conv_reference(image, proposal.features, proposal.head, torch.ones(HEIGHT, WIDTH))
-    torch.testing.assert_close(proposal.blur(image), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
+def test_without_mask_every_pixel_is_blurred_by_its_kernel(subtests: pytest.Subtests) -> None:
+    for scale in [0, 2, "single"]:
+        with subtests.test(scale=scale):
+            bpn = network(9, use_mask=False)
+            proposal = bpn(0, scale, *render())
+            assert torch.equal(proposal.mask, torch.ones(HEIGHT, WIDTH)) and not proposal.mask.requires_grad
+            assert not any("mask" in name for name, _ in bpn.named_parameters())
+            reach = proposal.kernel_size // 2
+            image = torch.rand(3, HEIGHT + 2 * reach, WIDTH + 2 * reach)
+            expected = per_pixel_conv_reference(image, proposal.features, proposal.head, torch.ones(HEIGHT, WIDTH))
+            torch.testing.assert_close(proposal.blur(image), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
 
 
 def test_second_network_must_exist() -> None:
@@ -238,16 +245,16 @@ def test_in_linear_light_black_and_white_make_the_srgb_value_of_their_mean_light
     torch.testing.assert_close(even.blur(image, linear_light=True), light)
 
 
-@pytest.mark.parametrize("spacing", [1, 4])
-@pytest.mark.parametrize("bias", [-3.0, 1.5])
-def test_a_bias_moves_every_logit_of_the_mask(spacing: int, bias: float) -> None:
+def test_a_bias_moves_every_logit_of_the_mask(subtests: pytest.Subtests) -> None:
     """Without evidence, when the mask's head says nothing, a bias below 0 begins with "sharp"."""
-    cells = {"kernel_spacing": spacing, "rgbd_spacing": spacing}
-    plain, biased = network(**cells), network(**cells, mask_bias=bias)
-    for scale in range(3):
-        masks = [bpn(1, scale, *render()).mask.double() for bpn in (plain, biased)]
-        torch.testing.assert_close(masks[1].logit(), masks[0].logit() + bias, rtol=0, atol=1e-4)
-        torch.nn.init.zeros_(biased.scales.mask_heads[str(scale)].weight)
-        expected = torch.full((HEIGHT, WIDTH), 1 / (1 + math.exp(-bias)))
-        torch.testing.assert_close(biased(1, scale, *render()).mask, expected)
-        assert bool((expected < 0.5).all()) == (bias < 0)
+    for spacing, bias in product([1, 4], [-3.0, 1.5]):
+        with subtests.test(spacing=spacing, bias=bias):
+            cells = {"kernel_spacing": spacing, "rgbd_spacing": spacing}
+            plain, biased = network(**cells), network(**cells, mask_bias=bias)
+            for scale in range(3):
+                masks = [bpn(1, scale, *render()).mask.double() for bpn in (plain, biased)]
+                torch.testing.assert_close(masks[1].logit(), masks[0].logit() + bias, rtol=0, atol=1e-4)
+                torch.nn.init.zeros_(biased.scales.mask_heads[str(scale)].weight)
+                expected = torch.full((HEIGHT, WIDTH), 1 / (1 + math.exp(-bias)))
+                torch.testing.assert_close(biased(1, scale, *render()).mask, expected)
+                assert bool((expected < 0.5).all()) == (bias < 0)

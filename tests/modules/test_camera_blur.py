@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -58,17 +59,18 @@ def draw_with(gaussians: Gaussians, name: str = "reference"):
     return draw
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_the_known_pose_is_the_mean_of_the_path(order: int) -> None:
-    found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4, pixel=1.0)
-    assert found.moments is not None and not found.moments.any()
-    for count in (3, 7):
-        times, weights = instants(count)
-        turns, shifts = found.motion(1, times)
-        torch.testing.assert_close(weights @ shifts, torch.zeros(3), atol=1e-7, rtol=0)
-        torch.testing.assert_close(torch.einsum("t,tij->ij", weights, turns), torch.eye(3), atol=1e-3, rtol=0)
-    assert found.coefficients.detach().std().item() == pytest.approx(0.01, rel=0.4)
-    assert not torch.equal(found.coefficients[0], found.coefficients[1])
+def test_the_known_pose_is_the_mean_of_the_path(subtests: pytest.Subtests) -> None:
+    for order in [1, 2, 3]:
+        with subtests.test(order=order):
+            found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4, pixel=1.0)
+            assert found.moments is not None and not found.moments.any()
+            for count in (3, 7):
+                times, weights = instants(count)
+                turns, shifts = found.motion(1, times)
+                torch.testing.assert_close(weights @ shifts, torch.zeros(3), atol=1e-7, rtol=0)
+                torch.testing.assert_close(torch.einsum("t,tij->ij", weights, turns), torch.eye(3), atol=1e-3, rtol=0)
+            assert found.coefficients.detach().std().item() == pytest.approx(0.01, rel=0.4)
+            assert not torch.equal(found.coefficients[0], found.coefficients[1])
 
 
 @pytest.mark.parametrize("focal", [50.0, 800.0])
@@ -87,32 +89,49 @@ def test_the_same_numbers_blur_as_many_pixels_whatever_the_focal_length(focal: f
     assert float(covariance[0, 16, 24]) == pytest.approx(9 / 12 + 4, rel=0.02)  # of a streak, and of the lens
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
-@pytest.mark.parametrize(
-    "pose, moment, known", [("end", None, 2), ("learned", torch.pi / 2, 2), ("learned", -torch.pi / 2, 0)]
-)
-def test_the_known_pose_may_be_at_an_end_of_the_path(order: int, pose: str, moment: float | None, known: int) -> None:
+def test_the_known_pose_may_be_at_an_end_of_the_path(subtests: pytest.Subtests) -> None:
     """The same path, seen from another of its poses: between any two instants the camera moves as it did."""
-    settings = {"order": order, "start": 0.01}
-    mean, end = (Paths(3, TrajectorySettings(**settings, pose=name), 2.0, 4, 1.0) for name in ("mean", pose))
-    if moment is not None:
-        end.moments.data[1] = moment  # type: ignore[union-attr]
-    times = torch.tensor([-0.5, 0.1, 0.5])
-    (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
-    torch.testing.assert_close(turns[known], torch.eye(3))
-    torch.testing.assert_close(shifts[known], torch.zeros(3), atol=1e-8, rtol=0)
-    torch.testing.assert_close(shifts[1] - shifts[0], shifts_of_mean[1] - shifts_of_mean[0])
-    moved, expected = turns[1] @ turns[0].T, turns_of_mean[1] @ turns_of_mean[0].T
-    torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)  # turns commute to first order
+    times, quarter = torch.tensor([-0.5, 0.1, 0.5]), torch.pi / 2
+    for order, (pose, moment, known) in product(
+        [1, 2, 3], [("end", 0.0, 2), ("learned", quarter, 2), ("learned", -quarter, 0)]
+    ):
+        with subtests.test(order=order, pose=pose, moment=moment):
+            settings = {"order": order, "start": 0.01}
+            mean, end = (Paths(3, TrajectorySettings(**settings, pose=name), 2.0, 4, 1.0) for name in ("mean", pose))
+            if end.moments is not None:
+                end.moments.data[1] = moment
+            (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
+            torch.testing.assert_close(turns[known], torch.eye(3))
+            torch.testing.assert_close(shifts[known], torch.zeros(3), atol=1e-8, rtol=0)
+            torch.testing.assert_close(shifts[1] - shifts[0], shifts_of_mean[1] - shifts_of_mean[0])
+            moved, expected = turns[1] @ turns[0].T, turns_of_mean[1] @ turns_of_mean[0].T
+            torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)  # turns commute to first order
 
 
-@pytest.mark.parametrize("count", [3, 5, 7])
-def test_few_poses_have_the_variance_of_the_whole_exposure(count: int) -> None:
-    times, weights = instants(count)
-    assert float(weights.sum()) == pytest.approx(1)
-    assert float(weights @ times**2) == pytest.approx(1 / 12, rel=1e-5)
-    assert float(weights @ times**4) == pytest.approx(1 / 80, rel=1e-5)
-    assert float(times[count // 2]) == 0
+def test_poses_count_as_the_mean_unless_the_photos_tell_clearly() -> None:
+    for sines, learned in (
+        ([1.0, -0.9, 0.1, 0.5], [True, True, False, False]),  # more near an end than in between
+        ([1.0, -0.9, 0.3, 0.5], [False] * 4),  # anywhere
+        ([0.1, -0.2, 0.0, 0.1], [False] * 4),
+    ):
+        found = Paths(4, TrajectorySettings(), 1.0, 0, 1.0)
+        found.moments.data.copy_(torch.tensor(sines).asin())  # type: ignore[union-attr]
+        found.settle()
+        assert found.learned.tolist() == learned
+        mean = Paths(4, TrajectorySettings(pose="mean"), 1.0, 0, 1.0)
+        for view, used in enumerate(learned):
+            same = torch.equal(found.motion(view, torch.zeros(1))[1], mean.motion(view, torch.zeros(1))[1])
+            assert same != used
+
+
+def test_few_poses_have_the_variance_of_the_whole_exposure(subtests: pytest.Subtests) -> None:
+    for count in [3, 5, 7]:
+        with subtests.test(count=count):
+            times, weights = instants(count)
+            assert float(weights.sum()) == pytest.approx(1)
+            assert float(weights @ times**2) == pytest.approx(1 / 12, rel=1e-5)
+            assert float(weights @ times**4) == pytest.approx(1 / 80, rel=1e-5)
+            assert float(times[count // 2]) == 0
 
 
 @pytest.mark.parametrize("linear_light", [False, True])
@@ -301,20 +320,21 @@ def test_a_lens_is_sharp_where_it_is_in_focus_and_spreads_by_the_distance_in_dio
     torch.testing.assert_close(even.sqrt(), torch.full((1, 3), 40 * 0.03))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_lens_follows_its_formula_whatever_its_numbers(seed: int) -> None:
+def test_a_lens_follows_its_formula_whatever_its_numbers(subtests: pytest.Subtests) -> None:
     """Angles in radians become pixels by the geometric mean of both focal lengths; ten times nearer is near enough."""
-    generator = torch.Generator().manual_seed(seed)
-    a, b, c = (torch.randn(3, generator=generator) / 10).tolist()
-    distance = 10 ** (3 * torch.rand(5, 7, generator=generator) - 2)
-    center = torch.randn(3, generator=generator)
-    camera = replace(CAMERA, fx=30.0, fy=55.0, translation=-center)
-    middle = math.dist(center.tolist(), (0.0, 0.0, 4.0))
-    near = [min(middle / each, 10) for each in distance.flatten().tolist()]
-    expected = [30 * 55 * ((a * (each - 1) + b) ** 2 + c**2) for each in near]
-    assert (middle / distance > 10).any() and (middle / distance < 10).any()
-    found = lens(a, b, c).variance(0, distance, camera).flatten()
-    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-6)
+    for seed in range(4):
+        with subtests.test(seed=seed):
+            generator = torch.Generator().manual_seed(seed)
+            a, b, c = (torch.randn(3, generator=generator) / 10).tolist()
+            distance = 10 ** (3 * torch.rand(5, 7, generator=generator) - 2)
+            center = torch.randn(3, generator=generator)
+            camera = replace(CAMERA, fx=30.0, fy=55.0, translation=-center)
+            middle = math.dist(center.tolist(), (0.0, 0.0, 4.0))
+            near = [min(middle / each, 10) for each in distance.flatten().tolist()]
+            expected = [30 * 55 * ((a * (each - 1) + b) ** 2 + c**2) for each in near]
+            assert (middle / distance > 10).any() and (middle / distance < 10).any()
+            found = lens(a, b, c).variance(0, distance, camera).flatten()
+            torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-6)
 
 
 def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
@@ -350,6 +370,20 @@ def test_the_kind_of_blur_follows_from_the_shape_of_path_and_lens_together(
     view = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
     variance = lens(*numbers).variance(0, distance, CAMERA).detach()
     assert estimate_blur(model.blur_of(view, distance, variance), torch.rand(3, 32, 48), distance).kind == kind
+
+
+def test_the_variance_in_the_middle_of_a_photo_follows_from_path_and_lens_alone() -> None:
+    """As it decides how much photos count, without a look at the scene."""
+    path, optics = paths(c1=[0.04, -0.05, 0.3, 0.1, 0.05, 0.1], c2=[0.1, 0.05, 0, 0, 0.1, 0]), lens(0.5, -0.02, 0.03)
+    blur = CameraBlur(path, optics, TrajectorySettings(), linear_light=True)
+    distance = torch.full((33, 49), float((CAMERA.center - optics.centre).norm()))
+    camera = replace(CAMERA, width=49, height=33)
+    view = ViewBatch(camera, torch.zeros(3, 33, 49), 0, "a.png", step=1)
+    _, covariance = blur.blur_of(view, distance, optics.variance(0, distance, camera)).moments()
+    expected = (covariance[0] + covariance[2])[int(CAMERA.cy), int(CAMERA.cx)] / 2
+    in_pixels = camera.fx**2  # the unit of these path and lens is a radian
+    found = (path.variances(distance[:1, 0]) + optics.variances()) * in_pixels
+    torch.testing.assert_close(found[0], expected, rtol=0.1, atol=0)
 
 
 def test_path_and_lens_add_up_and_their_kernels_agree() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor
@@ -39,18 +41,18 @@ def propose(bpn: BPN, scale: int, seed: int = 0) -> Proposal:
     return bpn(1, scale, torch.rand(3, 18, 24, generator=generator), 1 + torch.rand(18, 24, generator=generator))
 
 
-@pytest.mark.parametrize("bfloat16", [False, True])
-@pytest.mark.parametrize(("before", "after"), [(0, 1), (1, 2), (0, 2)])
-def test_where_taps_are_the_same_the_proposal_is_the_same_bit_for_bit(before: int, after: int, bfloat16: bool) -> None:
-    bpn = network((5, 5, 5), bfloat16=bfloat16)
-    optimizer = trained(bpn, before)
-    expected, random = propose(bpn, before), propose(bpn, after)
-    random_head = random.head.clone()
-    carry_over(bpn, before, after, 1.0, optimizer)
-    found = propose(bpn, after)
-    assert torch.equal(found.features, expected.features)
-    assert torch.equal(found.mask, expected.mask) and not torch.equal(random.mask, expected.mask)
-    assert torch.equal(found.head, expected.head) and not torch.equal(random_head, expected.head)
+def test_where_taps_are_the_same_the_proposal_is_the_same_bit_for_bit(subtests: pytest.Subtests) -> None:
+    for bfloat16, (before, after) in product([False, True], [(0, 1), (1, 2), (0, 2)]):
+        with subtests.test(bfloat16=bfloat16, before=before, after=after):
+            bpn = network((5, 5, 5), bfloat16=bfloat16)
+            optimizer = trained(bpn, before)
+            expected, random = propose(bpn, before), propose(bpn, after)
+            random_head = random.head.clone()
+            carry_over(bpn, before, after, 1.0, optimizer)
+            found = propose(bpn, after)
+            assert torch.equal(found.features, expected.features)
+            assert torch.equal(found.mask, expected.mask) and not torch.equal(random.mask, expected.mask)
+            assert torch.equal(found.head, expected.head) and not torch.equal(random_head, expected.head)
 
 
 def test_moments_are_copied_with_weights_and_reset_elsewhere() -> None:

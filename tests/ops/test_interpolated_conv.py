@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from itertools import product
 from typing import Any
 
 import llvmlite.binding
@@ -57,14 +58,14 @@ def run(function: Any, tensors: Any, dtype: torch.dtype, *options: Any) -> list[
     return [result.detach(), *torch.autograd.grad(result, leaves, grad)]
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])  # worst 2e-7, 2e-16
-def test_values_and_gradients(case: Any, dtype: torch.dtype, tolerance: float) -> None:
-    tensors, (spacing, corner, stride) = inputs(*case), case[3:6]
-    expected = run(interpolated_conv_reference, tensors, torch.float64, spacing, corner, stride)
-    found = run(interpolated_conv, tensors, dtype, spacing, corner, stride)
-    for name, a, b in zip(NAMES, found, expected, strict=True):
-        assert float((a - b).abs().max()) <= tolerance * max(1.0, float(b.abs().max())), name
+def test_values_and_gradients(subtests: pytest.Subtests) -> None:
+    for case, (dtype, tolerance) in product(CASES, [(torch.float32, 2e-6), (torch.float64, 1e-14)]):
+        with subtests.test(case=case, dtype=dtype):
+            tensors, (spacing, corner, stride) = inputs(*case), case[3:6]
+            expected = run(interpolated_conv_reference, tensors, torch.float64, spacing, corner, stride)
+            found = run(interpolated_conv, tensors, dtype, spacing, corner, stride)
+            for name, a, b in zip(NAMES, found, expected, strict=True):
+                assert float((a - b).abs().max()) <= tolerance * max(1.0, float(b.abs().max())), name
 
 
 def test_in_several_strips_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,19 +116,17 @@ def test_kernels_of_nodes_sum_to_one_and_round_where_asked() -> None:
     assert 0 < float((exact - rounded).abs().max()) < 0.02
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
+def test_shapes_that_do_not_fit_are_refused(subtests: pytest.Subtests) -> None:
+    for change, words in [
         ({"image": (3, 23, 26)}, "half a kernel larger"),
         ({"nodes": (4, 6)}, "too few"),
         ({"spacing": 3}, "even"),
         ({"spacing": 1}, "even"),
-    ],
-)
-def test_shapes_that_do_not_fit_are_refused(change: dict[str, Any], words: str) -> None:
-    image, nodes = torch.rand(change.get("image", (3, 24, 27))), change.get("nodes", (5, 6))
-    with pytest.raises(ValueError, match=words):
-        interpolated_conv(image, torch.rand(25, *nodes), torch.rand(20, 23), change.get("spacing", 4))
+    ]:
+        with subtests.test(words):
+            image, nodes = torch.rand(change.get("image", (3, 24, 27))), change.get("nodes", (5, 6))
+            with pytest.raises(ValueError, match=words):
+                interpolated_conv(image, torch.rand(25, *nodes), torch.rand(20, 23), change.get("spacing", 4))
 
 
 @pytest.mark.skipif(

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import weakref
+from itertools import product
 from typing import Any
 
 import pytest
@@ -53,42 +54,39 @@ def errors(values: list[Tensor], references: list[Tensor], sharpness: float = 1.
     }
 
 
-@pytest.mark.parametrize("sharpness", [1.0, 30.0])
-@pytest.mark.parametrize("side", [1, 3, 5, 9, 17])
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 3), (37, 23)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
-def test_values_and_gradients(
-    side: int, height: int, width: int, sharpness: float, dtype: torch.dtype, tolerance: float,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+def test_values_and_gradients(monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
     """Float32 runs the numba kernels, float64 the torch strips; several strips of unequal height each."""
-    monkeypatch.setattr(module, "STRIP_BYTES", 4 * side * side * width * 5)
-    tensors = inputs(side, height, width, sharpness=sharpness)
-    expected = run(per_pixel_conv_reference, tensors, torch.float64)
-    found = errors(run(per_pixel_conv, tensors, dtype), expected, sharpness)
-    assert max(found.values()) < tolerance, found  # worst seen: 9e-6 in float32, 6e-14 in float64
+    for sharpness, side, (height, width), (dtype, tolerance) in product(
+        [1.0, 30.0], [1, 3, 5, 9, 17], [(1, 1), (5, 3), (37, 23)], [(torch.float32, 1e-4), (torch.float64, 1e-12)]
+    ):
+        with subtests.test(side=side, height=height, sharpness=sharpness, dtype=dtype):
+            monkeypatch.setattr(module, "STRIP_BYTES", 4 * side * side * width * 5)
+            tensors = inputs(side, height, width, sharpness=sharpness)
+            expected = run(per_pixel_conv_reference, tensors, torch.float64)
+            found = errors(run(per_pixel_conv, tensors, dtype), expected, sharpness)
+            assert max(found.values()) < tolerance, found  # worst seen: 9e-6 in float32, 6e-14 in float64
 
 
-@pytest.mark.parametrize("sharp", [False, True])
-@pytest.mark.parametrize(("side", "stride"), [(1, 3), (3, 2), (5, 1), (5, 4), (9, 2), (9, 3)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
-def test_stride_and_sharp(
-    side: int, stride: int, sharp: bool, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "STRIP_BYTES", 4 * side * side * 23 * 5)
-    tensors = inputs(side, 37, 23, stride=stride, sharp=sharp)
-    expected = run(per_pixel_conv_reference, tensors, torch.float64, stride=stride)
-    found = errors(run(per_pixel_conv, tensors, dtype, stride=stride), expected)
-    assert max(found.values()) < tolerance, found  # worst seen: 3e-5 in float32, 2e-15 in float64
+def test_stride_and_sharp(monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
+    for sharp, (side, stride), (dtype, tolerance) in product(
+        [False, True], [(1, 3), (3, 2), (5, 1), (5, 4), (9, 2), (9, 3)], [(torch.float32, 1e-4), (torch.float64, 1e-12)]
+    ):
+        with subtests.test(sharp=sharp, side=side, stride=stride, dtype=dtype, tolerance=tolerance):
+            monkeypatch.setattr(module, "STRIP_BYTES", 4 * side * side * 23 * 5)
+            tensors = inputs(side, 37, 23, stride=stride, sharp=sharp)
+            expected = run(per_pixel_conv_reference, tensors, torch.float64, stride=stride)
+            found = errors(run(per_pixel_conv, tensors, dtype, stride=stride), expected)
+            assert max(found.values()) < tolerance, found  # worst seen: 3e-5 in float32, 2e-15 in float64
 
 
-@pytest.mark.parametrize("function", [per_pixel_conv, per_pixel_conv_reference])
-def test_taps_lie_a_stride_apart(function: Any) -> None:
+def test_taps_lie_a_stride_apart(subtests: pytest.Subtests) -> None:
     """Kernels that pick one neighbour shift the image by stride times it."""
-    image, features, head, mask = inputs(3, 6, 7, stride=4)
-    head.zero_()[5] = 1000.0  # the right neighbour
-    result = function(image, features.fill_(1.0), head, mask.fill_(1.0), stride=4)
-    torch.testing.assert_close(result, image[:, 4:10, 8:15])
+    for function in [per_pixel_conv, per_pixel_conv_reference]:
+        with subtests.test(function.__name__):
+            image, features, head, mask = inputs(3, 6, 7, stride=4)
+            head.zero_()[5] = 1000.0  # the right neighbour
+            result = function(image, features.fill_(1.0), head, mask.fill_(1.0), stride=4)
+            torch.testing.assert_close(result, image[:, 4:10, 8:15])
 
 
 def test_unmasked_pixels_show_sharp() -> None:
@@ -97,14 +95,17 @@ def test_unmasked_pixels_show_sharp() -> None:
     assert torch.equal(per_pixel_conv(*tensors[:4], sharp=tensors[4]), tensors[4])
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_mask_extremes(value: float) -> None:
-    tensors = inputs(5, 11, 14)
-    tensors[3].fill_(value)
-    found = errors(run(per_pixel_conv, tensors, torch.float32), run(per_pixel_conv_reference, tensors, torch.float64))
-    assert max(found.values()) < 1e-4, found
-    if value == 0:
-        assert torch.equal(per_pixel_conv(*tensors), tensors[0][:, 2:-2, 2:-2])
+def test_mask_extremes(subtests: pytest.Subtests) -> None:
+    for value in [0.0, 1.0]:
+        with subtests.test(value=value):
+            tensors = inputs(5, 11, 14)
+            tensors[3].fill_(value)
+            found = errors(
+                run(per_pixel_conv, tensors, torch.float32), run(per_pixel_conv_reference, tensors, torch.float64)
+            )
+            assert max(found.values()) < 1e-4, found
+            if value == 0:
+                assert torch.equal(per_pixel_conv(*tensors), tensors[0][:, 2:-2, 2:-2])
 
 
 def test_huge_logits_are_finite_and_pick_one_neighbour() -> None:
@@ -203,15 +204,18 @@ def test_import_loads_no_numba() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [(0, "half a kernel larger"), (1, "features are"), (2, "square of an odd"), (4, "sharp is")],
-)
-def test_shapes_that_do_not_fit(changed: int, message: str) -> None:
-    tensors = inputs(3, 5, 6, sharp=True)
-    tensors[changed] = tensors[changed][:-1] if changed else tensors[changed][:, :-1]
-    with pytest.raises(ValueError, match=message):
-        per_pixel_conv(*tensors[:4], sharp=tensors[4])
+def test_shapes_that_do_not_fit(subtests: pytest.Subtests) -> None:
+    for changed, message in [
+        (0, "half a kernel larger"),
+        (1, "features are"),
+        (2, "square of an odd"),
+        (4, "sharp is"),
+    ]:
+        with subtests.test(message):
+            tensors = inputs(3, 5, 6, sharp=True)
+            tensors[changed] = tensors[changed][:-1] if changed else tensors[changed][:, :-1]
+            with pytest.raises(ValueError, match=message):
+                per_pixel_conv(*tensors[:4], sharp=tensors[4])
 
 
 def test_stride_below_one() -> None:

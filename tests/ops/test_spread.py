@@ -8,27 +8,29 @@ import torch
 from bags.ops.spread import LARGEST, RUNGS, spread
 
 
-@pytest.mark.parametrize("variance", [*RUNGS[1:6], 0.1, 0.7, 3.0, 12.0])
-def test_a_point_gets_the_variance_that_was_asked_for(variance: float) -> None:
-    image = torch.zeros(1, 81, 81, dtype=torch.float64)
-    image[0, 40, 40] = 1
-    out = spread(image, torch.full((81, 81), variance, dtype=torch.float64))[0]
-    axis = torch.arange(81, dtype=torch.float64) - 40
-    assert float(out.sum()) == pytest.approx(1)
-    for marginal in (out.sum(0), out.sum(1)):
-        assert float(marginal @ axis) == pytest.approx(0, abs=1e-9)
-        assert float(marginal @ axis**2) == pytest.approx(variance)
+def test_a_point_gets_the_variance_that_was_asked_for(subtests: pytest.Subtests) -> None:
+    for variance in [*RUNGS[1:6], 0.1, 0.7, 3.0, 12.0]:
+        with subtests.test(variance=variance):
+            image = torch.zeros(1, 81, 81, dtype=torch.float64)
+            image[0, 40, 40] = 1
+            out = spread(image, torch.full((81, 81), variance, dtype=torch.float64))[0]
+            axis = torch.arange(81, dtype=torch.float64) - 40
+            assert float(out.sum()) == pytest.approx(1)
+            for marginal in (out.sum(0), out.sum(1)):
+                assert float(marginal @ axis) == pytest.approx(0, abs=1e-9)
+                assert float(marginal @ axis**2) == pytest.approx(variance)
 
 
-@pytest.mark.parametrize("variance", [1.0, 4.0, 16.0])
-def test_it_is_nearly_the_gaussian(variance: float) -> None:
-    image = torch.zeros(1, 81, 81, dtype=torch.float64)
-    image[0, 40, 40] = 1
-    row = spread(image, torch.full((81, 81), variance, dtype=torch.float64))[0].sum(0)
-    axis = torch.arange(81, dtype=torch.float64) - 40
-    gaussian = torch.exp(-(axis**2) / (2 * variance))
-    gaussian /= gaussian.sum()
-    assert float((row - gaussian).abs().sum()) < 0.12  # of 2, were they apart
+def test_it_is_nearly_the_gaussian(subtests: pytest.Subtests) -> None:
+    for variance in [1.0, 4.0, 16.0]:
+        with subtests.test(variance=variance):
+            image = torch.zeros(1, 81, 81, dtype=torch.float64)
+            image[0, 40, 40] = 1
+            row = spread(image, torch.full((81, 81), variance, dtype=torch.float64))[0].sum(0)
+            axis = torch.arange(81, dtype=torch.float64) - 40
+            gaussian = torch.exp(-(axis**2) / (2 * variance))
+            gaussian /= gaussian.sum()
+            assert float((row - gaussian).abs().sum()) < 0.12  # of 2, were they apart
 
 
 def test_every_pixel_has_its_own_width() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import replace
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -75,75 +75,80 @@ def fly(kind, cameras, frames=60):
 
 
 SCENES = {"before": before, "around": around, "above": above}
-ALL = list(itertools.product(("train", "ellipse", "spiral"), SCENES))
-LOOPS = list(itertools.product(("ellipse", "spiral"), SCENES))
+ALL = list(product(("train", "ellipse", "spiral"), SCENES))
+LOOPS = list(product(("ellipse", "spiral"), SCENES))
 
 
-@pytest.mark.parametrize(("kind", "scene"), ALL)
-def test_cameras_are_cameras(kind, scene):
-    cameras = SCENES[scene]()
-    path = fly(kind, cameras, 30)
-    assert len(path) == 30
-    for one in path:
-        assert replace(one, rotation=None, translation=None) == replace(cameras[0], rotation=None, translation=None)
-        assert one.rotation.dtype == one.translation.dtype == torch.float32
-        torch.testing.assert_close(one.rotation @ one.rotation.T, torch.eye(3), atol=1e-5, rtol=0)
-        assert one.rotation.det() > 0
+def test_cameras_are_cameras(subtests):
+    for kind, scene in ALL:
+        with subtests.test(kind=kind, scene=scene):
+            cameras = SCENES[scene]()
+            path, lens = fly(kind, cameras, 30), replace(cameras[0], rotation=None, translation=None)
+            assert len(path) == 30
+            for one in path:
+                assert replace(one, rotation=None, translation=None) == lens
+                assert one.rotation.dtype == one.translation.dtype == torch.float32
+                torch.testing.assert_close(one.rotation @ one.rotation.T, torch.eye(3), atol=1e-5, rtol=0)
+                assert one.rotation.det() > 0
 
 
-@pytest.mark.parametrize(("kind", "scene"), ALL)
-def test_paths_are_smooth(kind, scene):
+def test_paths_are_smooth(subtests):
     """Twice the frames: half the step, a quarter of the change of step. Sharp bends would leave it as it is."""
-    cameras = SCENES[scene]()
-    changes = []
-    for frames in (100, 200):
-        path = fly(kind, cameras, frames)
-        poses = np.concatenate([centers(path), axes(path, 1), axes(path, 2)], axis=1)
-        changes.append(np.abs(np.diff(poses, n=2, axis=0)).max())
-    assert changes[1] < 0.4 * changes[0]
-    assert changes[1] < 0.05
+    for kind, scene in ALL:
+        with subtests.test(kind=kind, scene=scene):
+            cameras = SCENES[scene]()
+            changes = []
+            for frames in (100, 200):
+                path = fly(kind, cameras, frames)
+                poses = np.concatenate([centers(path), axes(path, 1), axes(path, 2)], axis=1)
+                changes.append(np.abs(np.diff(poses, n=2, axis=0)).max())
+            assert changes[1] < 0.4 * changes[0]
+            assert changes[1] < 0.05
 
 
-@pytest.mark.parametrize(("kind", "scene"), ALL)
-def test_paths_stay_among_the_cameras(kind, scene):
-    cameras = SCENES[scene]()
-    path, there = centers(fly(kind, cameras)), centers(cameras)
-    spread = there.std(axis=0).max()
-    assert (path > there.min(axis=0) - 0.25 * spread).all() and (path < there.max(axis=0) + 0.25 * spread).all()
-    nearest = np.linalg.norm(path[:, None] - there, axis=2).min(axis=1)
-    assert nearest.max() < spread
-    if kind == "train":  # loops lie in a plane of their own, tilted
-        assert (path >= there.min(axis=0) - 1e-5).all() and (path <= there.max(axis=0) + 1e-5).all()
+def test_paths_stay_among_the_cameras(subtests):
+    for kind, scene in ALL:
+        with subtests.test(kind=kind, scene=scene):
+            cameras = SCENES[scene]()
+            path, there = centers(fly(kind, cameras)), centers(cameras)
+            spread = there.std(axis=0).max()
+            assert (path > there.min(axis=0) - 0.25 * spread).all() and (path < there.max(axis=0) + 0.25 * spread).all()
+            nearest = np.linalg.norm(path[:, None] - there, axis=2).min(axis=1)
+            assert nearest.max() < spread
+            if kind == "train":  # loops lie in a plane of their own, tilted
+                assert (path >= there.min(axis=0) - 1e-5).all() and (path <= there.max(axis=0) + 1e-5).all()
 
 
-@pytest.mark.parametrize(("kind", "scene"), LOOPS)
-def test_loops_look_at_the_scene_and_are_held_upright(kind, scene):
-    cameras = SCENES[scene]()
-    path = fly(kind, cameras)
-    target = focus(cameras, content())
-    directions = target - centers(path)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    assert (axes(path, 2) * directions).sum(axis=1).min() > 1 - 1e-5
-    up = -axes(cameras, 1).mean(axis=0)
-    assert np.abs(axes(path, 0) @ up / np.linalg.norm(up)).max() < 1e-5  # no roll
-    assert (-axes(path, 1) @ up).min() > 0
+def test_loops_look_at_the_scene_and_are_held_upright(subtests):
+    for kind, scene in LOOPS:
+        with subtests.test(kind=kind, scene=scene):
+            cameras = SCENES[scene]()
+            path = fly(kind, cameras)
+            target = focus(cameras, content())
+            directions = target - centers(path)
+            directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+            assert (axes(path, 2) * directions).sum(axis=1).min() > 1 - 1e-5
+            up = -axes(cameras, 1).mean(axis=0)
+            assert np.abs(axes(path, 0) @ up / np.linalg.norm(up)).max() < 1e-5  # no roll
+            assert (-axes(path, 1) @ up).min() > 0
 
 
-@pytest.mark.parametrize("scene", ["before", "around"])
-def test_training_path_is_held_as_the_photos(scene):
-    cameras = SCENES[scene]()
-    up = np.array([0, -1.0, 0]) if scene == "before" else np.array([0, 0, 1.0])
-    path = training_path(cameras, 80)
-    assert np.abs(axes(path, 0) @ up).max() < 0.06
-    directions = TARGET - centers(path)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    assert (axes(path, 2) * directions).sum(axis=1).min() > 0.98  # the photos look there
+def test_training_path_is_held_as_the_photos(subtests):
+    for scene in ["before", "around"]:
+        with subtests.test(scene=scene):
+            cameras = SCENES[scene]()
+            up = np.array([0, -1.0, 0]) if scene == "before" else np.array([0, 0, 1.0])
+            path = training_path(cameras, 80)
+            assert np.abs(axes(path, 0) @ up).max() < 0.06
+            directions = TARGET - centers(path)
+            directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+            assert (axes(path, 2) * directions).sum(axis=1).min() > 0.98  # the photos look there
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("scene", ["before", "around"])
-def test_focus_is_what_the_cameras_look_at(scene, seed):
-    assert np.linalg.norm(focus(SCENES[scene](seed), content(seed)) - TARGET) < 0.25
+def test_focus_is_what_the_cameras_look_at(subtests):
+    for seed, scene in product(range(3), ["before", "around"]):
+        with subtests.test(seed=seed, scene=scene):
+            assert np.linalg.norm(focus(SCENES[scene](seed), content(seed)) - TARGET) < 0.25
 
 
 def test_focus_of_parallel_axes_is_at_the_depth_of_the_points():
@@ -175,7 +180,7 @@ def test_tour_untangles():
     shuffled = draw.permutation(line)
     order = tour(np.abs(shuffled[:, None] - shuffled))
     assert np.abs(np.diff(shuffled[order])).sum() <= np.abs(np.diff(shuffled)).sum()
-    for swap in itertools.combinations(range(13), 2):  # no reversal makes it shorter
+    for swap in combinations(range(13), 2):  # no reversal makes it shorter
         other = order[: swap[0]] + order[swap[0] : swap[1]][::-1] + order[swap[1] :]
         assert np.abs(np.diff(shuffled[other])).sum() >= np.abs(np.diff(shuffled[order])).sum() - 1e-9
 
@@ -187,19 +192,20 @@ def test_tour_keeps_an_order_that_is_good():
         assert tour(np.abs(line[:count, None] - line[:count])) == list(range(count))
 
 
-@pytest.mark.parametrize("scene", ["before", "around"])
-def test_a_resting_path_rests_at_photos_and_moves_smoothly_between(scene):
-    cameras = SCENES[scene]()
-    path = resting_path(cameras, 121, stops=5)
-    assert len(path) == 121
-    at_rest = [index for index, each in path if each is cameras[index]]
-    visited = list(dict.fromkeys(index for index, _ in path))
-    assert len(visited) == 5 and list(dict.fromkeys(at_rest)) == visited and 50 <= len(at_rest) <= 70
-    moves = np.linalg.norm(np.diff(centers([each for _, each in path]), axis=0), axis=1)
-    assert moves.max() < 0.1 * moves.sum() and (moves == 0).sum() >= 50
-    everywhere = resting_path(cameras, 400, stops=100)
-    assert {index for index, _ in everywhere} == set(range(len(cameras)))
-    assert resting_path(cameras[:1], 3, stops=2) == [(0, cameras[0])] * 3
+def test_a_resting_path_rests_at_photos_and_moves_smoothly_between(subtests):
+    for scene in ["before", "around"]:
+        with subtests.test(scene=scene):
+            cameras = SCENES[scene]()
+            path = resting_path(cameras, 121, stops=5)
+            assert len(path) == 121
+            at_rest = [index for index, each in path if each is cameras[index]]
+            visited = list(dict.fromkeys(index for index, _ in path))
+            assert len(visited) == 5 and list(dict.fromkeys(at_rest)) == visited and 50 <= len(at_rest) <= 70
+            moves = np.linalg.norm(np.diff(centers([each for _, each in path]), axis=0), axis=1)
+            assert moves.max() < 0.1 * moves.sum() and (moves == 0).sum() >= 50
+            everywhere = resting_path(cameras, 400, stops=100)
+            assert {index for index, _ in everywhere} == set(range(len(cameras)))
+            assert resting_path(cameras[:1], 3, stops=2) == [(0, cameras[0])] * 3
 
 
 def test_a_resting_path_has_each_photos_own_lens():

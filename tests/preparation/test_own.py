@@ -97,8 +97,9 @@ LEFT_OUT: dict[str, tuple[Maker, dict[str, str]]] = {
 }
 
 
-def scene(tmp_path: Path, make: Maker) -> tuple[list[str], dict[str, str], Path]:
-    source, into = tmp_path / "photos", tmp_path / "into"
+def scene(folder: Path, make: Maker) -> tuple[list[str], dict[str, str]]:
+    """What is taken of photos with what is made beside them, and what is left out and why."""
+    source, into = folder / "photos", folder / "into"
     (source / "images").mkdir(parents=True)
     into.mkdir()
     photos = [source / "images" / f"{number}.jpg" for number in range(1, N + 1)]
@@ -108,31 +109,32 @@ def scene(tmp_path: Path, make: Maker) -> tuple[list[str], dict[str, str], Path]
     taken, dropped = take_in(source, into, silent)
     assert {path.name for path in into.iterdir()} == {photo.name for photo in taken}
     assert all(not item.photo for item in dropped)
-    return [photo.source for photo in taken], {item.source: item.reason for item in dropped}, into
+    return [photo.source for photo in taken], {item.source: item.reason for item in dropped}
 
 
-@pytest.mark.parametrize("case", LEFT_OUT)
-def test_files_that_are_not_photos_are_omitted_and_reported(case: str, tmp_path: Path) -> None:
-    make, wanted = LEFT_OUT[case]
-    taken, told, _ = scene(tmp_path, make)
-    assert taken == [f"images/{number}.jpg" for number in range(1, N + 1)]
-    assert set(told) == set(wanted) and all(wanted[name] in told[name] for name in told), told
+def test_files_that_are_not_photos_are_omitted_and_reported(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for case, (make, wanted) in LEFT_OUT.items():
+        with subtests.test(case):
+            taken, told = scene(tmp_path / f"case {case}", make)
+            assert taken == [f"images/{number}.jpg" for number in range(1, N + 1)]
+            assert set(told) == set(wanted) and all(wanted[name] in told[name] for name in told), told
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        beside("cam2/{name}", strange),  # another camera that counts alike, of other pixels
-        beside("images/{stem}.png", strange),
-        beside("images (2)/x{name}", strange),
-        beside("images/{stem} (1).jpg", strange),
-        beside("garden_2/{name}", strange),
-        beside("images/y{name}", lambda path: again(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
-    ],
-)
-def test_photos_of_their_own_are_taken(make: Maker, tmp_path: Path) -> None:
-    taken, told, _ = scene(tmp_path, make)
-    assert len(taken) == 2 * N and not told
+TAKEN: dict[str, Maker] = {
+    "another camera that counts alike": beside("cam2/{name}", strange),
+    "another format": beside("images/{stem}.png", strange),
+    "a numbered folder": beside("images (2)/x{name}", strange),
+    "a numbered file": beside("images/{stem} (1).jpg", strange),
+    "a folder like a reduced one": beside("garden_2/{name}", strange),
+    "mirrored": beside("images/y{name}", lambda path: again(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+}
+
+
+def test_photos_of_their_own_are_taken(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for case, make in TAKEN.items():
+        with subtests.test(case):
+            taken, told = scene(tmp_path / case, make)
+            assert len(taken) == 2 * N and not told
 
 
 def test_names_numbered_in_brackets_are_not_copies(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_names_numbered_in_brackets_are_not_copies(tmp_path: Path) -> None:
                 near = read_image(path).crop((number, 0, 260, 200)).resize((260, 200))
                 near.save(path.with_name(f"{path.stem} ({number}).jpg"))
 
-    taken, told, _ = scene(tmp_path, make)
+    taken, told = scene(tmp_path, make)
     assert len(taken) == 3 * N and not told
 
 

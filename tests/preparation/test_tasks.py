@@ -131,33 +131,21 @@ def test_bars_count_every_thing_once() -> None:
 
 
 def row(**changes: object) -> dict[str, object]:
-    made = {
-        "name": "a.jpg",
-        "source": "a.jpg",
-        "width": 96,
-        "height": 64,
-        "sharpness": 0.5,
-        "placed": True,
-        "points": 9,
-    }
-    return made | changes
+    photo = {"name": "a.jpg", "source": "a.jpg", "width": 96, "height": 64, "sharpness": 0.5}
+    return photo | {"placed": True, "points": 9} | changes
 
 
-@pytest.mark.parametrize(
-    "photos",
-    [
-        None, [], {}, [3], [{}], [row(placed=False)], [row(placed=1)], [row(width=0)], [row(height="64")],
-        [row(width=1e9)],
-        [row(sharpness=float("nan"))], [row(sharpness="x")], [row(sharpness=2)], [row(), row(width=True)],
-    ],
-)  # fmt: skip
-def test_a_record_that_tells_nothing_of_photos(photos: object, tmp_path: Path) -> None:
+def test_a_record_that_tells_nothing_of_photos(tmp_path: Path, subtests: pytest.Subtests) -> None:
     settings = replace(Settings(), dataset=DatasetSettings(parser="colmap", root=str(tmp_path)))
     (tmp_path / "prepare.json").write_text(json.dumps({"photos": [row()]}))
     assert reconstruct.prepared_before(settings)["photos"] == [row()]
-    (tmp_path / "prepare.json").write_text(json.dumps({"photos": photos}))
-    with pytest.raises(DataError, match=r"prepare\.json: lists no placed photo"):
-        reconstruct.prepared_before(settings)
+    wrong = [{"placed": False}, {"placed": 1}, {"width": 0}, {"height": "64"}, {"width": 1e9}]
+    wrong += [{"sharpness": value} for value in (float("nan"), "x", 2)]
+    rows = [[row(**changes)] for changes in wrong]
+    for photos in (None, [], {}, [3], [{}], *rows, [row(), row(width=True)]):
+        (tmp_path / "prepare.json").write_text(json.dumps({"photos": photos}))
+        with subtests.test(photos=photos), pytest.raises(DataError, match=r"prepare\.json: lists no placed photo"):
+            reconstruct.prepared_before(settings)
 
 
 def test_files_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

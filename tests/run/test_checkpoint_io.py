@@ -92,17 +92,20 @@ def test_damaged_file_is_named(settings: Settings, tmp_path: Path) -> None:
         checkpoint(settings)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_non_finite_checkpoint_is_not_written(value: float, settings: Settings) -> None:
-    last = settings.folder / "checkpoints/last.ckpt"
-    with pytest.raises(BagsError, match=r"last\.ckpt was not written.*state_dict\.weights, optimizer_states\.0\."):
-        AtomicCheckpointIO().save_checkpoint(state(4, value), last)
-    assert step_of(last) == 3
+def test_non_finite_checkpoint_is_not_written(settings: Settings, subtests: pytest.Subtests) -> None:
+    for value in [float("nan"), float("inf")]:
+        with subtests.test(value=value):
+            last = settings.folder / "checkpoints/last.ckpt"
+            message = r"last\.ckpt was not written.*state_dict\.weights, optimizer_states\.0\."
+            with pytest.raises(BagsError, match=message):
+                AtomicCheckpointIO().save_checkpoint(state(4, value), last)
+            assert step_of(last) == 3
 
 
-@pytest.mark.parametrize(("strange", "named"), [({1}, "set"), (torch.Size([1]), "torch Size"), (1j, "complex")])
-def test_state_that_could_not_be_loaded_is_not_saved(strange: Any, named: str, settings: Settings) -> None:
-    last = settings.folder / "checkpoints/last.ckpt"
-    with pytest.raises(BagsError, match=rf"last\.ckpt was not written: its state contains \S*\s?{named};"):
-        AtomicCheckpointIO().save_checkpoint({**state(4), "callbacks": {"Mine": {"seen": strange}}}, last)
-    assert step_of(last) == 3 and step_of(last.with_name("previous.ckpt")) == 2
+def test_state_that_could_not_be_loaded_is_not_saved(settings: Settings, subtests: pytest.Subtests) -> None:
+    for strange, named in [({1}, "set"), (torch.Size([1]), "torch Size"), (1j, "complex")]:
+        with subtests.test(named):
+            last = settings.folder / "checkpoints/last.ckpt"
+            with pytest.raises(BagsError, match=rf"last\.ckpt was not written: its state contains \S*\s?{named};"):
+                AtomicCheckpointIO().save_checkpoint({**state(4), "callbacks": {"Mine": {"seen": strange}}}, last)
+            assert step_of(last) == 3 and step_of(last.with_name("previous.ckpt")) == 2

@@ -31,9 +31,8 @@ def several(devices: int) -> tuple[TrainerSettings, RasterizerSettings]:
     return TrainerSettings(devices=devices), RasterizerSettings()
 
 
-@pytest.mark.parametrize(
-    "cuda, accelerator, rasterizer, device",
-    [
+def test_device(machine, subtests: pytest.Subtests) -> None:
+    for cuda, accelerator, rasterizer, device in [
         (False, "auto", "auto", "cpu"),
         (False, "auto", "reference", "cpu"),
         (True, "auto", "auto", "cuda"),
@@ -43,27 +42,24 @@ def several(devices: int) -> tuple[TrainerSettings, RasterizerSettings]:
         (True, "cpu", "auto", "cpu"),
         (True, "gpu", "auto", "cuda"),
         (True, "gpu", "gsplat", "cuda"),
-    ],
-)
-def test_device(machine, cuda: bool, accelerator: str, rasterizer: str, device: str) -> None:
-    machine(cuda)
-    assert choose_device(*asked(accelerator, rasterizer)).type == device
-    assert idle_cuda(*asked(accelerator, rasterizer)) is None
+    ]:
+        with subtests.test(cuda=cuda, accelerator=accelerator, rasterizer=rasterizer, device=device):
+            machine(cuda)
+            assert choose_device(*asked(accelerator, rasterizer)).type == device
+            assert idle_cuda(*asked(accelerator, rasterizer)) is None
 
 
-@pytest.mark.parametrize(
-    "cuda, accelerator, rasterizer, needle",
-    [
+def test_impossible_devices_are_refused(machine, subtests: pytest.Subtests) -> None:
+    for cuda, accelerator, rasterizer, needle in [
         (False, "gpu", "auto", "trainer.accelerator = 'gpu': torch .* sees no CUDA device"),
         (True, "gpu", "numba", "rasterizer.name = 'numba': draws on the CPU only"),
         (False, "auto", "gsplat", "rasterizer.name = 'gsplat': needs a CUDA device, but torch .* sees none"),
         (True, "cpu", "diff_gaussian", "needs a CUDA device, but trainer.accelerator=cpu"),
-    ],
-)
-def test_impossible_devices_are_refused(machine, cuda: bool, accelerator: str, rasterizer: str, needle: str) -> None:
-    machine(cuda)
-    with pytest.raises(SettingError, match=needle):
-        choose_device(*asked(accelerator, rasterizer))
+    ]:
+        with subtests.test(needle):
+            machine(cuda)
+            with pytest.raises(SettingError, match=needle):
+                choose_device(*asked(accelerator, rasterizer))
 
 
 def test_auto_without_a_gsplat_that_can_draw_uses_the_cpu_and_says_so(machine) -> None:

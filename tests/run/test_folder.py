@@ -88,10 +88,11 @@ def test_settings_that_define_a_run_may_not_change(change: dict[str, Any], setti
     assert same_run(other) and not same_run(settings) and not (settings.folder / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[1", "trainer: 3", "- a list"])
-def test_a_broken_configuration_is_another_run(text: str, settings: Settings) -> None:
-    (settings.folder / "config.yaml").write_text(text)
-    assert not same_run(settings)
+def test_a_broken_configuration_is_another_run(settings: Settings, subtests: pytest.Subtests) -> None:
+    for text in ["", "[1", "trainer: 3", "- a list"]:
+        with subtests.test(text):
+            (settings.folder / "config.yaml").write_text(text)
+            assert not same_run(settings)
 
 
 def test_a_folder_has_one_owner(settings: Settings) -> None:
@@ -104,14 +105,13 @@ def test_a_folder_has_one_owner(settings: Settings) -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    "text", ['{"psnr": null}', "{}", "[1]", '{"psnr": "x"}', '{"psnr": 1', '{"psnr": ' + "9" * 400 + "}"]
-)
-def test_invalid_metrics_give_nan(text: str, settings: Settings) -> None:
+def test_invalid_metrics_give_nan(settings: Settings, subtests: pytest.Subtests) -> None:
     """A run without test views has null; the command line asks at the end of every run."""
-    assert math.isnan(psnr(settings))
-    (settings.folder / "metrics.json").write_text(text)
-    assert math.isnan(psnr(settings))
+    for text in ['{"psnr": null}', "{}", "[1]", '{"psnr": "x"}', '{"psnr": 1', '{"psnr": ' + "9" * 400 + "}"]:
+        with subtests.test(text[:20]):
+            assert math.isnan(psnr(settings))
+            (settings.folder / "metrics.json").write_text(text)
+            assert math.isnan(psnr(settings))
 
 
 def test_photo_names_cannot_become_spreadsheet_formulas(tmp_path: Path) -> None:

@@ -83,20 +83,17 @@ def test_short_run_scales_everything_by_one_factor() -> None:
     assert resets == [clock.ms_steps + 800]
 
 
-@pytest.mark.parametrize(
-    ("change", "key"),
-    [
+def test_impossible_schedules_name_their_key(subtests: pytest.Subtests) -> None:
+    for change, key in [
         ({"ms_steps": 50_000}, "schedule.ms_steps"),
         ({"steps": 0}, "schedule.steps"),
         ({"scale_starts": (1, 500, 400)}, "schedule.scale_starts"),
         ({"scale_starts": (1, 500)}, "schedule.scale_starts"),
         ({"scale_divisors": (1, 2, 4)}, "schedule.scale_divisors"),
         ({"densify_every": 0}, "schedule.densify_every"),
-    ],
-)
-def test_impossible_schedules_name_their_key(change: dict[str, object], key: str) -> None:
-    with pytest.raises(SettingError, match=key.replace(".", r"\.")):
-        ScheduleSettings(**{"iterations": 49_000, "ms_steps": 9_000, **change})  # type: ignore[arg-type]
+    ]:
+        with subtests.test(key), pytest.raises(SettingError, match=key.replace(".", r"\.")):
+            ScheduleSettings(**{"iterations": 49_000, "ms_steps": 9_000, **change})  # type: ignore[arg-type]
 
 
 def test_no_opacity_reset_so_late_that_the_run_ends_before_it_recovers() -> None:

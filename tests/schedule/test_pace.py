@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import cycle, pairwise, product
 
 import pytest
 
@@ -41,30 +41,33 @@ def train(
     return schedule, now, phases
 
 
-@pytest.mark.parametrize("finest", [0.02, 0.1, 0.4, 1.5])
-def test_steady_machine_needs_one_decision(finest: float) -> None:
-    schedule, now, _ = train(finest, lambda phase, _: cost(phase, finest))
-    assert len(schedule.decisions) == 1
-    assert now == pytest.approx(60 * MINUTES if finest > 0.025 else 7 + 30_000 * 0.1 * 0.02 * 8.25, rel=0.02)
+def slower(finest: float, factor: float, since: float = 0.0) -> Callable[[Phase, float], float]:
+    """``since`` a part of the budget, a step takes ``factor`` times as long."""
+    return lambda phase, now: cost(phase, finest) * (factor if now >= since * 60 * MINUTES else 1.0)
 
 
-@pytest.mark.parametrize("finest", [0.1, 0.4, 1.2])
-@pytest.mark.parametrize("factor", [0.5, 0.8, 1.3, 3.0])
-@pytest.mark.parametrize("since", [0.0, 0.3, 0.7, 0.93])
-def test_a_speed_that_changes_midway_ends_in_time(finest: float, factor: float, since: float) -> None:
+def test_steady_machine_needs_one_decision(subtests: pytest.Subtests) -> None:
+    for finest in [0.02, 0.1, 0.4, 1.5]:
+        with subtests.test(finest=finest):
+            schedule, now, _ = train(finest, slower(finest, 1.0))
+            assert len(schedule.decisions) == 1
+            assert now == pytest.approx(60 * MINUTES if finest > 0.025 else 7 + 30_000 * 0.1 * 0.02 * 8.25, rel=0.02)
+
+
+def test_a_speed_that_changes_midway_ends_in_time(subtests: pytest.Subtests) -> None:
     """``since`` a part of the budget, all takes ``factor`` times as long: other load, or more Gaussians."""
-
-    def real(phase: Phase, now: float) -> float:
-        return cost(phase, finest) * (factor if now >= since * 60 * MINUTES else 1.0)
-
-    schedule, now, phases = train(finest, real)
-    assert now == pytest.approx(60 * MINUTES, rel=0.1)
-    assert schedule.total == len(phases)
-    divisors, clocks = [phase.divisor for phase in phases], [phase.clock for phase in phases]
-    assert divisors == sorted(divisors, reverse=True) and divisors[-1] == 1
-    falls = [step for step, (one, next_) in enumerate(pairwise(clocks), 2) if next_ < one]
-    assert falls == [step for step in range(1, schedule.total + 1) if schedule.restarts(step)] and len(falls) == 1
-    assert schedule.plan_at(schedule.total) == schedule.planned > schedule.plan_at(schedule.total - 1)
+    changes = product([0.5, 0.8, 1.3, 3.0], [0.0, 0.3, 0.7, 0.93])
+    for finest, (factor, since) in zip(cycle([0.1, 0.4, 1.2]), changes, strict=False):
+        with subtests.test(finest=finest, factor=factor, since=since):
+            schedule, now, phases = train(finest, slower(finest, factor, since))
+            assert now == pytest.approx(60 * MINUTES, rel=0.1)
+            assert schedule.total == len(phases)
+            divisors, clocks = [phase.divisor for phase in phases], [phase.clock for phase in phases]
+            assert divisors == sorted(divisors, reverse=True) and divisors[-1] == 1
+            falls = [step for step, (one, next_) in enumerate(pairwise(clocks), 2) if next_ < one]
+            restarts = [step for step in range(1, schedule.total + 1) if schedule.restarts(step)]
+            assert falls == restarts and len(falls) == 1
+            assert schedule.plan_at(schedule.total) == schedule.planned > schedule.plan_at(schedule.total - 1)
 
 
 def test_gaussians_that_grow_slow_it_down_all_the_way() -> None:
@@ -91,23 +94,27 @@ def test_the_first_decision_is_the_plan_that_as_many_steps_would_be() -> None:
         ]
 
 
-@pytest.mark.parametrize("total", [1100, 1300, 1999, 2001, 4321])
-def test_what_is_left_of_the_plan_is_stretched_or_squeezed(total: int) -> None:
+def test_what_is_left_of_the_plan_is_stretched_or_squeezed(subtests: pytest.Subtests) -> None:
     """Every event of the plan takes place once, in its place; what is behind a decision stays."""
-    schedule, plain = ScaleSchedule(SETTINGS), ScaleSchedule(ScheduleSettings(steps=2000, cooldown=0.25))
-    schedule.decide(0, 2000, 0.3)
-    schedule.decide(1000, total, 0.3)
-    assert schedule.total == total and schedule.planned == 2000
-    assert [schedule.plan_at(step) for step in range(1, 1001)] == list(range(1, 1001))
-    plans = [schedule.plan_at(step) for step in range(1000, total + 1)]
-    assert plans == sorted(plans) and plans[-1] == 2000
-    for ask in ("densifies", "resets_opacity", "changes_scale", "restarts"):
-        due = [step for step in range(1, total + 1) if getattr(schedule, ask)(step)]
-        planned = [step for step in range(1, 2001) if getattr(plain, ask)(step)]
-        first = {plan: next(step for step in range(1, total + 1) if schedule.plan_at(step) >= plan) for plan in planned}
-        assert due == sorted(set(first.values()) - ({total} if ask == "densifies" else set())), ask
-        assert [step for step in due if step <= 1000] == [step for step in planned if step <= 1000]
-    assert schedule.cooling(total) == plain.cooling(2000) == pytest.approx(0.1)
+    for total in [1100, 1300, 1999, 2001, 4321]:
+        with subtests.test(total=total):
+            schedule, plain = ScaleSchedule(SETTINGS), ScaleSchedule(ScheduleSettings(steps=2000, cooldown=0.25))
+            schedule.decide(0, 2000, 0.3)
+            schedule.decide(1000, total, 0.3)
+            assert schedule.total == total and schedule.planned == 2000
+            assert [schedule.plan_at(step) for step in range(1, 1001)] == list(range(1, 1001))
+            plans = [schedule.plan_at(step) for step in range(1000, total + 1)]
+            assert plans == sorted(plans) and plans[-1] == 2000
+            for ask in ("densifies", "resets_opacity", "changes_scale", "restarts"):
+                due = [step for step in range(1, total + 1) if getattr(schedule, ask)(step)]
+                planned = [step for step in range(1, 2001) if getattr(plain, ask)(step)]
+                first = {
+                    plan: next(step for step in range(1, total + 1) if schedule.plan_at(step) >= plan)
+                    for plan in planned
+                }
+                assert due == sorted(set(first.values()) - ({total} if ask == "densifies" else set())), ask
+                assert [step for step in due if step <= 1000] == [step for step in planned if step <= 1000]
+            assert schedule.cooling(total) == plain.cooling(2000) == pytest.approx(0.1)
 
 
 def test_decisions_are_taken_from_a_checkpoint_or_refused() -> None:

@@ -18,31 +18,33 @@ def text(path: str, change: Callable[[str], str]) -> Callable[[Path], object]:
     return lambda folder: (folder / path).write_text(change((folder / path).read_text()))
 
 
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (text("metrics.json", lambda t: t[:50]), "Expecting|Unterminated"),
-        (text("metrics.json", lambda t: t.replace(" 20.0", "NaN")), "psnr is nan"),
-        (text("metrics.json", lambda t: t.replace(" 20.0", '"good"')), "psnr is 'good'"),
-        (text("metrics.json", lambda t: "[]"), "list"),
-        (text("metrics.json", lambda t: '{"accuracy": 1}'), "no 'protocol'"),
-        (text("config.yaml", lambda t: "a: [b"), "expected"),
-        (text("config.yaml", lambda t: ""), "NoneType"),
-        (text("config.yaml", lambda t: t.replace("seed", "sead")), "no 'seed'"),
-        (text("config.yaml", lambda t: "!!python/object/apply:os.getcwd []"), "write the value itself"),
-        (lambda folder: (folder / "config.yaml").unlink(), r"config\.yaml"),
-        (lambda folder: (folder / "metrics.json").write_bytes(b"\xff\xfe\x00"), "decode"),
-    ],
-)
-def test_a_broken_or_foreign_file_is_named_and_skipped(
-    spoil: Callable[[Path], object], said: str, write_run: WriteRun, tmp_path: Path
+SPOILT = [  # how, and what is said of it
+    (text("metrics.json", lambda t: t[:50]), "Expecting|Unterminated"),
+    (text("metrics.json", lambda t: t.replace(" 20.0", "NaN")), "psnr is nan"),
+    (text("metrics.json", lambda t: t.replace(" 20.0", '"good"')), "psnr is 'good'"),
+    (text("metrics.json", lambda t: "[]"), "list"),
+    (text("metrics.json", lambda t: '{"accuracy": 1}'), "no 'protocol'"),
+    (text("config.yaml", lambda t: "a: [b"), "expected"),
+    (text("config.yaml", lambda t: ""), "NoneType"),
+    (text("config.yaml", lambda t: t.replace("seed", "sead")), "no 'seed'"),
+    (text("config.yaml", lambda t: "!!python/object/apply:os.getcwd []"), "write the value itself"),
+    (lambda folder: (folder / "config.yaml").unlink(), r"config\.yaml"),
+    (lambda folder: (folder / "metrics.json").write_bytes(b"\xff\xfe\x00"), "decode"),
+]
+
+
+def test_broken_and_foreign_files_are_named_and_skipped(
+    write_run: WriteRun, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     write_run("good")
-    spoil(write_run("bad"))
+    for number, (spoil, _) in enumerate(SPOILT):
+        spoil(write_run(f"bad {number:02}"))
     runs, problems = find_runs(tmp_path, ["**"], BY_MODEL)
-    assert [run.folder.name for run in runs] == ["good"]
-    assert len(problems) == 1 and str(tmp_path / "bad") in problems[0] and "\n" not in problems[0]
-    assert re.search(said, problems[0])
+    assert [run.folder.name for run in runs] == ["good"] and len(problems) == len(SPOILT)
+    for number, (problem, (_, said)) in enumerate(zip(sorted(problems), SPOILT, strict=True)):
+        with subtests.test(said):
+            assert str(tmp_path / f"bad {number:02}") in problem and "\n" not in problem
+            assert re.search(said, problem)
 
 
 def test_globs(write_run: WriteRun, tmp_path: Path) -> None:

@@ -21,9 +21,8 @@ def named(swept: list[str], job: list[str]) -> str:
     return job_name(cfg.name, cfg.seed, cfg.hydra)
 
 
-@pytest.mark.parametrize(
-    ("swept", "job", "name"),
-    [
+def test_names_tell_what_is_swept(subtests: pytest.Subtests) -> None:
+    for swept, job, name in [
         (["scene=demo,blurball"], ["scene=blurball"], "blurball-seed0"),
         (["scene=demo,blurball", "seed=1,2"], ["scene=blurball", "seed=2"], "blurball-seed2"),
         (["seed=1", "ablation=none,no_mask"], ["seed=1", "ablation=no_mask"], "demo-seed1-ablation_no_mask"),
@@ -32,11 +31,10 @@ def named(swept: list[str], job: list[str]) -> str:
         (["name=x", "scene=demo,blurball"], ["name=x", "scene=blurball"], "x-seed0-scene_blurball"),
         (["name=x", "seed=1,2"], ["name=x", "seed=2"], "x-seed2"),
         (["name=demo-seed1,demo-seed2", "task=evaluate"], ["name=demo-seed1", "task=evaluate"], "demo-seed1"),
-    ],
-)  # fmt: skip
-def test_names_tell_what_is_swept(swept: list[str], job: list[str], name: str) -> None:
-    assert named(swept, job) == name
-    assert named(swept[::-1], job[::-1]) == name  # whatever the order on the command line
+    ]:
+        with subtests.test(name):
+            assert named(swept, job) == name
+            assert named(swept[::-1], job[::-1]) == name  # whatever the order on the command line
 
 
 def test_awkward_values_stay_apart() -> None:

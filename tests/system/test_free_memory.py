@@ -25,15 +25,15 @@ def test_small_sizes_are_told_in_small_units() -> None:
     assert ", ".join(map(memory.in_words, counts)) == told
 
 
-@pytest.mark.parametrize(("limit", "free"), [("max", 8_192_000), ("5000000", 4_100_000), ("900000000", 8_192_000)])
-def test_a_control_group_may_leave_less(limit: str, free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_control_group_may_leave_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group = tmp_path / "groups" / "job"
     group.mkdir(parents=True)
-    for name, text in (("max", limit), ("current", "1000000"), ("stat", "anon 900000\ninactive_file 100000")):
-        (group / f"memory.{name}").write_text(text + "\n")
     machine_has(8_192_000, monkeypatch)
     monkeypatch.setattr(memory, "_own_groups", lambda: [group, tmp_path / "groups"])
-    assert memory.free_memory() == free
+    for limit, free in {"max": 8_192_000, "5000000": 4_100_000, "900000000": 8_192_000}.items():
+        for name, text in (("max", limit), ("current", "1000000"), ("stat", "anon 900000\ninactive_file 100000")):
+            (group / f"memory.{name}").write_text(text + "\n")
+        assert memory.free_memory() == free, limit
 
 
 V2 = {"max": "5000000", "current": "1000000"}

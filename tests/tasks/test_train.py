@@ -20,7 +20,7 @@ from bags.run.start import Start
 from bags.settings import Settings
 from bags.system.signals import Stopped
 from bags.tasks import train
-from tests.integration.test_training import assert_same, put_first, settings_of, state_of
+from tests.integration.test_training import assert_same, assert_same_state, put_first, settings_of, state_of
 
 STEPS = 8
 
@@ -94,9 +94,7 @@ def test_signals_before_in_and_after_training(
         assert not (settings.folder / "metrics.json").exists()
     train.run(settings)
     assert (settings.folder / "metrics.json").exists()
-    one, other = state_of(whole), state_of(settings)
-    for key in ("state_dict", "optimizer_states", "global_step"):
-        assert_same(one[key], other[key], key)
+    assert_same_state(settings.folder, whole.folder)
 
 
 def test_a_damaged_last_checkpoint_costs_no_more_than_a_few_steps(whole: Settings, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -30,40 +31,41 @@ def inside(picture: torch.Tensor, frame: Frame, number: int) -> torch.Tensor:
     return picture[:, box.top : box.top + box.height, box.left : box.left + box.width]
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-@pytest.mark.parametrize("count", [1, 3])
-def test_boxes_are_as_large_as_fit_and_clicks_find_the_pixel(window: tuple[int, int], count: int) -> None:
-    frame = Frame.around(random_camera(0, 64, 48), *window, 1e9, count)
-    assert (frame.width, frame.height) == window
-    for box in frame.boxes:
-        assert box.width / box.height == pytest.approx(4 / 3, rel=0.05)
-        assert box.left >= 0 and box.top >= 0
-        assert box.left + box.width <= window[0] and box.top + box.height <= window[1]
-    columns = count if frame.order == "left to right" and count > 1 else 1
-    cell = (window[0] / columns, window[1] / (count // columns))
-    assert min(cell[0] - frame.boxes[0].width, cell[1] - frame.boxes[0].height) < 1
-    picture = torch.zeros(3, 48, 64)
-    picture[:, 10, 50] = 1
-    for number in range(count):
-        pictures = [picture * float(other == number) for other in range(count)]
-        lit = inside(frame.filled(pictures, squares=True), frame, number)[0]
-        row, column = divmod(int(lit.argmax()), lit.shape[1])
-        box = frame.boxes[number]
-        place = frame.place((box.left + column + 0.5) / window[0], (box.top + row + 0.5) / window[1])
-        assert place is not None and abs(place[0] * 64 - 50.5) < 2 and abs(place[1] * 48 - 10.5) < 2
-    assert frame.place(1.5, 0.5) is None
-    small = Frame.around(random_camera(0, 64, 48), *window, 768.0, count)
-    assert small.width * small.height == pytest.approx(768, rel=0.1)
+def test_boxes_are_as_large_as_fit_and_clicks_find_the_pixel(subtests: pytest.Subtests) -> None:
+    for window, count in product(WINDOWS, [1, 3]):
+        with subtests.test(window=window, count=count):
+            frame = Frame.around(random_camera(0, 64, 48), *window, 1e9, count)
+            assert (frame.width, frame.height) == window
+            for box in frame.boxes:
+                assert box.width / box.height == pytest.approx(4 / 3, rel=0.05)
+                assert box.left >= 0 and box.top >= 0
+                assert box.left + box.width <= window[0] and box.top + box.height <= window[1]
+            columns = count if frame.order == "left to right" and count > 1 else 1
+            cell = (window[0] / columns, window[1] / (count // columns))
+            assert min(cell[0] - frame.boxes[0].width, cell[1] - frame.boxes[0].height) < 1
+            picture = torch.zeros(3, 48, 64)
+            picture[:, 10, 50] = 1
+            for number in range(count):
+                pictures = [picture * float(other == number) for other in range(count)]
+                lit = inside(frame.filled(pictures, squares=True), frame, number)[0]
+                row, column = divmod(int(lit.argmax()), lit.shape[1])
+                box = frame.boxes[number]
+                place = frame.place((box.left + column + 0.5) / window[0], (box.top + row + 0.5) / window[1])
+                assert place is not None and abs(place[0] * 64 - 50.5) < 2 and abs(place[1] * 48 - 10.5) < 2
+            assert frame.place(1.5, 0.5) is None
+            small = Frame.around(random_camera(0, 64, 48), *window, 768.0, count)
+            assert small.width * small.height == pytest.approx(768, rel=0.1)
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-def test_the_windows_camera_sees_the_photo_in_its_box(window: tuple[int, int]) -> None:
-    camera = replace(random_camera(1, 64, 48), fy=90.0, offset=(3.0, -2.0))
-    frame = Frame.around(camera, *window, 1e9)
-    point = camera.rotation.T.double() @ (torch.tensor([0.1, 0.2, 2.0]) - camera.translation).double()
-    box = frame.boxes[0]
-    within = project(camera.resized(box.width, box.height), point)
-    torch.testing.assert_close(project(frame.camera(camera), point), within + torch.tensor([box.left, box.top]))
+def test_the_windows_camera_sees_the_photo_in_its_box(subtests: pytest.Subtests) -> None:
+    for window in WINDOWS:
+        with subtests.test(window=window):
+            camera = replace(random_camera(1, 64, 48), fy=90.0, offset=(3.0, -2.0))
+            frame = Frame.around(camera, *window, 1e9)
+            point = camera.rotation.T.double() @ (torch.tensor([0.1, 0.2, 2.0]) - camera.translation).double()
+            box = frame.boxes[0]
+            within = project(camera.resized(box.width, box.height), point)
+            torch.testing.assert_close(project(frame.camera(camera), point), within + torch.tensor([box.left, box.top]))
 
 
 def test_the_window_is_drawn_at_its_own_size(painter: Painter, built: Built) -> None:

@@ -268,7 +268,7 @@ def test_missing_viser_is_reported(tmp_path: Any, monkeypatch: pytest.MonkeyPatc
         run(settings_of(tmp_path, "task=view"))
 
 
-@pytest.mark.parametrize("key", ["port=70000", "fps=0", "share=1", "host=''", "keep=true", "pixels=3"])
-def test_invalid_settings_are_refused(key: str, tmp_path: Any) -> None:
-    with pytest.raises(SettingError, match=rf"viewer\.{key.split('=')[0]}"):
-        settings_of(tmp_path, f"viewer.{key}")
+def test_invalid_settings_are_refused(tmp_path: Any, subtests: pytest.Subtests) -> None:
+    for key in ["port=70000", "fps=0", "share=1", "host=''", "keep=true", "pixels=3"]:
+        with subtests.test(key), pytest.raises(SettingError, match=rf"viewer\.{key.split('=')[0]}"):
+            settings_of(tmp_path, f"viewer.{key}")
