@@ -56,9 +56,9 @@ def test_sharper_photos_count_more(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sum(weights) == pytest.approx(6) and weights[1:] == pytest.approx([10 * weights[0]] * 5)
     assert module.weight_of(0, early) == 1
     batch = view_at(datamodule.train, 0, 0)
-    loss = float(module.training_step(replace(batch, step=1), 0))
+    loss = module.training_step(replace(batch, step=1), 0).item()
     monkeypatch.setattr(module, "weight_of", lambda view, phase: 2.0)
-    assert float(module.training_step(replace(batch, step=1), 0)) == pytest.approx(2 * loss)
+    assert module.training_step(replace(batch, step=1), 0).item() == pytest.approx(2 * loss)
 
 
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
