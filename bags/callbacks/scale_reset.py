@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class ScaleReset(StepCallback):
-    """What the phases change: learning rates (docs/method.md section 4), and what paths learn; logs them."""
+    """Sets the learning rates of every step (docs/method.md section 4), settles paths, and logs changes of phase."""
 
     def before_step(self, trainer: Trainer, pl_module: BagsModule, step: int) -> None:
         """Set the rates: of positions from the clock, which restarts when the single-scale phase begins."""

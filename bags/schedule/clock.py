@@ -181,11 +181,11 @@ class ScaleSchedule:
 
     def begins_single_scale(self, step: int) -> bool:
         """Whether ``step`` is the first after the multi-scale phase."""
-        return self.ms_steps > 0 and self.ms_steps + 1 in self._reached(step)
+        return self.ms_steps + 1 in self._reached(step)
 
     def restarts(self, step: int) -> bool:
         """Whether the clock restarts at ``step``."""
-        return self.settings.restart and self.begins_single_scale(step)
+        return self.settings.restart and self.ms_steps > 0 and self.begins_single_scale(step)
 
     def sh_degree(self, step: int, largest: int) -> int:
         """Active degree: increases by one at each multiple of ``sh_every`` of the clock, and never decreases."""

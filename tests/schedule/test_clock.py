@@ -119,6 +119,8 @@ def test_without_coarse_to_fine_every_step_is_at_full_resolution() -> None:
 def test_without_restart_the_clock_goes_on() -> None:
     clock, usual = (ScaleSchedule(replace(PAPER, restart=on)) for on in (False, True))
     assert not any(clock.restarts(step) for step in (1, 9000, 9001, 49_000))
+    assert [step for step in (1, 9000, 9001, 49_000) if clock.begins_single_scale(step)] == [9001]
+    assert ScaleSchedule(replace(PAPER, ms_steps=0)).begins_single_scale(1)  # there is no multi-scale phase
     for step in (1, 9000):
         assert clock.at(step) == usual.at(step)
     for step in (9001, 49_000):
