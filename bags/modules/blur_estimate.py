@@ -49,7 +49,7 @@ def estimate_blur(proposal: Blur, sharp: Tensor, depth: Tensor) -> BlurEstimate:
     some = (..., slice(None, None, every), slice(None, None, every))
     _, covariance = proposal.moments(every)
     field = blur_field(covariance, gradient(sharp.detach())[some], depth[some], mask[some])
-    kind = field.kind if proposal.kind is None or field.kind == "sharp" else proposal.kind
+    kind = proposal.kind or field.kind
     shaken, unfocused = kind == "motion", kind == "defocus"
     return BlurEstimate(
         mask=float(mask.mean()) if proposal.has_mask else None,

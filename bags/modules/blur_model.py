@@ -35,8 +35,7 @@ class Blur(Protocol):
     Attributes:
         mask: (H, W) in [0, 1]: how much of the pixel is blurred; ones if there is no mask.
         has_mask: whether the model has a mask; without one, results do not mention it.
-        kind: the one kind that the model can explain; None: the shape of the kernels decides
-            (``bags.modules.blur_kind``).
+        kind: of blur, if the model knows it; None: the shape of the kernels decides (``bags.modules.blur_kind``).
         kernel_size: side K of the kernels that ``kernels_at`` returns.
         reach: distance in pixels up to which a pixel collects light from others.
     """

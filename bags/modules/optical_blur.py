@@ -15,6 +15,7 @@ from bags.types import Camera
 
 MAX_SIDE = 65  # of a displayed kernel
 PIXEL = 1 / 6  # variance added when a point between pixels is distributed over them
+SHARP_SPREAD = 0.2  # pixels, root mean square; below it: sharp. Sharp photos have up to 0.02
 FOLLOWS_DEPTH = 0.25  # relative standard deviation of a round blur's width over a photo; above it: defocus
 
 
@@ -39,13 +40,15 @@ class OpticalBlur:
 
     @property
     def kind(self) -> Kind:
-        """Motion if path and lens together smear along a line; else defocus if their width changes with depth.
+        """By path and lens together: sharp, motion if they smear along a line, defocus if their width follows depth.
 
         The path alone does not tell: a bent one may help to explain a round blur.
         """
         rows, columns = self._grid()
         _, (xx, xy, yy) = self._path_moments(rows, columns)
         middle, half = (xx + yy) / 2 + self.variance[rows, columns], torch.hypot((xx - yy) / 2, xy)
+        if float(2 * middle.mean()) < SHARP_SPREAD**2:
+            return "sharp"
         if float((middle - half).mean()) < LINE_ROUNDNESS * float((middle + half).mean()):
             return "motion"
         spread = middle.sqrt()

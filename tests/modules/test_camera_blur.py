@@ -360,6 +360,8 @@ def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
         ((0.1, -0.05, 0.0), {}, "defocus"),
         ((0.0, 0.0, 0.01), {"c1": [0, 0.2, 0, 0, 0, 0]}, "motion"),
         ((0.0, 0.0, 0.0), {"c1": [0.1, 0, 0, 0, 0, 0], "c2": [0, 0.4, 0, 0, 0, 0]}, "low_resolution"),  # a bent path
+        ((0.0, 0.0, 0.0), {"c1": [0, 0.026, 0, 0, 0, 0]}, "motion"),  # root mean square spread 0.3 pixels
+        ((0.0, 0.0, 0.0), {"c1": [0, 0.012, 0, 0, 0, 0]}, "sharp"),  # 0.14 pixels
     ],
 )
 def test_the_kind_of_blur_follows_from_the_shape_of_path_and_lens_together(
