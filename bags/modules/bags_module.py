@@ -210,6 +210,11 @@ class BagsModule(LightningModule):
         x, y = (uniform((2,), self.seed, batch.step, f"ray jitter {batch.slot}") - 0.5).tolist()
         return batch.camera.shifted(x, y)
 
+    def blurs(self, view: int, phase: Phase) -> bool:
+        """Whether blur is modelled in a photo: not before its phase, nor in photos that ``auto`` takes as sharp."""
+        chosen = self.choices is None or self.choices.listed[view] == BLURRED
+        return self.blur is not None and phase.blur and chosen
+
     @torch.no_grad()
     def weight_of(self, view: int, phase: Phase) -> Tensor | float:
         """Weight of a photo in the loss (``model.sharp_weight``), relative to the mean over all photos.
@@ -238,6 +243,7 @@ class BagsModule(LightningModule):
             output.proposal.mask if output.proposal and output.proposal.has_mask else None,
             output.sharp,
             output.depth,
+            self.blurs(batch.index, output.phase),
         )
         terms = {name: weight * term for name, term in terms.items()} | regularisers(self.loss, self.gaussians)
         self.output = TrainingOutput(

@@ -18,6 +18,7 @@ def training_loss(
     mask: Tensor | None,
     sharp: Tensor,
     depth: Tensor,
+    blurred: bool,
 ) -> dict[str, Tensor]:
     """The terms of the loss that look at images, weighted.
 
@@ -28,11 +29,14 @@ def training_loss(
         mask: (H, W) of the blur model; None: it has none.
         sharp: (3, H, W) sharp render.
         depth: (H, W) its depth; normalised to [0, 1] by its own range for the smoothness term.
+        blurred: whether the prediction is blurred; without blur, ``edges`` is left out.
 
     Returns:
-        ``photo`` (L1 and SSIM), and where they apply ``mask``, ``depth_tv``, ``rgb_tv``.
+        ``photo`` (L1 and SSIM), and where they apply ``edges``, ``mask``, ``depth_tv``, ``rgb_tv``.
     """
     terms = {"photo": l1_ssim(prediction, photo, settings.ssim)}
+    if blurred and settings.edges > 0:
+        terms["edges"] = settings.edges * edge_error(prediction, photo)
     if mask is not None and settings.mask > 0:
         terms["mask"] = settings.mask * mask.mean()
     if settings.depth_tv > 0:
@@ -40,6 +44,23 @@ def training_loss(
     if settings.rgb_tv > 0:
         terms["rgb_tv"] = settings.rgb_tv * total_variation(sharp)
     return terms
+
+
+def edge_error(prediction: Tensor, photo: Tensor) -> Tensor:
+    """Mean absolute error of the differences between neighbours in a row, plus that between neighbours in a column.
+
+    Blur damps fine detail in a prediction, and with it the gradient that detail receives from L1 and SSIM. Differences
+    of neighbours weigh it up again.
+
+    Args:
+        prediction: (C, H, W), H and W at least 2.
+        photo: of the same shape.
+
+    Returns:
+        () non-negative.
+    """
+    error = prediction - photo
+    return (error[:, 1:] - error[:, :-1]).abs().mean() + (error[:, :, 1:] - error[:, :, :-1]).abs().mean()
 
 
 def regularisers(settings: LossSettings, gaussians: Gaussians) -> dict[str, Tensor]:

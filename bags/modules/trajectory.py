@@ -46,7 +46,7 @@ class Paths(nn.Module):
             extents.
         moments: (num_views,) in radians; where in the exposure the photos' known poses lie. The sine is 0 for the mean
             pose, 1 for the one at the end and -1 for the one at the beginning. None: the settings say so for all.
-        learned: (num_views,) whether a photo's moment is in use; else its known pose is the mean. See ``settle``.
+        learned: (), whether the moments are in use; else all known poses are means. See ``settle``.
     """
 
     learned: Tensor
@@ -57,7 +57,7 @@ class Paths(nn.Module):
         start = normal((num_views, settings.order, 6), seed, 0, "trajectory")
         self.coefficients = nn.Parameter(start * settings.start)
         self.moments = nn.Parameter(torch.zeros(num_views)) if settings.pose == "learned" else None
-        self.register_buffer("learned", torch.full((num_views,), settings.pose == "learned"))
+        self.register_buffer("learned", torch.tensor(settings.pose == "learned"))
 
     def motion(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
@@ -89,23 +89,20 @@ class Paths(nn.Module):
     def _moment(self, view: int) -> Tensor | float:
         """Where in the exposure the known pose lies: 0 the mean, 1 the end, -1 the beginning."""
         if self.moments is not None:
-            return self.moments[view].sin() * self.learned[view]
+            return self.moments[view].sin() * self.learned
         return float(self.pose == "end")
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Decide which photos' moments are learned on: those near an end of the exposure, if they are clear cases.
+        """Decide whether moments are learned on: if more of them are near an end of the exposure than in between.
 
         A pose that was found from the blurred photo itself is near the mean, but not exact. Its moment then explains
-        some of the error, lies anywhere, and the scene would drift with it. So unless more photos are near an end than
-        in between, all known poses count as the mean.
+        some of the error, lies anywhere, and the scene would drift with it.
         """
-        if self.moments is None:
-            return
-        away = self.moments.sin().abs()
-        ends = away > NEAR_END
-        clear = ends.sum() > ((away > NEAR_MEAN) & ~ends).sum()
-        self.learned &= ends & clear
+        if self.moments is not None:
+            away = self.moments.sin().abs()
+            ends, between = away > NEAR_END, (away > NEAR_MEAN) & (away <= NEAR_END)
+            self.learned &= ends.sum() > between.sum()
 
 
 def _known_power(k: int, moment: Tensor | float) -> Tensor | float:

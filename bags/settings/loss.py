@@ -15,6 +15,8 @@ class LossSettings(Section, key="loss"):
 
     Attributes:
         ssim: share of the SSIM term; the rest is L1.
+        edges: weight of the error of differences between neighbouring pixels, where blur is modelled (not part of the
+            published method; ``bags.modules.losses.edge_error``).
         mask: weight of the mean of the blur masks, a penalty on explaining a photo by blur.
         depth_tv: weight of the total variation of the normalised depth.
         rgb_tv: weight of the total variation of the sharp render.
@@ -23,6 +25,7 @@ class LossSettings(Section, key="loss"):
     """
 
     ssim: float = setting(0.2, within(0, 1))
+    edges: float = setting(0.0, at_least(0))
     mask: float = setting(0.001, at_least(0))
     depth_tv: float = setting(0.0, at_least(0))
     rgb_tv: float = setting(0.0, at_least(0))

@@ -100,9 +100,12 @@ def batch(seed=0):
 
 def loss_and_gradient(view, prediction):
     prediction = prediction.clone().requires_grad_()
-    terms = training_loss(LossSettings(), *view.against(prediction), None, prediction, torch.ones(32, 48))
-    terms["photo"].backward()
-    return terms["photo"].detach(), prediction.grad
+    terms = training_loss(
+        LossSettings(edges=1.0), *view.against(prediction), None, prediction, torch.ones(32, 48), True
+    )
+    loss = sum(terms.values())
+    loss.backward()
+    return loss.detach(), prediction.grad
 
 
 def test_masked_pixels_change_neither_loss_nor_gradient():

@@ -20,11 +20,18 @@ def test_terms() -> None:
         return float(2 * (image.diff(dim=-1).square().mean() + image.diff(dim=-2).square().mean()))
 
     terms = training_loss(
-        LossSettings(ssim=0.2, mask=0.3, depth_tv=0.4, rgb_tv=0.5), prediction, photo, mask, sharp, depth
+        LossSettings(ssim=0.2, edges=0.6, mask=0.3, depth_tv=0.4, rgb_tv=0.5),
+        prediction,
+        photo,
+        mask,
+        sharp,
+        depth,
+        True,
     )
     even = (depth - depth.min()) / (depth.max() - depth.min())
     expected = {
         "photo": 0.8 * (prediction - photo).abs().mean() + 0.2 * (1 - ssim_reference(prediction, photo)),
+        "edges": 0.6 * sum((prediction.diff(dim=axis) - photo.diff(dim=axis)).abs().mean() for axis in (1, 2)),
         "mask": 0.3 * mask.mean(),
         "depth_tv": 0.4 * variation(even),
         "rgb_tv": 0.5 * variation(sharp),
@@ -37,8 +44,9 @@ def test_terms() -> None:
 def test_terms_of_no_weight_are_left_out() -> None:
     image = torch.rand(3, 20, 24)
     settings = LossSettings(mask=0, depth_tv=0, rgb_tv=0)
-    assert set(training_loss(settings, image, image, image[0], image, image[0])) == {"photo"}
-    assert set(training_loss(LossSettings(mask=0.1), image, image, None, image, image[0])) == {"photo"}
+    assert set(training_loss(settings, image, image, image[0], image, image[0], True)) == {"photo"}
+    without = LossSettings(mask=0.1, edges=1.0)  # without masks and without blur
+    assert set(training_loss(without, image, image, None, image, image[0], False)) == {"photo"}
 
 
 def test_regularisers() -> None:
