@@ -116,7 +116,7 @@ class BagsModule(LightningModule):
         self.lenses: Lenses | None = None
         self.choices: Choices | None = None
         self.pixel = median(camera.width / width / camera.fx for camera in cameras)  # its angle in training, radians
-        away = torch.stack([(camera.center - centre).norm() for camera in cameras])
+        away = torch.stack([(camera.center.cpu() - centre.cpu()).norm() for camera in cameras])
         away = away.clamp_min(extent / 10)  # a camera in the very middle sees what is around it
         self.register_buffer("distances", away, persistent=False)  # of the scene's centre from the cameras
         self.distances: Tensor

@@ -232,7 +232,7 @@ def test_invalid_json_files(tmp_path, subtests):
         "[1, 2]": "contains a list instead of keys",
         "\udcff": "cannot be read as text",
     }.items():
-        with subtests.test(text[:30]):
+        with subtests.test(ascii(text[:30])):  # the name must be printable
             path.write_text(text, errors="surrogateescape")
             with pytest.raises(DataError, match=rf"transforms_test\.json.*({message})"):
                 blender(tmp_path)
