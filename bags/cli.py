@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import io
@@ -18,8 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bags.config.files import config_folder, config_groups
-from bags.config.nodes import check_keys, check_options, on_top_of_saved, register, to_settings
+from bags.config.files import check_overrides, config_folder
+from bags.config.nodes import closest, on_top_of_saved, register, to_settings
 from bags.config.words import for_hydra
 from bags.errors import BagsError, SettingError, to_install
 from bags.io.places import photos_or_video, scene_folder
@@ -76,7 +75,7 @@ def _settings(cfg: DictConfig) -> Settings:
     if cfg.task == "summarize" and not any(override.startswith("name=") for override in overrides):
         cfg.name = "summary"  # it is not the folder of a run
     if cfg.task not in TASKS:
-        close = difflib.get_close_matches(str(cfg.task), TASKS, n=1)
+        close = closest(str(cfg.task), TASKS, "_")
         hint = f"did you mean {close[0]}? there are" if close else "must be one of"
         raise SettingError("task", cfg.task, f"{hint} {', '.join(TASKS)}")
     check_data(cfg, hydra_cfg.runtime.choices.get("scene"))
@@ -147,8 +146,7 @@ def check_words(words: Sequence[str]) -> None:
     if "hydra/sweeper=optuna" in words and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
         raise BagsError(f"hydra/sweeper=optuna is not installed: {to_install('optuna')}")
     if not others(words):
-        check_keys(words, config_groups())
-        check_options(words, config_groups())
+        check_overrides(words)
 
 
 def others(words: Sequence[str]) -> bool:

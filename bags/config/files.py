@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra import compose as hydra_compose
@@ -30,6 +31,17 @@ def config_groups() -> dict[str, list[str]]:
     return {"local": []} | groups
 
 
+def check_overrides(words: Sequence[str]) -> None:
+    """Reject unknown keys and options before Hydra does, in one line and with a suggestion.
+
+    Raises:
+        SettingError: there is no such key, group or option.
+    """
+    groups = config_groups()
+    check_keys(words, groups)
+    check_options(words, groups)
+
+
 def compose(*words: str) -> Settings:
     """The settings that a command line would give: ``compose("scene=demo", "schedule.steps=300")``.
 
@@ -43,8 +55,7 @@ def compose(*words: str) -> Settings:
         SettingError: a key is unknown or a value is invalid; names it.
     """
     register()
-    check_keys(words, config_groups())
-    check_options(words, config_groups())
+    check_overrides(words)
     with initialize_config_dir(version_base="1.3", config_dir=config_folder()):
         cfg = hydra_compose("config", overrides=for_hydra(words))
     return to_settings(cfg)

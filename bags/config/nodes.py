@@ -80,6 +80,13 @@ def said() -> set[str]:
     return {override.split("=", 1)[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
 
 
+def closest(name: str, known: Collection[str], separator: str) -> list[str]:
+    """Those of ``known`` whose last part, after a separator, is ``name``; else the most similar one; or none."""
+    return [full for full in known if full.endswith(f"{separator}{name}")] or difflib.get_close_matches(
+        name, known, n=1
+    )
+
+
 def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
     """Reject unknown keys by name, before Hydra suggests to add them with a plus.
 
@@ -96,8 +103,7 @@ def check_keys(words: Iterable[str], groups: Iterable[str]) -> None:
         if not equals or key.startswith(("-", "+", "~", "hydra.")) or "/" in key or "@" in key or key in groups:
             continue
         if not any(f"{known}.".startswith(f"{key}.") or key.startswith(f"{known}.") for known in keys):
-            close = [known for known in keys if known.endswith(f".{key}")]
-            close = close or difflib.get_close_matches(key, [*keys, *groups], n=1)
+            close = closest(key, [*keys, *groups], ".")
             hint = f"did you mean {' or '.join(close)}?" if close else "--cfg job prints all there are"
             raise SettingError(key, value, f"no such key; {hint}")
 
@@ -123,8 +129,7 @@ def check_options(words: Iterable[str], groups: Mapping[str, Collection[str]]) -
             continue
         for option in (part.strip().removesuffix(".yaml") for part in value.strip("[]").split(",")):
             if option not in (*options, "", "null"):
-                close = [known for known in options if known.endswith(f"/{option}")]
-                close = close or difflib.get_close_matches(option, options, n=1)
+                close = closest(option, options, "/")
                 hint = f"did you mean {close[0]}? " if close else ""
                 raise SettingError(key, option, f"no such option; {hint}--help lists all there are")
 

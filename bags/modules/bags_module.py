@@ -11,7 +11,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from bags.modules.auto_blur import BLURRED, AutoBlur, Choices
+from bags.modules.auto_blur import SHARP, AutoBlur, Choices
 from bags.modules.blur_model import REGISTERED, Blur, BlurModel, Exposure
 from bags.modules.bpn import BPN
 from bags.modules.camera_blur import CameraBlur
@@ -212,8 +212,8 @@ class BagsModule(LightningModule):
 
     def blurs(self, view: int, phase: Phase) -> bool:
         """Whether blur is modelled in a photo: not before its phase, nor in photos that ``auto`` takes as sharp."""
-        chosen = self.choices is None or self.choices.listed[view] == BLURRED
-        return self.blur is not None and phase.blur and chosen
+        sharp = self.choices is not None and self.choices.listed[view] == SHARP
+        return self.blur is not None and phase.blur and not sharp
 
     @torch.no_grad()
     def weight_of(self, view: int, phase: Phase) -> Tensor | float:
@@ -229,7 +229,7 @@ class BagsModule(LightningModule):
         if self.lenses is not None:
             variances = variances + self.lenses.variances()
         if self.choices is not None:
-            variances = variances * (self.choices.models == BLURRED)
+            variances = variances * (self.choices.models != SHARP)
         weights = (1 + variances) ** -self.model.sharp_weight
         return weights[view] / weights.mean()
 
