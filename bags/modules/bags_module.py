@@ -243,7 +243,7 @@ class BagsModule(LightningModule):
             output.proposal.mask if output.proposal and output.proposal.has_mask else None,
             output.sharp,
             output.depth,
-            self.blurs(batch.index, output.phase),
+            self.bpn is None and self.blurs(batch.index, output.phase),
         )
         terms = {name: weight * term for name, term in terms.items()} | regularisers(self.loss, self.gaussians)
         self.output = TrainingOutput(

@@ -29,7 +29,8 @@ def training_loss(
         mask: (H, W) of the blur model; None: it has none.
         sharp: (3, H, W) sharp render.
         depth: (H, W) its depth; normalised to [0, 1] by its own range for the smoothness term.
-        blurred: whether the prediction is blurred; without blur, ``edges`` is left out.
+        blurred: whether the prediction is blurred, and not by kernels; else ``edges`` is left out: with kernels it
+            makes renders sharper than sharp photos.
 
     Returns:
         ``photo`` (L1 and SSIM), and where they apply ``edges``, ``mask``, ``depth_tv``, ``rgb_tv``.

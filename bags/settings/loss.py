@@ -15,8 +15,8 @@ class LossSettings(Section, key="loss"):
 
     Attributes:
         ssim: share of the SSIM term; the rest is L1.
-        edges: weight of the error of differences between neighbouring pixels, where blur is modelled (not part of the
-            published method; ``bags.modules.losses.edge_error``).
+        edges: weight of the error of differences between neighbouring pixels, where blur is modelled, but not with
+            kernels (not part of the published method; ``bags.modules.losses.edge_error``).
         mask: weight of the mean of the blur masks, a penalty on explaining a photo by blur.
         depth_tv: weight of the total variation of the normalised depth.
         rgb_tv: weight of the total variation of the sharp render.

@@ -61,6 +61,15 @@ def test_sharper_photos_count_more(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert module.training_step(replace(batch, step=1), 0).item() == pytest.approx(2 * loss)
 
 
+@pytest.mark.parametrize(
+    "model, terms", [("mip_splatting", {"photo"}), ("bags", {"photo"}), ("hybrid", {"photo", "edges"})]
+)
+def test_edges_count_where_path_or_lens_explain_the_blur(model: str, terms: set[str], tmp_path: Path) -> None:
+    datamodule, module = build.build(decide(settings_of(tmp_path, f"model={model}")))
+    module.training_step(replace(view_at(datamodule.train, 0, 0), step=module.schedule.total), 0)
+    assert module.output.losses.keys() == terms
+
+
 def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     widths = [0.78] * 6
     monkeypatch.setattr(build, "edge_width", lambda _: widths.pop())
