@@ -13,6 +13,7 @@ from bags.modules.camera_blur import CameraBlur
 from bags.modules.lens import Lenses
 from bags.modules.trajectory import Paths
 from bags.ops.ssim import l1_ssim
+from bags.ops.threads import suit_torch, torch_threads_by_size
 from bags.rendering import make_rasterizer
 from bags.schedule import Phase
 from bags.settings import LensSettings, TrajectorySettings
@@ -60,4 +61,7 @@ def camera_blur_row(
         adam.step()
 
     kind = " and ".join([*([f"path of {pixels:g} pixels"] if paths else []), *(["lens"] if lens else [])])
-    return row(f"step {width}x{height} {count / 1000:g}k {kind}", measure(step, repeats, device), None)
+    with torch_threads_by_size():
+        suit_torch(width * height, count, network=False)
+        ours = measure(step, repeats, device)
+    return row(f"step {width}x{height} {count / 1000:g}k {kind}", ours, None)

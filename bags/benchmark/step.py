@@ -18,6 +18,7 @@ from bags.ops.per_pixel_conv import per_pixel_conv_reference
 from bags.ops.precision import has_fast_bfloat16
 from bags.ops.ssim import l1_ssim
 from bags.ops.ssim_reference import ssim_reference
+from bags.ops.threads import suit_torch, torch_threads_by_size
 from bags.rendering import Projection, make_rasterizer
 from bags.settings import BPNSettings
 from bags.types import Splats
@@ -83,11 +84,14 @@ def step_row(
         loss.backward()
         adam.step()
 
-    ours = measure(lambda: step("auto", False), repeats, device)
+    with torch_threads_by_size():
+        suit_torch(width * height, count, bpn is not None)
+        ours = measure(lambda: step("auto", False), repeats, device)
+        timed = parts(gaussians, bpn, camera, margin, photo, adam, repeats)
     plain = measure(lambda: step("reference", True), max(1, min(repeats, 2)), device) if compare else None
     kind = "no blur" if not kernel else f"K{kernel}" if spacing > 1 else f"K{kernel}, as published"
     name = f"step {width}x{height} {count / 1000:g}k {kind}"
-    return row(name, ours, plain, parts_ms=parts(gaussians, bpn, camera, margin, photo, adam, repeats))
+    return row(name, ours, plain, parts_ms=timed)
 
 
 def plain_blur(proposal: Proposal, image: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from bags.modules.losses import regularisers, training_loss
 from bags.modules.poses import Poses
 from bags.modules.trajectory import Paths
 from bags.ops.random import uniform
+from bags.ops.threads import suit_torch
 from bags.ops.windows import tiles
 from bags.rendering.base import Rasterizer
 from bags.schedule import Phase, ScaleSchedule
@@ -235,6 +236,7 @@ class BagsModule(LightningModule):
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """One view: render, blur, compare."""
+        suit_torch(batch.image[0].numel(), len(self.gaussians), self.bpn is not None)
         output = self.explain(batch, self.schedule.at(batch.step))
         weight = self.weight_of(batch.index, output.phase)
         terms = training_loss(

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import grid_sample, pad
 
-from bags.ops.threads import run_pieces
+from bags.ops.threads import run_pieces, thread_count
 
 NEAREST = 1e-6  # view-space z, scene units
 
@@ -86,7 +86,7 @@ class _PathBlur(torch.autograd.Function):
         ctx.size = tuple(image.shape[1:])
         blurred = image.new_zeros(*points.shape[:2], 4)
         colours, *others = (part.detach().numpy() for part in (*inputs, blurred))
-        run_pieces(forward_piece, min(len(points), 4 * torch.get_num_threads()), colours, ctx.size, *others)
+        run_pieces(forward_piece, min(len(points), 4 * thread_count()), colours, ctx.size, *others)
         return blurred[..., :3].permute(2, 0, 1).contiguous()
 
     @staticmethod
@@ -96,7 +96,7 @@ class _PathBlur(torch.autograd.Function):
 
         image, points, projections, weights = ctx.saved_tensors
         height, width = gradient.shape[1:]
-        bands = min(len(points), torch.get_num_threads())  # each has an image of its own to add to
+        bands = min(len(points), thread_count())  # each has an image of its own to add to
         of_image = image.new_zeros(bands, *image.shape)
         of_projections = projections.new_zeros(bands, *projections.shape, dtype=torch.float64)
         back = _side_by_side(gradient).view(height, width, 4)

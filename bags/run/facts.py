@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from bags import __version__
+from bags.ops.threads import thread_count
 
 PROCESSOR = Path("/proc/cpuinfo")  # on Linux, where Python's platform module has no name of the processor
 
@@ -30,4 +31,4 @@ def device_name(device: torch.device | str = "cpu") -> str:
         name = models[0].split(":", 1)[1].strip()
     except (OSError, IndexError):
         name = platform.processor() or platform.machine()
-    return f"cpu ({name}, {torch.get_num_threads()} threads)"
+    return f"cpu ({name}, {thread_count()} threads)"

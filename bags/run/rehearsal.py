@@ -9,6 +9,7 @@ import torch
 from bags.datamodules.resolution import training_size
 from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.modules.step_cost import step_costs
+from bags.ops.threads import torch_threads_by_size
 from bags.run.build import make_module
 from bags.run.start import decide
 from bags.schedule import ScaleSchedule
@@ -40,5 +41,6 @@ def steps_that_fit(settings: Settings) -> int:
         return [replace(batch, slot=slot) for slot in range(settings.trainer.views // settings.trainer.devices)]
 
     finest = camera.resized(*training_size(camera.width, camera.height, factor, schedule.divisors[-1])).to(start.device)
-    costs = step_costs(module, views, [finest])
+    with torch_threads_by_size():
+        costs = step_costs(module, views, [finest])
     return Pace(schedule, 60 * settings.schedule.minutes, costs).fitting(0, 0.0)

@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from bags.callbacks import Checkpoint, LiveViewer
 from bags.callbacks.base import StepCallback
@@ -15,6 +15,7 @@ from bags.datamodules.scene_datamodule import SceneDataModule
 from bags.errors import BagsError
 from bags.io.atomic import WriteError, explained
 from bags.modules.bags_module import BagsModule
+from bags.ops.threads import torch_threads_by_size
 from bags.run.build import build
 from bags.run.checkpoints import take_place, written
 from bags.run.folder import begin, finished, owned
@@ -96,7 +97,8 @@ def learn(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None
         log_settings(trainer.loggers, start.settings)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
-            trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
+            with torch_threads_by_size() if trainer.world_size == 1 else nullcontext():
+                trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
         why = next((c.halted for c in trainer.callbacks if isinstance(c, StepCallback) and c.halted), None)  # type: ignore[attr-defined]
         stopper = next((c for c in trainer.callbacks if isinstance(c, Checkpoint)), None)  # type: ignore[attr-defined]
         if stopper is not None and stopper.stopped:

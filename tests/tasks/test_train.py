@@ -14,6 +14,7 @@ import torch
 from lightning import Callback
 
 from bags.errors import BagsError
+from bags.ops.threads import thread_count
 from bags.run import checkpoint_io, results
 from bags.run.checkpoint_io import read_checkpoint
 from bags.run.start import Start
@@ -38,6 +39,16 @@ class SignalAt(Callback):
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if pl_module.output.phase.step == self.step:
             os.kill(os.getpid(), self.number)
+
+
+class Threads(Callback):
+    """Notes the threads that torch and kernels use in every step."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[int, int]] = set()
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.seen.add((torch.get_num_threads(), thread_count()))
 
 
 def short(root: Path, *overrides: str) -> Settings:
@@ -203,3 +214,15 @@ def test_another_rasteriser_goes_on(first: str, then: str, tmp_path: Path) -> No
     for name in ("gaussians.means", "gaussians.opacity_logits"):
         weights = [state_of(s)["state_dict"][name] for s in (begun, settings)]
         assert torch.allclose(*weights, atol=0.1), name  # Adam turns the last bit of a tiny gradient into a whole step
+
+
+def test_torch_uses_one_thread_in_small_steps_and_gets_its_own_back(tmp_path, monkeypatch):
+    threads, before = Threads(), torch.get_num_threads()
+    put_first(threads, monkeypatch)
+    try:
+        torch.set_num_threads(2)
+        train.run(short(tmp_path))
+        assert threads.seen == {(1, 2)}
+        assert torch.get_num_threads() == thread_count() == 2
+    finally:
+        torch.set_num_threads(before)
