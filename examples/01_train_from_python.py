@@ -1,7 +1,7 @@
 """Train from Python.
 
-`compose` returns the settings that the same words give on the command line, as frozen dataclasses. Neither a command
-line nor a Hydra application is involved, so this works in a notebook, in a test and inside another program:
+`compose` takes the same `key=value` words as the command line and returns the settings as frozen dataclasses. It needs
+neither a command line nor a Hydra application, so it works in a notebook, in a test and inside another program:
 
 ```python
 settings = compose("scene=tiny", "schedule.steps=200")
@@ -9,8 +9,8 @@ train.run(settings)
 ```
 
 `train.run` does all that `python run.py` does: it trains, evaluates the test views, and writes `metrics.json`, the
-pictures and `report.html` to `settings.folder`. `trained` loads a finished run: the module with its Gaussians, and
-its data.
+pictures and `report.html` to `settings.folder`. `trained` loads a finished run: the module with the trained Gaussians,
+and the data.
 
 Import `bags` before torch, as here. Otherwise torch's idle threads keep the cores busy, and a step takes longer.
 

@@ -1,17 +1,17 @@
 """A blur model of your own.
 
 A blur model turns the sharp render into what a photo should look like. The built-in ones are the kernels of BAGS, and
-the camera's path and lens. Here is another in thirty lines. Every photo is out of focus by its own amount: one Gaussian
-for the whole photo, whose width is learned together with the scene.
+the camera's path and lens. Here is another one in thirty lines. It takes every photo to be out of focus by its own
+amount: the whole photo is blurred by one Gaussian, whose width is learned together with the scene.
 
 A blur model is a class with two methods, decorated with `register_blur_model`:
 
 - `expose` draws the view with `draw(camera)`, and returns what the photo should look like, as an `Exposure`;
-- `parameter_groups` says which parameters are learned, and at which rate.
+- `parameter_groups` says which parameters are learned, and at which learning rate.
 
 If the class is an `nn.Module`, it becomes part of the trained model, and its parameters are saved in the checkpoints.
 From then on `model.blur_model=one_gaussian` works everywhere: training, resuming, evaluating, sweeps. `model.name` is
-what tables and titles call it. To use it on the command line, call `bags.cli.main()` at the end of your file and run
+its name in tables and titles. To use it on the command line, call `bags.cli.main()` at the end of your file and run
 that file instead of `run.py`:
 
 ```sh
@@ -19,8 +19,7 @@ python my_blur_model.py scene=own dataset.root=/path/to/scene model.blur_model=o
 ```
 
 The example trains on photos of the built-in scene that are out of focus. At the end it compares the learned blur with
-the true blur, and the PSNR of the test views with that of a training without a blur model. It takes about twenty
-seconds:
+the true blur, and the PSNR of the test views with that of a run without a blur model. It takes about twenty seconds:
 
 ```sh
 python examples/02_own_blur_model.py

@@ -1,17 +1,17 @@
 """A data set of your own format.
 
 A data set in a format that `bags` does not read needs one function, a parser. It turns the section `dataset` of the
-settings into a `Scene`. Decorated with `register_parser`, it is selected by name: `dataset.parser=turntable`.
+settings into a `Scene`. Decorated with `register_parser`, the function is selected by name: `dataset.parser=turntable`.
 
-A `Scene` holds training and test views, and initial points (without any, random ones are placed where the cameras
-look). A `View` is a name, a `Camera`, and a function that loads the photo when it is needed. The head of
+A `Scene` holds training views, test views and initial points. (Without initial points, random ones are placed where the
+cameras look.) A `View` is a name, a `Camera`, and a function that loads the photo when it is needed. The docstring of
 `bags/types.py` states the camera conventions: world to camera, x right, y down, z forward, as in OpenCV and COLMAP;
 focal lengths in pixels.
 
-The format of this example is a folder of PNG files with two tables. `cameras.csv` has a line for each photo: file
-name, focal length in pixels, and the twelve numbers of the world-to-camera matrix. `points.csv` has position and
-colour of the initial points. The example writes such a folder from the built-in scene, reads it with its own parser,
-and trains. It takes about ten seconds:
+The format of this example is a folder of PNG files with two tables. `cameras.csv` has a line for each photo: file name,
+focal length in pixels, and the twelve numbers of the 3 x 4 world-to-camera matrix, row by row. `points.csv` has the
+position and colour of each initial point. The example writes such a folder from the built-in scene, reads it with its
+own parser, and trains. It takes about ten seconds:
 
 ```sh
 python examples/03_own_dataset.py

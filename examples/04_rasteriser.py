@@ -1,7 +1,7 @@
 """Draw Gaussians, and follow gradients through the rasteriser.
 
 The rasteriser can be used without the rest of the package. `make_rasterizer` returns a function from Gaussians
-(`Splats`) and a `Camera` to an image, a depth map and an accumulated opacity, with gradients to all properties of the
+(`Splats`) and a `Camera` to an image, a depth map and an accumulated opacity, with gradients to all parameters of the
 Gaussians:
 
 ```python
@@ -12,14 +12,14 @@ render.rgb, render.depth, render.alpha  # (3, H, W), (H, W), (H, W)
 
 The example fits 400 random Gaussians to one picture with Adam. The learned parameters are unconstrained numbers;
 `splats` turns them into what the rasteriser takes: scales above 0, opacities between 0 and 1. It takes a few seconds,
-and writes the picture, the first and the last render side by side:
+and writes the picture, the first render and the last render side by side:
 
 ```sh
 python examples/04_rasteriser.py
 ```
 
-`"numba"` draws on the CPU, `"gsplat"` on a GPU, `"reference"` is plain PyTorch: slow, on any device and in any
-precision. They agree to within rounding (docs/rasterizers.md).
+`"numba"` draws on the CPU and `"gsplat"` on a GPU. `"reference"` is plain PyTorch: slow, but on any device and in any
+precision. docs/rasterizers.md says how closely they agree.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Blur every pixel by a kernel of its own, and undo it.
+"""Blur every pixel with a kernel of its own, and undo it.
 
-`per_pixel_conv` is the operation at the heart of BAGS: each pixel of the result is a weighted mean of the image
-around it, and each pixel has its own K x K weights. The weights are the softmax of logits, and the logits are `head @
-features`. So the K x K weights are never held for all pixels at once. With the identity as `head`, the features are
-the logits. Gradients reach image, features, head and mask. It runs on the CPU (Numba) and on CUDA (Triton).
+`per_pixel_conv` is the operation at the heart of BAGS: each pixel of the result is a weighted mean of the image around
+it, and each pixel has its own K x K weights. The weights are the softmax of logits, and the logits are
+`head @ features`. They are computed a few at a time, so the K x K weights of all pixels are never in memory at once.
+With the identity as `head`, the features are the logits. Gradients reach image, features, head and mask. It runs on the
+CPU (Numba) and on CUDA (Triton).
 
 The example blurs a sharp photo along streaks whose direction changes from left to right, as camera roll does. Then it
 recovers the photo from the blurred one and the kernels, by gradient descent through the convolution. It takes a few
-seconds, and writes the photo, the blurred and the recovered one side by side:
+seconds, and writes the photo, the blurred photo and the recovered photo side by side:
 
 ```sh
 python examples/05_per_pixel_convolution.py

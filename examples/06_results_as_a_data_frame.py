@@ -1,7 +1,7 @@
 """The results of runs as a data frame.
 
-A run leaves its results as files that any program reads: `metrics.json` (figures of the run and of each view),
-`views.csv` (the blur of each training photo), `history.csv` (loss, PSNR and Gaussians over the steps) and
+A run leaves its results in files that any program can read: `metrics.json` (figures of the run and of each view),
+`views.csv` (the blur of each training photo), `history.csv` (loss, PSNR and number of Gaussians over the steps) and
 `config.yaml` (every setting). `find_runs` reads all finished runs below a folder; each `Run` becomes a row:
 
 ```python
@@ -11,7 +11,7 @@ frame.groupby("model")["psnr"].mean()
 ```
 
 `bags` does not need pandas, and neither does this example: rows are dictionaries, which `pandas.DataFrame` and
-`polars.DataFrame` take as they are. The example makes two short runs, prints a row for each, and the training curve
+`polars.DataFrame` take as they are. The example makes two short runs. It prints a row for each, and the training curve
 of the first. It takes about fifteen seconds:
 
 ```sh

@@ -7,12 +7,11 @@ python run.py -m scene=tiny model=bags,mip_splatting seed=0,1
 python run.py task=summarize
 ```
 
-Runs that differ only in their seed share a cell: mean ± standard deviation. `summarize.columns` says which settings
-make a column. `cluster=local` and `cluster=slurm` run the jobs side by side (docs/clusters.md).
+Runs that differ only in their seed share a cell, which gives mean ± standard deviation. `summarize.columns` says which
+settings make the columns. `cluster=local` and `cluster=slurm` run the jobs side by side (docs/clusters.md).
 
-In Python a sweep is a loop. `ckpt_path=auto` skips runs that are finished and resumes those that were stopped, so
-that the script can be started again at any time. It takes about half a minute, and writes the table as Markdown, CSV
-and LaTeX:
+In Python, a sweep is a loop. `ckpt_path=auto` skips runs that are finished and resumes those that were stopped, so the
+script can be started again at any time. It takes about half a minute, and writes the table as Markdown, CSV and LaTeX:
 
 ```sh
 python examples/07_sweep.py

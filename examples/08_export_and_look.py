@@ -1,6 +1,7 @@
 """Export a scene, and look at it.
 
-Tasks render and export a finished run, with the run's own settings. On the command line:
+A finished run can be exported, filmed and viewed. Each of these is a task, which uses the run's own settings. On the
+command line:
 
 ```sh
 python run.py task=export name=my_run export.formats=[ply,spz]
@@ -8,11 +9,11 @@ python run.py task=render name=my_run render.path=ellipse
 python run.py task=view name=my_run
 ```
 
-In Python the same tasks take the settings of the run, with the section of the task replaced. The PLY file opens in
-any viewer of 3D Gaussian splatting (for example SuperSplat). docs/export.md describes the formats.
+In Python, the same tasks take the run's settings, with the task's section replaced. The PLY file opens in any 3D
+Gaussian splatting viewer (for example SuperSplat). docs/export.md describes the formats.
 
-The example trains a small scene, exports it as PLY and SPZ, films a short flight, and reads the PLY file back. It
-takes about fifteen seconds. With `--look` it then serves the scene in the browser until Ctrl-C (needs the extra
+The example trains a small scene, exports it as PLY and SPZ, films a short flight, and reads the PLY file back. It takes
+about fifteen seconds. With `--look`, it then shows the scene in the browser until Ctrl-C (this needs the extra
 `viewer`):
 
 ```sh
