@@ -31,8 +31,24 @@ def _in_pixels(pyramid: ImagePyramid, index: int, scale: int, window: Window | N
     )
 
 
+def draws(views: int, count: int, seed: int, shuffle: bool) -> list[int]:
+    """``count`` indices below ``views``; a longer list of the same seed begins with them.
+
+    Args:
+        views: number of training views.
+        count: of draws.
+        seed: of the order.
+        shuffle: one random permutation of all views after another; else each draw is uniform, with replacement.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if not shuffle:
+        return torch.randint(views, (count,), generator=generator).tolist()
+    rounds = -(-count // views)
+    return torch.cat([torch.randperm(views, generator=generator) for _ in range(rounds)])[:count].tolist()
+
+
 class ViewLoader:
-    """The views of every optimiser step: drawn uniformly with replacement, at the schedule's resolution of that step.
+    """The views of every optimiser step, in random order, at the schedule's resolution of that step.
 
     The view is a function of seed, step and slot within the step, independent of the process that takes the slot. The
     loader is sized and stateful: a Lightning training loader resumes at exactly the step after which the checkpoint was
@@ -65,8 +81,7 @@ class ViewLoader:
         self.views = views
         self.slots = range(views) if slots is None else slots
         self.feed = feed
-        generator = torch.Generator().manual_seed(seed)
-        self.order: list[int] = torch.randint(len(pyramid), (schedule.longest * views,), generator=generator).tolist()
+        self.order = draws(len(pyramid), schedule.longest * views, seed, schedule.settings.shuffle)
         self._done = 0
         self._resume_at = 0
 

@@ -23,6 +23,8 @@ class ScheduleSettings(Section, key="schedule"):
         scale_divisors: the training resolution is divided by these, coarse to fine.
         scale_starts: first step at each of the scales (1-based).
         coarse_to_fine: go through the scales; otherwise every step is at the last one, with its kernel.
+        shuffle: use every view once before any is used again; else each step's view is drawn with replacement, as
+            published.
         sharp_steps: steps without the blur model at the start of the clock.
         restart: let the clock start over after the multi-scale phase.
         sharp_after_restart: also leave out blur for ``sharp_steps`` after the restart, as published.
@@ -48,6 +50,7 @@ class ScheduleSettings(Section, key="schedule"):
     scale_divisors: tuple[int, ...] = (4, 2, 1)
     scale_starts: tuple[int, ...] = (1, 3000, 6000)
     coarse_to_fine: bool = True
+    shuffle: bool = False
     sharp_steps: int = setting(250, at_least(0))
     restart: bool = True
     sharp_after_restart: bool = True

@@ -6,7 +6,7 @@ from lightning import Callback, LightningModule, Trainer
 from PIL import Image
 
 from bags.datamodules.pyramid import ImagePyramid
-from bags.datamodules.view_loader import AllViews, ViewLoader
+from bags.datamodules.view_loader import AllViews, ViewLoader, draws
 from bags.errors import DataError
 from bags.schedule import ScaleSchedule
 from bags.settings import DatasetSettings, ScheduleSettings
@@ -90,6 +90,18 @@ def test_the_draw_is_uniform_and_a_function_of_the_seed_alone(pyramid):
     counts = torch.bincount(torch.tensor(first), minlength=5)
     assert counts.min() > 880  # 1000 expected, standard deviation 28
     assert ViewLoader(pyramid, SCHEDULE, 3).order == first[:STEPS]
+
+
+def test_shuffled_views_all_come_once_before_any_comes_again(pyramid):
+    shuffled = ScaleSchedule(ScheduleSettings(iterations=27, ms_steps=0, shuffle=True))
+    first, again, other = (ViewLoader(pyramid, shuffled, seed).order for seed in (3, 3, 4))
+    assert first == again != other
+    rounds = [first[begin : begin + 5] for begin in range(0, 25, 5)]
+    assert all(sorted(part) == [0, 1, 2, 3, 4] for part in rounds)
+    assert len({tuple(part) for part in rounds}) > 1
+    assert len(first) == 27
+    assert len(set(first[25:])) == 2
+    assert draws(5, 7, 3, shuffle=True) == first[:7]
 
 
 def test_iterating_anew_starts_over(pyramid):
