@@ -105,11 +105,11 @@ def test_agreement_with_the_true_blur() -> None:
     views = [
         described("sharp", "motion", PIXEL - 0.01),  # narrower than a pixel: sharp is right
         described("sharp", "motion", PIXEL + 0.01, direction=175.0),
-        described("defocus", "motion", PIXEL - 0.02),  # but another blur is not
+        described("defocus", "motion", PIXEL - 0.02, direction=170.0),  # but another blur is not
         described("motion", "motion", 2.0, direction=15.0),
     ]
     found = agreement(views)
     assert found["blur_kind_share"] == 0.5
     assert found["blur_rank_correlation"] == pytest.approx(1)
-    assert found["blur_direction_error"] == pytest.approx(10)  # of 10, 15, 10 and 5 degrees
+    assert found["blur_direction_error"] == pytest.approx(12.5)  # of 10, 15, 20 and 5 degrees
     assert agreement([]) == {} and agreement([{"kind": "sharp", "spread": 1.0}]) == {}

@@ -53,6 +53,22 @@ def test_one_whole_file_is_there_between_any_two_renames(
     assert left == [["two", "one"], [None, "two"], ["three", "two"]][calls]
 
 
+def test_a_durable_file_is_on_disk_before_old_ones_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then a power failure leaves both old files; after it, the folder has the new names."""
+    done: list[str] = []
+
+    def replace(source: Any, target: Any, rename: Any = os.rename) -> None:
+        rename(source, target)
+        done.append(Path(target).name)
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append("folder" if os.path.isdir(handle) else "file"))
+    for text in ("one", "two"):
+        done.clear()
+        write(tmp_path / "last", text, earlier=tmp_path / "previous", durable=True)
+    assert done == ["file", "previous", "last", "folder"]
+
+
 def test_leftovers_of_killed_writers_are_removed_and_those_of_living_ones_kept(tmp_path: Path) -> None:
     (tmp_path / ".hidden.txt").write_text("a user's own")
     code = (

@@ -83,6 +83,16 @@ def test_mip_splatting_uses_its_own_ssim_and_unscaled_vgg(pair, fake_lpips):
     torch.testing.assert_close(target, photo[None])
 
 
+def test_lpips_is_that_of_the_pixels_that_count(pair, fake_lpips):
+    render, photo = pair
+    counts = torch.ones(40, 48, dtype=torch.bool)
+    counts[:, :12] = False
+    found = ImageMetrics(MetricsSettings("mip_splatting"))(render, photo, counts)
+    assert found["lpips"] == pytest.approx(0.25 / 0.75)
+    [(_, seen, target)] = fake_lpips.calls
+    assert torch.equal(target, torch.where(counts, photo, seen))
+
+
 def test_the_real_lpips_network_runs(pair, monkeypatch):
     real = lpips.LPIPS
     monkeypatch.setattr(metrics, "_trouble", str)

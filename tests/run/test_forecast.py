@@ -14,6 +14,7 @@ import torch
 from bags.callbacks import densify
 from bags.densification.strategy import room
 from bags.errors import BagsError
+from bags.modules.kernel_sizes import KernelSizes
 from bags.run import forecast
 from bags.run.build import build
 from bags.run.start import decide
@@ -51,6 +52,20 @@ def test_memory_grows_with_what_takes_it(run: Any) -> None:
     without = forecast.memory_needed(settings.model.bpn, datamodule, module, 1000, CPU)
     module.kernels = kernels
     assert without.step < few.step < dense.step / 3
+
+
+def test_pixels_that_kernels_see_beyond_the_photo_take_memory(run: Any) -> None:
+    bpn, module = replace(run[0].settings.model.bpn, kernel_spacing=1), run[2]
+
+    def step(side: int, width: int, height: int) -> int:
+        kernels = SimpleNamespace(sizes=KernelSizes((side,), None, (1,)))
+        model: Any = SimpleNamespace(dataset=module.dataset, gaussians=module.gaussians, paths=None, kernels=kernels)
+        photos: Any = SimpleNamespace(
+            schedule=SimpleNamespace(finest=0), cameras=lambda _: [SimpleNamespace(width=width, height=height)]
+        )
+        return forecast.memory_needed(bpn, photos, model, 1, CPU).step
+
+    assert step(9, 100, 60) == step(1, 108, 68), "four on every side"
 
 
 def test_insufficient_memory_is_reported(

@@ -53,6 +53,15 @@ def test_means_and_spreads_over_seeds(write_run: WriteRun, tmp_path: Path) -> No
     assert [s.title for s in tables["Cost"].sections if s.title.startswith("GPU")] == [], "nothing to show"
 
 
+def test_the_spread_of_an_average_is_that_of_seeds_with_all_scenes(write_run: WriteRun, tmp_path: Path) -> None:
+    for scene, psnr in {"a": [21.0, 24.0, 90.0], "b": [30.0, 31.0]}.items():
+        for seed, value in enumerate(psnr):
+            write_run(f"{scene}{seed}", scene, seed, psnr=value)
+    average = cells(made(tmp_path)[0][f"Test views, {BLUR} protocol"], "PSNR", "average of 2")["bags"]
+    assert average.spread == pytest.approx(statistics.stdev([25.5, 27.5]))
+    assert (average.mean, average.runs) == (pytest.approx((45 + 30.5) / 2), 5)
+
+
 def test_figures_after_colour_correction_have_sections_of_their_own(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("plain", model="plain")
     file = write_run("gain", model="gain", psnr=30.0) / "metrics.json"

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from viser import _messages
 
 from bags.errors import BagsError, SettingError
+from bags.ops.geometry import quaternion_to_rotation
 from bags.settings import ViewerSettings
 from bags.tasks.view import run
 from bags.viewer import guest
@@ -58,6 +60,15 @@ def test_a_page_sees_the_first_view_and_its_layers(viewer: Viewer) -> None:
             close_to(page.picture(drawn(viewer)), expected)
         page.choose("show", "ellipsoids")
         close_to(page.picture(drawn(viewer)), painter.from_anywhere("ellipsoids", stop.camera))
+
+
+def test_the_top_of_the_photos_is_up(viewer: Viewer) -> None:
+    """The page turns the scene's root so that this direction becomes its own upward y."""
+    with Page(viewer.address) as page:
+        turn = page.hear("SetOrientationMessage", good=lambda message: message["name"] == "")["wxyz"]
+    top = -torch.stack([stop.camera.rotation[1].cpu() for stop in viewer.stops]).mean(dim=0)
+    up = quaternion_to_rotation(torch.tensor(turn)) @ top
+    np.testing.assert_allclose(up / up.norm(), (0, 1, 0), atol=1e-5)
 
 
 def test_a_photo_fills_the_window_and_its_own_pixels_are_one_switch_away(viewer: Viewer) -> None:
