@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/, from the built-in scenes (``make pictures``).
+"""The pictures of README.md and docs/, from the built-in scenes with ``model=auto`` (``make pictures``).
 
 README's picture is the demo's ``before_after.png``. A row of the gallery shows the most blurred training photo of a
 world, our model's sharp render of it, and the truth: the same view ray-cast without blur. Finished runs are not
@@ -20,18 +20,14 @@ from bags.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "images"
-WORLDS = {  # world: the model that suits its blur
-    "room_mixed": "bags",
-    "walk_around_strong": "trajectory",
-    "facade_roll": "trajectory",
-    "forward_facing_defocus": "bags",
-}
+WORLDS = ("room_mixed", "walk_around_strong", "facade_roll", "forward_facing_defocus")
 SIZE = ["dataset.synthetic.width=240", "dataset.synthetic.height=160"]
 GAP = 6  # pixels between the pictures of a row
 
 
 def trained(*words: str) -> Settings:
     """Train with ``words`` on the command line, and return their settings."""
+    words = (*words, "model=auto")
     subprocess.run([sys.executable, "run.py", *words, "ckpt_path=auto"], cwd=ROOT, check=True)
     return compose(*words)
 
@@ -57,8 +53,8 @@ def main() -> None:
     demo = Image.open(ROOT / trained("name=pictures").folder / "before_after.png")
     few = demo.quantize(256, Image.Quantize.MAXCOVERAGE)  # 256 colours, for a quarter of the file size
     few.save(PICTURES / "before_after.png", optimize=True)
-    for world, model in WORLDS.items():
-        settings = trained(f"scene=ladder/{world}", f"model={model}", f"name=gallery/{world}", *SIZE)
+    for world in WORLDS:
+        settings = trained(f"scene=ladder/{world}", f"name=gallery/{world}", *SIZE)
         row(settings).save(PICTURES / f"gallery_{world}.jpg", quality=88, optimize=True)
 
 
