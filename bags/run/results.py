@@ -134,18 +134,19 @@ def show(settings: Settings, metrics: dict[str, Any]) -> None:
 
 
 def table_of_tests(settings: Settings, metrics: dict[str, Any]) -> Table:
-    """Figures of every test view, and their means."""
+    """Figures of every test view, and their means; no column for a metric that was not computed."""
+    rows = [*metrics["per_view"], {"name": "mean", **metrics}]
     digits = {"psnr": 2, "ssim": 4, "lpips": 4}
     columns = {name: (name.upper(), count) for name, count in digits.items()}
     columns |= {CORRECTED[name]: (f"{name.upper()}, colour corrected", count) for name, count in digits.items()}
-    columns = {key: column for key, column in columns.items() if key in metrics}
+    columns = {key: column for key, column in columns.items() if any(row.get(key) is not None for row in rows)}
     table = Table(
         title=f"{settings.name} ({settings.model.name}, {metrics['protocol']} protocol)", title_justify="left"
     )
     table.add_column("test view")
     for title, _ in columns.values():
         table.add_column(title, justify="right")
-    for row in [*metrics["per_view"], {"name": "mean", **metrics}]:
+    for row in rows:
         if row["name"] == "mean":
             table.add_section()
         table.add_row(row["name"], *(number(row[key], count) for key, (_, count) in columns.items()))
