@@ -173,9 +173,7 @@ class BagsModule(LightningModule):
 
     def explain(self, batch: ViewBatch, phase: Phase) -> TrainingOutput:
         """Render one training view sharp and predict its photo: blurred where ``phase`` says so, then exposed."""
-        camera = self.jittered(batch)
-        if self.poses is not None:
-            camera = self.poses.of(batch.index, camera)
+        camera = self.posed(batch.index, self.jittered(batch))
         if self.blur is not None and phase.blur:
             seen = self.blur.expose(batch, camera, phase, self.render)
         else:
@@ -203,6 +201,10 @@ class BagsModule(LightningModule):
                 proposal = proposal or part.proposal.room(height, width)
                 proposal.take(part.proposal, window)
         return Explanation(batch, whole["sharp"], whole["depth"], whole["alpha"], whole["prediction"], proposal)
+
+    def posed(self, view: int, camera: Camera) -> Camera:
+        """``camera`` of training view ``view``, on the module's device, with its refined pose if poses are refined."""
+        return camera if self.poses is None else self.poses.of(view, camera)
 
     def jittered(self, batch: ViewBatch) -> Camera:
         """The view's camera, shifted by a random part of a pixel where ``model.ray_jitter`` asks for it."""

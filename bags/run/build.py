@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from bags.datamodules.background import count_beside, with_background
 from bags.datamodules.scene_datamodule import SceneDataModule
@@ -20,7 +22,7 @@ from bags.run.device import idle_cuda
 from bags.run.start import Start, decide
 from bags.schedule import ScaleSchedule
 from bags.settings import GaussianSettings, Settings
-from bags.types import PointCloud
+from bags.types import PointCloud, View
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,16 @@ class Trained:
     module: BagsModule
     step: int
     callbacks: Any
+
+    @torch.no_grad()
+    def photos(self) -> list[View]:
+        """The training views, with the poses that the Gaussians fit: refined ones with ``model.refine_poses``."""
+        device = self.module.device
+        posed = (self.module.posed(i, view.camera.to(device)) for i, view in enumerate(self.datamodule.scene.train))
+        return [
+            replace(view, camera=camera.to("cpu"))
+            for view, camera in zip(self.datamodule.scene.train, posed, strict=True)
+        ]
 
 
 def trained(settings: Settings) -> Trained:

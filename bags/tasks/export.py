@@ -58,7 +58,7 @@ def write(settings: Settings, exported: Trained) -> None:
             file = write_splats(folder / "point_cloud", splats, kind)
         tell(f"{file}  {in_words(file.stat().st_size)}")
     if settings.export.cameras:
-        cameras = {view.name: view.camera for view in scene.train}
+        cameras = {view.name: view.camera for view in exported.photos()}
         files = write_colmap(folder / "sparse" / "0", cameras, scene.points)
         tell(f"{files[0].parent}/  {len(cameras)} cameras")
 
@@ -107,14 +107,15 @@ def write_page(settings: Settings, exported: Trained) -> Path:
     """Write ``scene.html`` to the run's folder, beside the report."""
     datamodule, module = exported.datamodule, exported.module
     splats = module.gaussians.splats().to("cpu")
-    photos = []
-    for index in spread_out(len(datamodule.scene.train), PHOTOS):
+    photos, placed = [], exported.photos()
+    for index in spread_out(len(placed), PHOTOS):
         view = view_at(datamodule.train, index, module.schedule.finest)
         pictures = [("photo", to_picture(view.image))]
         predicted = settings.folder / "train_views" / "prediction" / f"{stem(view.name)}.png"
         if predicted.is_file():
             pictures.append(("predicted blur", read_image(predicted).convert("RGB")))
-        photos.append(Photo(view.name, view.camera, pictures))
+        camera = placed[index].camera.resized(view.camera.width, view.camera.height)
+        photos.append(Photo(view.name, camera, pictures))
     seen = focus([photo.camera for photo in photos], solid(splats))
     spread = settings.model.gaussians.kernel_size
     page = scene_page(settings.name, splats, photos, seen.tolist(), spread, settings.dataset.white_background)

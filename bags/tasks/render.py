@@ -40,15 +40,15 @@ def run(settings: Settings) -> None:
 @torch.no_grad()
 def draw(settings: Settings, drawn: Trained) -> None:
     """As ``run``, for a run that is already loaded; the report is not updated."""
-    module, scene = drawn.module, drawn.datamodule.scene
+    module, photos = drawn.module, drawn.photos()
     folder = settings.folder / "renders" / f"step_{drawn.step}"
     if settings.render.path is not None:
         if settings.render.path == "before_after":
-            compare(settings, module, scene.train, folder)
+            compare(settings, module, photos, folder)
         else:
-            film(settings, module, [camera_of(view, settings) for view in scene.train], folder)
+            film(settings, module, [camera_of(view, settings) for view in photos], folder)
         return
-    for split, views in (("test", scene.test), ("train", scene.train)):
+    for split, views in (("test", drawn.datamodule.scene.test), ("train", photos)):
         if settings.render.split == split or (views and settings.render.split == "both"):
             photograph(settings, module, views, folder / split)
 

@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from bags.callbacks.time_lapse import framed
+from bags.datamodules.parsers.colmap_files import read_model
+from bags.datamodules.view_loader import view_at
 from bags.errors import SettingError
 from bags.io.images import LABEL_HEIGHT, read_image
 from bags.io.ply import read_ply
+from bags.run.build import trained
 from bags.settings import Settings
 from bags.tasks import export, render, train
 from bags.types import Camera
@@ -73,6 +76,27 @@ def test_export_leaves_out_what_is_said(finished: Settings, tmp_path: Path, caps
     assert f"export.clean=careful: removed of {len(means):,} Gaussians: " in said and " specks" in said
     assert "PSNR of training views: " in said and "PSNR of test views: " in said
     assert 0 < kept < len(means) and f"{kept:,} of " in said
+
+
+def test_cameras_are_exported_and_photos_drawn_with_the_poses_that_the_gaussians_fit(tmp_path: Path) -> None:
+    words = ("schedule.steps=4", "output.report=false", "model=mip_splatting", "model.refine_poses=true")
+    settings = settings_of(tmp_path, *words, "optim.pose=0.5", "export.formats=[ply]", "render.split=train")
+    train.run(settings)
+    run = trained(settings)
+    batches = [view_at(run.datamodule.train, index, run.module.schedule.finest) for index in range(6)]
+    last = run.module.schedule.at(4)
+    export.run(settings)
+    model = read_model(settings.folder / "export/step_4/sparse/0")
+    moved = {image.name: torch.tensor(image.translation) for image in model.images}
+    render.run(settings)
+    for batch in batches:
+        with torch.no_grad():
+            fitted = run.module.posed(batch.index, batch.camera).translation
+            sharp = run.module.explain(batch, last).sharp
+        torch.testing.assert_close(moved[batch.name].float(), fitted)
+        assert (fitted - batch.camera.translation).abs().max() > 1e-3
+        drawn = read_image(settings.folder / f"renders/step_4/train/{Path(batch.name).stem}.png")
+        assert np.abs(np.asarray(drawn) / 255 - sharp.permute(1, 2, 0).numpy()).max() < 1.01 / 255
 
 
 @pytest.mark.parametrize(
