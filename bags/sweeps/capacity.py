@@ -16,8 +16,8 @@ def places(settings: Settings, cores: int, memory_gb: float, limit: int | None =
     """One entry per job that may run at the same time: environment variables that keep it apart from the others.
 
     With CUDA devices: as many jobs as the devices allow (``trainer.devices`` each), and every job sees only its own. On
-    the CPU: one job for every ``cores`` times ``trainer.devices`` cores that this process may use. In both cases no more
-    than fit into the free memory, no more than ``limit``, and at least one.
+    the CPU: one job for every ``cores * trainer.devices`` cores that this process may use. In both cases no more than
+    fit into the free memory, no more than ``limit``, and at least one.
 
     Args:
         settings: of a job.
