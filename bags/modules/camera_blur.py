@@ -24,6 +24,7 @@ from bags.settings import OptimSettings, TrajectorySettings
 from bags.types import Camera, ViewBatch
 
 INSTANTS = 16  # of the exposure, at which a point's path across the photo is sampled
+EMPTY = 0.01  # opacity up to which a pixel shows nothing
 MARGIN = 24  # width of the photo over that of the margin around the render, for what a moving camera sees
 
 
@@ -63,7 +64,7 @@ class CameraBlur:
         margin = -(-view.camera.photo_size[0] // MARGIN) if self.paths is not None else 0
         render = draw(camera.padded(margin))
         sharp, depth, alpha = render.without_margin(margin)
-        distance = _distance(depth, alpha)
+        distance = distance_of(depth, alpha)
         variance = self._variance(view, distance)
         blur = self.blur_of(view, distance, variance.detach())
         light = to_linear(render.rgb) if self.linear_light else render.rgb
@@ -80,7 +81,7 @@ class CameraBlur:
     def rest(self, view: ViewBatch, camera: Camera, draw: Draw) -> Exposure:
         """The view as a camera at rest and in focus sees it: nothing is blurred."""
         render = draw(camera)
-        distance = _distance(render.depth, render.alpha)
+        distance = distance_of(render.depth, render.alpha)
         still = torch.eye(3).to(distance)[None], distance.new_zeros(1, 3), distance.new_ones(1)
         blur = OpticalBlur(view.camera, distance, *still, torch.zeros_like(distance))
         return Exposure(render.rgb, render.depth, render.alpha, render.rgb, blur, (render,))
@@ -107,6 +108,17 @@ class CameraBlur:
         return OpticalBlur(view.camera, distance, turns, shifts, weights, variance)
 
 
-def _distance(depth: Tensor, alpha: Tensor) -> Tensor:
-    """(H, W) distance from the camera of what the pixels show, in scene units."""
-    return depth.detach() / alpha.detach().clamp_min(1e-3)
+def distance_of(depth: Tensor, alpha: Tensor) -> Tensor:
+    """(H, W) distance from the camera of what the pixels show, in scene units, without gradients.
+
+    A pixel that shows next to nothing gets the mean distance of the others. Otherwise its distance would be about 0, any
+    motion of the camera would move it by thousands of pixels, and it would dominate the gradient of the path.
+
+    Args:
+        depth: (H, W) of a render: the sum of distances, weighted by opacity.
+        alpha: (H, W) its opacity.
+    """
+    depth, alpha = depth.detach(), alpha.detach()
+    opacity = alpha.sum()
+    mean = torch.where(opacity > EMPTY, depth.sum() / opacity.clamp_min(EMPTY), 1.0)
+    return torch.where(alpha > EMPTY, depth / alpha.clamp_min(EMPTY), mean)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bags.modules.blur_estimate import estimate_blur
-from bags.modules.camera_blur import INSTANTS, CameraBlur
+from bags.modules.camera_blur import EMPTY, INSTANTS, CameraBlur, distance_of
 from bags.modules.gaussians import Gaussians
 from bags.modules.lens import Lenses
 from bags.modules.optical_blur import OpticalBlur
@@ -406,6 +406,27 @@ def test_path_and_lens_add_up_and_their_kernels_agree() -> None:
 def test_long_paths_take_more_instants(length: float, count: int) -> None:
     model = CameraBlur(paths(), None, TrajectorySettings(instants=7, pixels=2.0), linear_light=True)
     assert model.instants_of(even_blur(c1=[0, 0, 0, length, 0, 0])) == count  # 20 pixels for a length of 1
+
+
+def test_pixels_that_show_nothing_do_not_count_as_close_to_the_camera() -> None:
+    depth, alpha = torch.full((4, 6), 3.0), torch.full((4, 6), 0.5)
+    depth[:2] = 1.0
+    rows = torch.tensor([2.0, 2.0, 6.0, 6.0])[:, None]
+    torch.testing.assert_close(distance_of(depth, alpha), rows.expand(4, 6))
+    alpha[0, 0], depth[0, 0] = 1e-5, 0.0
+    expected = (11 * 1.0 + 12 * 3.0) / (23 * 0.5)
+    assert distance_of(depth, alpha)[0, 0].item() == pytest.approx(expected, rel=1e-4)
+    assert (distance_of(torch.zeros(2, 2), torch.zeros(2, 2)) == 1).all()  # nothing at all
+
+    small = cloud(40, 3)  # the corners of the photo are empty
+    small.log_scales.data.fill_(math.log(0.05))
+    found = paths(c1=[0, 0, 0, 0.5, 0, 0.1])
+    photo = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
+    seen = CameraBlur(found, None, TrajectorySettings(), True).expose(photo, CAMERA, PHASE, draw_with(small))
+    assert (seen.alpha < EMPTY).float().mean() > 0.3
+    assert seen.blur is not None and 10 < seen.blur.path_length() < 30  # 0.5 extents of 2, at 2.5 to 3.5
+    seen.prediction.mean().backward()
+    assert 0 < float(found.coefficients.grad.abs().max()) < 1
 
 
 def test_a_lens_is_learned_from_the_photo() -> None:
