@@ -111,8 +111,8 @@ class CameraBlur:
 def distance_of(depth: Tensor, alpha: Tensor) -> Tensor:
     """(H, W) distance from the camera of what the pixels show, in scene units, without gradients.
 
-    A pixel that shows next to nothing gets the mean distance of the others. Otherwise its distance would be about 0, any
-    motion of the camera would move it by thousands of pixels, and it would dominate the gradient of the path.
+    A pixel that shows next to nothing gets the mean distance of the others. Otherwise its distance would be about 0,
+    any motion of the camera would move it by thousands of pixels, and it would dominate the gradient of the path.
 
     Args:
         depth: (H, W) of a render: the sum of distances, weighted by opacity.
