@@ -63,11 +63,12 @@ class Paths(nn.Module):
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
 
         ``xi(u) = sum_k c_k (u^k - p_k)``, u from -1/2 to 1/2. With p_k the mean of ``u^k``, the known pose is the mean
-        over the exposure; with ``p_k = 1/2^k``, it is the one at its end. A point at x in the axes of the known pose is
-        at ``turn x + shift`` at that time.
+        over the exposure; with ``p_k = 1/2^k``, it is the one at its end. If moments are learned, that holds for odd k
+        only: the bend of a path could move the pose in any direction, and the scene with it. A point at x in the axes
+        of the known pose is at ``turn x + shift`` at that time.
         """
-        u, moment = times.to(self.coefficients), self._moment(view)
-        powers = [u**k - _known_power(k, moment) for k in range(1, self.coefficients.shape[1] + 1)]
+        u = times.to(self.coefficients)
+        powers = [u**k - self._known_power(k, view) for k in range(1, self.coefficients.shape[1] + 1)]
         turns, shifts = (torch.stack(powers, dim=1) @ self.coefficients[view] * self.pixel).split(3, dim=1)
         return rotation_matrices(turns), shifts * self.extent
 
@@ -86,11 +87,12 @@ class Paths(nn.Module):
         seen = seen - torch.einsum("t,tnc->nc", weights, seen)
         return torch.einsum("t,tnc->n", weights, seen.square()) / 2
 
-    def _moment(self, view: int) -> Tensor | float:
-        """Where in the exposure the known pose lies: 0 the mean, 1 the end, -1 the beginning."""
-        if self.moments is not None:
-            return self.moments[view].sin() * self.learned
-        return float(self.pose == "end")
+    def _known_power(self, k: int, view: int) -> Tensor | float:
+        """p_k of the view's path."""
+        mean = 0.0 if k % 2 else 0.5**k / (k + 1)
+        if self.moments is None:
+            return 0.5**k if self.pose == "end" else mean
+        return self.moments[view].sin() * self.learned * 0.5**k if k % 2 else mean
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -103,12 +105,3 @@ class Paths(nn.Module):
             away = self.moments.sin().abs()
             ends, between = away > NEAR_END, (away > NEAR_MEAN) & (away <= NEAR_END)
             self.learned &= ends.sum() > between.sum()
-
-
-def _known_power(k: int, moment: Tensor | float) -> Tensor | float:
-    """p_k of the path: the mean of ``u^k`` at ``moment`` 0, and at 1 and -1 its value at the end and the beginning.
-
-    In between it is a smooth blend of the three, which has a gradient everywhere.
-    """
-    mean = 0.0 if k % 2 else 0.5**k / (k + 1)
-    return mean + (moment if k % 2 else moment**2) * (0.5**k - mean)
