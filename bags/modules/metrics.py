@@ -18,6 +18,7 @@ import logging
 import math
 import socket
 import threading
+import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,6 +143,7 @@ def _trouble() -> str:
     from torchvision.models import AlexNet_Weights
 
     url = AlexNet_Weights.IMAGENET1K_V1.url
+    server = urllib.parse.urlsplit(url).netloc
     outcome: list[str] = []
 
     def ask() -> None:
@@ -149,12 +151,12 @@ def _trouble() -> str:
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE):
                 outcome.append("")
         except Exception as error:
-            outcome.append(f"{url}: {error}")
+            outcome.append(f"{server}: {error}")
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    return outcome[0] if outcome else f"no answer from {url} within {PATIENCE:g} s"
+    return outcome[0] if outcome else f"no answer from {server} within {PATIENCE:g} s"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from bags.summary.table import Cell, Row, Section, Table, mark_best
 GAP = "0 %: no blur model on these photos; 100 %: no blur model on the same world's sharp photos."
 
 
-def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | None:
+def section(cells: Cells, columns: Sequence[str], quantity: Quantity, marked: bool = True) -> Section | None:
     """A row per scene, and one for the average over the scenes that all columns have, if there are several.
 
     None without any value.
@@ -24,37 +24,37 @@ def section(cells: Cells, quantity: Quantity, marked: bool = True) -> Section | 
         larger = quantity.larger
         return Row(name, tuple(found) if larger is None or not marked else mark_best(found, larger))
 
-    table = {s: [cells.cell(s, column, quantity) for column in cells.columns] for s in cells.scenes}
-    used = [i for i in range(len(cells.columns)) if any(found[i].mean is not None for found in table.values())]
+    table = {s: [cells.cell(s, column, quantity) for column in columns] for s in cells.scenes}
+    used = [i for i in range(len(columns)) if any(found[i].mean is not None for found in table.values())]
     if not used:
         return None
     rows = [row(scene, found) for scene, found in table.items() if any(c.mean is not None for c in found)]
     shared = [scene for scene, found in table.items() if all(found[i].mean is not None for i in used)]
     if len(shared) > 1:
         name = f"average of {len(shared)}" + ("" if len(shared) == len(rows) else ": those that all columns have")
-        rows.append(row(name, [cells.average(shared, column, quantity) for column in cells.columns]))
+        rows.append(row(name, [cells.average(shared, column, quantity) for column in columns]))
     return Section(quantity.name, tuple(rows))
-
-
-def sections(cells: Cells, quantities: Sequence[Quantity], marked: bool = True) -> tuple[Section, ...]:
-    """A section for each quantity that has any value."""
-    return tuple(s for quantity in quantities if (s := section(cells, quantity, marked)))
 
 
 def table_of(
     cells: Cells, title: str, quantities: Sequence[Quantity], notes: Sequence[str] = (), marked: bool = True
 ) -> list[Table]:
-    """The table of these quantities, with a note on its seeds before the other ``notes``; none without any value."""
-    found = sections(cells, quantities, marked)
-    if not found:
+    """The table of these quantities, with a note on its seeds before the other ``notes``; none without any value.
+
+    Rows and columns without any value are left out: in the table of test views, for example, runs without any.
+    """
+    runs = {
+        column: [cells.cell(s, column, quantity).runs for s in cells.scenes for quantity in quantities]
+        for column in cells.columns
+    }
+    columns = [column for column, counts in runs.items() if any(counts)]
+    if not columns:
         return []
-    every = (
-        cells.cell(s, column, quantity) for s in cells.scenes for column in cells.columns for quantity in quantities
-    )
-    counts = sorted({cell.runs for cell in every} - {0})
+    found = tuple(s for quantity in quantities if (s := section(cells, columns, quantity, marked)))
+    counts = sorted({count for column in columns for count in runs[column]} - {0})
     seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seed{'s' * (counts[0] > 1)}"
     note = f"Means over {seeds} per cell" + (", ± sample standard deviation." if counts[-1] > 1 else ".")
-    return [Table(title, ("scene", *cells.columns), found, (note, *notes))]
+    return [Table(title, ("scene", *columns), found, (note, *notes))]
 
 
 def tables(runs: Sequence[Run]) -> tuple[list[Table], list[str]]:

@@ -65,7 +65,8 @@ def ready(settings: Settings) -> tuple[Start, SceneDataModule, BagsModule] | Non
 
 def lead(start: Start, datamodule: SceneDataModule, module: BagsModule) -> None:
     """Train as the first or only process, which has locked the run's folder."""
-    with telling("resume with the same command and ckpt_path=auto"), explained(start.folder):
+    how = "resume with the same command" + ("" if start.settings.ckpt_path == "auto" else " and ckpt_path=auto")
+    with telling(how), explained(start.folder):
         if aside := begin(start.settings):
             log.info("the earlier run of this name was moved to %s", aside)
         if start.saved and start.settings.ckpt_path in ("auto", "last"):

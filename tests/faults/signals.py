@@ -59,7 +59,7 @@ def tidy(stopped: Run, status: int, number: signal.Signals, step: int) -> str | 
         return f"exit status {status}, not {128 + number}: {stopped.said[-500:]}"
     if "Traceback" in stopped.said:
         return f"ended with a traceback: {stopped.said[-500:]}"
-    if "ckpt_path=" not in stopped.said:
+    if "resume with the same command" not in stopped.said:
         return f"does not say how to go on: {stopped.said[-500:]}"
     at, damaged = kept(stopped.folder)
     if at != step or damaged:

@@ -81,7 +81,7 @@ def ended(run: Path, said: str) -> Any:
 
 
 def test_bad_ends_of_signalled_runs_are_detected(copy: Path) -> None:
-    how = "go on with ckpt_path=auto"
+    how = "resume with the same command"
     judge, term = signals.tidy, signal.SIGTERM
     assert judge(ended(copy, how), 143, term, STEPS) is None
     assert "status 0" in str(judge(ended(copy, how), 0, term, STEPS))

@@ -81,7 +81,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 128 + signal.SIGINT
-    assert "ckpt_path=auto" in " ".join(said.split()), said
+    assert "resume with the same command and ckpt_path=auto" in " ".join(said.split()), said
     assert (tmp_path / "outputs/demo/checkpoints/last.ckpt").is_file()
     assert not (tmp_path / "outputs/demo/metrics.json").exists()
 

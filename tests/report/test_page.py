@@ -98,6 +98,7 @@ def test_masks_are_told_where_there_are_any(mask: float | None, tmp_path: Path) 
     metrics["train_views"] = [{**view, "mask": mask} for view in metrics["train_views"]]
     text = page(tmp_path, metrics, settings)
     heads, note = '<th scope="col">Mask</th>' in text, "Mask: share" in text
+    assert ("compare their sizes only within a photo" in " ".join(text.split())) == (mask is None), "windows differ"
     assert (heads, note) == ((mask is not None),) * 2 and len(re.findall("<td>0.00</td>", text)) == 2 * heads
 
 
@@ -124,10 +125,11 @@ def test_views_without_pictures_blur_or_history_are_still_told(tmp_path: Path) -
     assert "unseen.png" in text and "blur not estimated" in text and 'href="#view-2"' not in text
     assert "No photo was held out" in text and "has no history" in text
     assert "PSNR, SSIM" not in text and "Training photos:" not in text  # no figures, no kinds: no places for them
-    assert "the sharpest first" in text  # one of the two is ranked
+    assert "the sharpest first" in text and "drawn in orange" in text  # one of the two is ranked
     metrics["train_views"] = metrics["train_views"][:1]
     text = page(tmp_path, metrics, settings)
     assert "the sharpest first" not in text and "start with the last ones" not in text and "not ranked" in text
+    assert "drawn in orange" not in text and "near is bright" in text
 
 
 def test_exposure_and_colour_correction_are_told_where_they_are_known(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_signals_before_in_and_after_training(
         with pytest.raises(Stopped) as stopped:
             train.run(settings)
     assert stopped.value.code == 128 + number
-    assert f"stopped by {number.name}: resume with the same command and ckpt_path=auto" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(f"stopped by {number.name}: resume with the same command\n")
     if step == 0:
         assert names(settings) == set()
     else:
