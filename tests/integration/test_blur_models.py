@@ -38,7 +38,7 @@ def test_resumed_run_equals_uninterrupted_run(model: str, tmp_path: Path, monkey
     if model in ("trajectory", "hybrid", "auto"):
         assert float(learned["paths.coefficients"].abs().max()) > 0.65  # they start with a deviation of 0.2
     if model in ("lens", "hybrid", "auto"):
-        assert float(learned["lenses.numbers"].abs().max()) > 0.35  # and these of 0.1
+        assert float(learned["lenses.numbers"].abs().max()) > 0.3  # and these of 0.1
     with open(whole.folder / "views.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len({row["name"] for row in rows}) == 6
@@ -77,7 +77,7 @@ def test_photos_that_are_sharp_are_drawn_as_they_are(tmp_path: Path, monkeypatch
     run(settings)
     state = state_of(settings)["state_dict"]
     assert state["choices.models"].tolist() == [SHARP] * 6
-    none = settings_of(tmp_path, "model=mip_splatting", "name=none")
+    none = settings_of(tmp_path, "model=mip_splatting", "model.exposure=gain", "name=none")
     run(none)
     for name, value in state_of(none)["state_dict"].items():
         assert_same(state[name], value, name)
