@@ -111,7 +111,8 @@ def choose_blurred(choices: Choices, datamodule: SceneDataModule) -> None:
     """Decide which training photos are blurred, from the photos alone, at the full training resolution."""
     choices.choose([edge_width(view.image) for view in datamodule.train_views_dataloader()])
     sharp, photos = choices.listed.count(SHARP), len(choices.listed)
-    log.info("model.blur_model=auto: %d of %d photos are sharp; blur is modelled in the others", sharp, photos)
+    rest = "the others" if sharp else "all"
+    log.info("model.blur_model=auto: %d of %d photos count as sharp; blur is modelled in %s", sharp, photos, rest)
 
 
 def tell_precision(module: BagsModule) -> None:
