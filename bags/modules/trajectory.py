@@ -45,7 +45,8 @@ class Paths(nn.Module):
         coefficients: (num_views, order, 6) per power of time: rotation vector in pixels, translation in pixels times
             extents.
         moments: (num_views,) in radians; where in the exposure the photos' known poses lie. The sine is 0 for the mean
-            pose, 1 for the one at the end and -1 for the one at the beginning. None: the settings say so for all.
+            pose, 1 for the end and -1 for the beginning of the path without its bend. None: the settings say so for
+            all.
         learned: (), whether the moments are in use; else all known poses are means. See ``settle``.
     """
 

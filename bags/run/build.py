@@ -49,10 +49,9 @@ class Trained:
     def photos(self) -> list[View]:
         """The training views, with the poses that the Gaussians fit: refined ones with ``model.refine_poses``."""
         device = self.module.device
-        posed = (self.module.posed(i, view.camera.to(device)) for i, view in enumerate(self.datamodule.scene.train))
         return [
-            replace(view, camera=camera.to("cpu"))
-            for view, camera in zip(self.datamodule.scene.train, posed, strict=True)
+            replace(view, camera=self.module.posed(index, view.camera.to(device)).to("cpu"))
+            for index, view in enumerate(self.datamodule.scene.train)
         ]
 
 
