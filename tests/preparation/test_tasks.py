@@ -199,6 +199,8 @@ def test_termination_leaves_nothing_half_made(photos: Path, tmp_path: Path) -> N
     command = [*RUN, "task=prepare", f"source={photos}", "dataset.root=scenes/trip", "prepare.threads=1"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
+        # Until the hidden folder is there, a second process is not pycolmap's but one that an import has started.
+        until((tmp_path / "scenes").exists, alive=lambda: process.poll() is None)
         until(lambda: at_work_in(tmp_path) == 2, alive=lambda: process.poll() is None)
         process.terminate()
         assert process.wait(HANG) == 128 + signal.SIGTERM
