@@ -20,11 +20,13 @@ STEP = 0.5  # pixels between samples
 CONTRAST = 0.15  # smallest contrast of an edge, relative to the photo's range; weaker ones may be noise
 NARROW = 20  # percentile of the widths of a direction that represents it
 DIRECTIONS = 8
-FEWEST = 12  # edges needed to judge a direction
+NARROW_IN_REGION = 10  # that of a region: in some regions of a sharp photo, few edges are narrow
+REGIONS = 3  # in a row, and in a column
+FEWEST = 12  # edges needed to judge a direction or a region
 
 
 def edge_width(photo: Tensor) -> float | None:
-    """Width of a photo's narrow edges, in the direction in which they are widest.
+    """Width of a photo's narrow edges, in the direction or the region of the photo in which they are widest.
 
     Args:
         photo: (3, H, W) values in [0, 1].
@@ -34,12 +36,12 @@ def edge_width(photo: Tensor) -> float | None:
         next has 0.8, the smallest width that central differences can measure. None if there are too few edges.
     """
     grey = photo.mean(dim=0).double().cpu().numpy()
-    widths, angles = _edges(grey)
-    found = [
-        float(np.percentile(widths[near], NARROW))
-        for direction in range(DIRECTIONS)
-        if (near := _near(angles, direction * 180 / DIRECTIONS)).sum() >= FEWEST
-    ]
+    places, widths, angles = _edges(grey)
+    row, column = (places * REGIONS // np.array(grey.shape)[:, None]).astype(int)
+    region = row * REGIONS + column
+    groups = [(_near(angles, direction * 180 / DIRECTIONS), NARROW) for direction in range(DIRECTIONS)]
+    groups += [(region == which, NARROW_IN_REGION) for which in range(REGIONS * REGIONS)]
+    found = [float(np.percentile(widths[those], percentile)) for those, percentile in groups if those.sum() >= FEWEST]
     return max(found, default=None)
 
 
@@ -48,10 +50,14 @@ def _near(angles: np.ndarray, direction: float) -> np.ndarray:
     return np.abs((angles - direction + 90) % 180 - 90) <= 180 / DIRECTIONS * 2 / 3
 
 
-def _edges(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Widths in pixels and directions in degrees, both across the edge, of the edges of a grey (H, W) image."""
+def _edges(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The edges of a grey (H, W) image.
+
+    Returns:
+        (2, N) rows and columns, (N,) widths in pixels, and (N,) angles in degrees; the last two across the edge.
+    """
     if min(grey.shape) <= 2 * REACH + 1:
-        return np.empty(0), np.empty(0)
+        return np.empty((2, 0)), np.empty(0), np.empty(0)
     slope_y, slope_x = np.gradient(grey)
     slope = np.hypot(slope_x, slope_y)
     least = CONTRAST * np.ptp(np.percentile(grey, [1, 99]))
@@ -67,7 +73,7 @@ def _edges(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     contrast = sum(_rise(grey, place, across, side) for side in (-1, 1))
     strong = contrast >= least
     angles = np.degrees(np.arctan2(across[0], across[1]))
-    return (contrast / here)[strong] / math.sqrt(2 * math.pi), angles[strong]
+    return place[:, strong], (contrast / here)[strong] / math.sqrt(2 * math.pi), angles[strong]
 
 
 def _rise(grey: np.ndarray, place: np.ndarray, across: np.ndarray, side: int) -> np.ndarray:

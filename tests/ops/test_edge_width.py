@@ -57,6 +57,15 @@ def test_motion_counts_although_it_spares_the_edges_along_it() -> None:
     assert edge_width(photo(uniform_filter1d(picture(2), 5, axis=1))) > 1.0
 
 
+def test_defocus_counts_although_it_spares_what_is_in_focus() -> None:
+    for seed in range(3):
+        grey = picture(seed)
+        grey[80:] = gaussian_filter(grey, 1.5)[80:]
+        found = edge_width(photo(grey))
+        assert found is not None
+        assert found > 1.0
+
+
 def test_noise_makes_no_photo_sharp() -> None:
     noisy = gaussian_filter(picture(3), 2.0) + np.random.default_rng(0).normal(0, 0.02, (120, 160))
     assert edge_width(photo(noisy)) > 1.0
