@@ -131,6 +131,15 @@ class Camera:
         """The same camera with its principal point moved by ``x``, ``y`` pixels."""
         return replace(self, offset=(self.offset[0] + x, self.offset[1] + y))
 
+    def moved(self, turn: Tensor, shift: Tensor) -> Camera:
+        """The camera in whose axes a point is at ``turn x + shift`` that is at x in those of this one.
+
+        Args:
+            turn: (3, 3) rotation.
+            shift: (3,) in scene units.
+        """
+        return replace(self, rotation=turn @ self.rotation, translation=turn @ self.translation + shift)
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Camera:
         """The camera with its tensors on ``device`` (and of ``dtype``, if given)."""
         return replace(

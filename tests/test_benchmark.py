@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bags.benchmark.blur_step import camera_blur_row
 from bags.benchmark.measure import Measured, peak_mb, row
-from bags.benchmark.rows import counted_mb, own_mb, path_blur_row, unfolded_conv
+from bags.benchmark.rows import counted_mb, defocus_row, own_mb, path_blur_row, unfolded_conv
 from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
 from bags.tasks import benchmark
 from tests.integration.test_training import settings_of
@@ -83,3 +83,5 @@ def test_steps_of_a_camera_that_moves(pixels: float, lens: bool, name: str) -> N
 def test_blur_along_a_path_is_timed_against_grid_sample() -> None:
     found = path_blur_row(48, 32, 3, repeats=1)
     assert found["name"] == "path blur 48x32, 3 instants" and found["ours_ms"] > 0 and found["plain_ms"] > 0
+    found = defocus_row(48, 32, 2, repeats=1)
+    assert found["name"] == "defocus 48x32, discs up to 2 pixels" and found["ours_ms"] > 0 and found["plain_ms"] > 0

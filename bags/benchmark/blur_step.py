@@ -19,7 +19,7 @@ from bags.schedule import Phase
 from bags.settings import LensSettings, TrajectorySettings
 from bags.types import Camera, RenderOutput, ViewBatch
 
-LENS = 1.5  # pixels that the lens spreads by, about
+LENS = (1.5, 1.5, 0.5)  # ``Lenses.numbers``: discs of 3 pixels and more
 PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
 
 
@@ -43,7 +43,9 @@ def camera_blur_row(
     if paths is not None:
         paths.coefficients.data[0, 0, 0] = pixels
     centre = torch.tensor([0.0, 0.0, 5.0])
-    lenses = Lenses(1, LensSettings(start=LENS), centre, 0, 1 / camera.fx).to(device) if lens else None
+    lenses = Lenses(1, LensSettings(), centre, 0, 1 / camera.fx).to(device) if lens else None
+    if lenses is not None:
+        lenses.numbers.data[0] = torch.tensor(LENS)
     blur = CameraBlur(paths, lenses, TrajectorySettings(), linear_light=True)
     rasterizer = make_rasterizer("auto", device)
     background = torch.zeros(3, device=device)

@@ -7,16 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import unfold
+from torch.nn.functional import grid_sample, unfold
 
 from bags.benchmark.inputs import clear_gradients, front_camera, random_splats
 from bags.benchmark.measure import measure, peak_mb, row
 from bags.modules.optical_blur import points_seen
 from bags.modules.trajectory import instants as along
+from bags.ops.defocus import defocus, defocus_reference, disc_maps, reach_of, with_border
 from bags.ops.enlarging import enlarged
 from bags.ops.geometry import rotation_matrices
 from bags.ops.interpolated_conv import interpolated_conv, node_kernels
-from bags.ops.path_blur import path_blur, path_blur_reference, projections_along
+from bags.ops.path_blur import path_blur, places_of, projections_along
 from bags.ops.per_pixel_conv import BAND_ROWS, inside, per_pixel_conv
 from bags.ops.precision import has_fast_bfloat16
 from bags.ops.windows import Window
@@ -73,7 +74,7 @@ def projection_row(count: int, repeats: int) -> dict[str, Any]:
 
 
 def path_blur_row(width: int, height: int, instants: int, repeats: int) -> dict[str, Any]:
-    """Blur along a camera's path, forward and backward, against torch's ``grid_sample``."""
+    """Blur along a camera's path, forward and backward, against torch's ``grid_sample``, bicubic too."""
     margin, generator = width // 24, torch.Generator().manual_seed(0)
     camera = front_camera(width, height)
     image = torch.rand(3, height + 2 * margin, width + 2 * margin, generator=generator).requires_grad_()
@@ -90,8 +91,37 @@ def path_blur_row(width: int, height: int, instants: int, repeats: int) -> dict[
 
         return forward_and_back
 
-    results = [measure(both(blur), repeats) for blur in (path_blur, path_blur_reference)]
+    def sampled(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
+        places = 2 * places_of(points, projections) / image.new_tensor([image.shape[2] - 1, image.shape[1] - 1]) - 1
+        images = image.expand(len(weights), *image.shape)
+        found = grid_sample(images, places, mode="bicubic", padding_mode="border", align_corners=True)
+        return torch.einsum("t,tcyx->cyx", weights, found)
+
+    results = [measure(both(blur), repeats) for blur in (path_blur, sampled)]
     return row(f"path blur {width}x{height}, {instants} instants", *results)
+
+
+def defocus_row(width: int, height: int, radius: float, repeats: int) -> dict[str, Any]:
+    """Blur by discs up to ``radius`` pixels, forward and backward, against plain PyTorch."""
+    generator = torch.Generator().manual_seed(0)
+    image, variance, distance = torch.rand(5, height, width, generator=generator).split([3, 1, 1])
+    image, variance, distance = image.requires_grad_(), variance[0] * radius**2 / 4, 1 + distance[0]
+
+    def plain() -> Tensor:
+        maps = disc_maps(variance, distance)
+        reach = reach_of(maps)
+        return defocus_reference(with_border(image, reach), with_border(maps, reach), reach)
+
+    def both(blur: Callable[[], Tensor]) -> Callable[[], None]:
+        def forward_and_back() -> None:
+            blur().square().mean().backward()
+            clear_gradients(image, variance)
+
+        return forward_and_back
+
+    variance.requires_grad_()
+    results = [measure(both(blur), repeats) for blur in (lambda: defocus(image, variance, distance), plain)]
+    return row(f"defocus {width}x{height}, discs up to {radius:g} pixels", *results)
 
 
 def unfolded_conv(image: Tensor, features: Tensor, head: Tensor, mask: Tensor) -> Tensor:

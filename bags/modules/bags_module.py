@@ -21,6 +21,7 @@ from bags.modules.kernel_blur import KernelBlur
 from bags.modules.kernel_sizes import KernelSizes
 from bags.modules.lens import Lenses
 from bags.modules.losses import regularisers, training_loss
+from bags.modules.optical_blur import OpticalBlur
 from bags.modules.poses import Poses
 from bags.modules.trajectory import Paths
 from bags.ops.random import uniform
@@ -219,31 +220,40 @@ class BagsModule(LightningModule):
         return self.blur is not None and phase.blur and not sharp
 
     @torch.no_grad()
-    def weight_of(self, view: int, phase: Phase) -> Tensor | float:
-        """Weight of a photo in the loss (``model.sharp_weight``), relative to the mean over all photos.
+    def weights_of(self, output: TrainingOutput) -> tuple[Tensor | None, Tensor | float]:
+        """Weight of a photo's pixels in the loss (``model.sharp_weight``), as two factors.
 
-        From path and lens alone, so it is the same in every process and after a resume.
+        Returns:
+            (H, W) weights relative to that of the photo's sharpest pixel, in (0, 1], None if all are 1; and () the
+            weight of that one, relative to the mean over the middles of all photos.
         """
-        if not self.model.sharp_weight or phase.multi_scale or (self.paths is None and self.lenses is None):
-            return 1.0
-        variances = torch.zeros_like(self.distances)
-        if self.paths is not None:
-            variances = variances + self.paths.variances(self.distances)
-        if self.lenses is not None:
-            variances = variances + self.lenses.variances()
+        power = -self.model.sharp_weight
+        if not power or output.phase.multi_scale or (self.paths is None and self.lenses is None):
+            return None, 1.0
+        of_paths = torch.zeros_like(self.distances) if self.paths is None else self.paths.variances(self.distances)
+        variances = of_paths if self.lenses is None else of_paths + self.lenses.variances()
         if self.choices is not None:
             variances = variances * (self.choices.models != SHARP)
-        weights = (1 + variances) ** -self.model.sharp_weight
-        return weights[view] / weights.mean()
+        relative = 1 / ((1 + variances) ** power).mean()
+        blur, view = output.proposal, output.batch.index
+        if not isinstance(blur, OpticalBlur) or not self.blurs(view, output.phase):
+            return None, relative
+        broad = 1 + of_paths[view] + blur.largest_around(blur.variance)
+        sharpest = broad.min()
+        return (broad / sharpest) ** power, relative * sharpest**power
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """One view: render, blur, compare."""
         suit_torch(batch.image[0].numel(), len(self.gaussians), self.bpn is not None)
         output = self.explain(batch, self.schedule.at(batch.step))
-        weight = self.weight_of(batch.index, output.phase)
+        weights, weight = self.weights_of(output)
+        prediction, photo = batch.against(output.prediction)
+        if weights is not None:
+            prediction = photo + weights * (prediction - photo)
         terms = training_loss(
             self.loss,
-            *batch.against(output.prediction),
+            prediction,
+            photo,
             output.proposal.mask if output.proposal and output.proposal.has_mask else None,
             output.sharp,
             output.depth,

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from bags.modules.blur_model import Draw, Exposure
 from bags.modules.lens import Lenses
-from bags.modules.optical_blur import OpticalBlur, points_seen
+from bags.modules.optical_blur import OpticalBlur, points_seen, shared_out
 from bags.modules.trajectory import Paths, instants
+from bags.ops.defocus import defocus
 from bags.ops.light import to_linear, to_srgb
 from bags.ops.path_blur import path_blur, projections_along
 from bags.ops.spread import spread
@@ -60,21 +61,30 @@ class CameraBlur:
         ]
 
     def expose(self, view: ViewBatch, camera: Camera, phase: Phase, draw: Draw) -> Exposure:
-        """Render the view sharp with a margin, blur it along the camera's path, and then by the lens."""
-        margin = -(-view.camera.photo_size[0] // MARGIN) if self.paths is not None else 0
+        """Render the view sharp with a margin, blur it along the camera's path, and then by the lens.
+
+        It is rendered from the middle of the path, wherever on it the known pose is: so its pixels have the shortest
+        ways to go, and the least of what they pass is hidden.
+        """
+        margin = 0
+        if self.paths is not None:
+            margin = -(-view.camera.photo_size[0] // MARGIN)
+            camera = camera.moved(*self.paths.mean_pose(view.index))
         render = draw(camera.padded(margin))
         sharp, depth, alpha = render.without_margin(margin)
         distance = distance_of(depth, alpha)
-        variance = self._variance(view, distance)
-        blur = self.blur_of(view, distance, variance.detach())
+        disc, soft = self._variances(view, distance)
+        blur = self.blur_of(view, distance, disc.detach(), soft.detach())
         light = to_linear(render.rgb) if self.linear_light else render.rgb
         if self.paths is not None:
             times, weights = (part.to(light) for part in instants(self.instants_of(blur)))
             middle = camera.cx + margin, camera.cy + margin
-            ways = projections_along(*self.paths.motion(view.index, times), (camera.fx, camera.fy), middle)
+            motion = self.paths.motion_from_mean(view.index, times)
+            ways = projections_along(*motion, (camera.fx, camera.fy), middle)
             light = path_blur(light, points_seen(camera, distance), ways, weights)
         if self.lenses is not None:
-            light = spread(light, variance)
+            small, large = shared_out(disc)
+            light = defocus(spread(light, soft + small), large, distance)
         prediction = to_srgb(light) if self.linear_light else light
         return Exposure(sharp, depth, alpha, prediction, blur, (render,))
 
@@ -83,7 +93,7 @@ class CameraBlur:
         render = draw(camera)
         distance = distance_of(render.depth, render.alpha)
         still = torch.eye(3).to(distance)[None], distance.new_zeros(1, 3), distance.new_ones(1)
-        blur = OpticalBlur(view.camera, distance, *still, torch.zeros_like(distance))
+        blur = OpticalBlur(view.camera, distance, *still, torch.zeros_like(distance), distance.new_zeros(()))
         return Exposure(render.rgb, render.depth, render.alpha, render.rgb, blur, (render,))
 
     def instants_of(self, blur: OpticalBlur) -> int:
@@ -91,21 +101,28 @@ class CameraBlur:
         settings = self.settings
         return min(settings.instants, max(3, 2 * math.ceil(blur.path_length() / settings.pixels / 2) + 1))
 
-    def _variance(self, view: ViewBatch, distance: Tensor) -> Tensor:
-        """(H, W) variance of the lens's blur for pixels that show what is at ``distance`` (H, W); 0 without lenses."""
+    def _variances(self, view: ViewBatch, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """(H, W) of the lens's disc and () of its Gaussian, for pixels that show what is at ``distance`` (H, W)."""
         if self.lenses is None:
-            return torch.zeros_like(distance)
+            return torch.zeros_like(distance), distance.new_zeros(())
         return self.lenses.variance(view.index, distance, view.camera)
 
     @torch.no_grad()
-    def blur_of(self, view: ViewBatch, distance: Tensor, variance: Tensor) -> OpticalBlur:
-        """The blur of a view from the ``distance`` that its pixels show and the lens's ``variance``, both (H, W)."""
+    def blur_of(self, view: ViewBatch, distance: Tensor, disc: Tensor, soft: Tensor) -> OpticalBlur:
+        """The blur of a view.
+
+        Args:
+            view: the photo, or a window of it.
+            distance: (H, W) of what its pixels show.
+            disc: (H, W) variance of the lens's disc.
+            soft: () variance of its Gaussian.
+        """
         times, weights = (part.to(distance) for part in instants(INSTANTS))
         if self.paths is None:
             turns, shifts = torch.eye(3).to(distance).expand(INSTANTS, 3, 3), distance.new_zeros(INSTANTS, 3)
         else:
-            turns, shifts = self.paths.motion(view.index, times)
-        return OpticalBlur(view.camera, distance, turns, shifts, weights, variance)
+            turns, shifts = self.paths.motion_from_mean(view.index, times)
+        return OpticalBlur(view.camera, distance, turns, shifts, weights, disc, soft)
 
 
 def distance_of(depth: Tensor, alpha: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 A lens of aperture A focused at distance F spreads a point at distance d over a circle of confusion whose size is
 proportional to ``A |1/d - 1/F|`` (Potmesil and Chakravarty 1981). As in DoF-Gaussian (Shen et al. 2025), A and F are
-learned for each photo. Here the circle is approximated by a Gaussian. A constant variance is added for a lens or sensor
-that is not sharp at any distance.
+learned for each photo. A Gaussian of constant variance is added for a lens or sensor that is not sharp at any distance.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ class Lenses(nn.Module):
         pixel: angle in radians that a pixel sees at the training resolution.
 
     Attributes:
-        numbers: (num_views, 3) a, b and c, in these pixels: the standard deviation of the blur at distance d is
-            ``sqrt((a (D / d - 1) + b)^2 + c^2)``. So a is the aperture, and points where the bracket is 0 are in focus.
-            D is the camera's distance from the scene's centre: a changes the blur of near and far points only, b that
-            of all.
+        numbers: (num_views, 3) a, b and c, in these pixels: at distance d, the disc has the standard deviation
+            ``abs(a (D / d - 1) + b)`` along one axis, half its radius, and the Gaussian has c. So a is the aperture,
+            and points where the sum is 0 are in focus. D is the camera's distance from the scene's centre: a changes
+            the blur of near and far points only, b that of all.
         centre: (3,), saved in the checkpoint.
     """
 
@@ -49,9 +48,14 @@ class Lenses(nn.Module):
         """(num_views,) variance along one axis in pixels squared, at the distance of the scene's centre."""
         return self.numbers.detach()[:, 1:].square().sum(1)
 
-    def variance(self, view: int, distance: Tensor, camera: Camera) -> Tensor:
-        """(H, W) variance along one axis in pixels squared, for points at ``distance`` (H, W) in scene units."""
+    def variance(self, view: int, distance: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+        """Variances along one axis in pixels squared, for points at ``distance`` (H, W) in scene units.
+
+        Returns:
+            (H, W) of the disc, and () of the Gaussian.
+        """
         a, b, c = self.numbers[view] * self.pixel
         middle = (camera.center - self.centre).norm()
         near = (middle / distance.clamp_min(1e-6)).clamp(max=NEAREST)
-        return ((a * (near - 1) + b).square() + c.square()) * (camera.fx * camera.fy)
+        square = camera.fx * camera.fy
+        return (a * (near - 1) + b).square() * square, c.square() * square

@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d, max_pool2d
 
 from bags.modules.blur_kind import LINE_ROUNDNESS, Kind
+from bags.ops.defocus import LARGEST, disc_kernels
 from bags.ops.path_blur import places_of, projections_along
 from bags.ops.windows import Window
 from bags.types import Camera
 
 MAX_SIDE = 65  # of a displayed kernel
 PIXEL = 1 / 6  # variance added when a point between pixels is distributed over them
+SMALL = 0.25  # variance up to which a disc is drawn as a Gaussian: smaller ones lie in a single pixel
 SHARP_SPREAD = 0.2  # pixels, root mean square; below it: sharp. Sharp photos have up to 0.02
 FOLLOWS_DEPTH = 0.25  # relative standard deviation of a round blur's width over a photo; above it: defocus
 
@@ -28,7 +31,8 @@ class OpticalBlur:
         distance: (H, W) from the camera to what the pixels show, in scene units.
         turns, shifts: (T, 3, 3) and (T, 3) motion of the camera at T instants (``Paths.motion``).
         weights: (T,) of these instants.
-        variance: (H, W) of the lens's Gaussian along one axis, in pixels squared.
+        disc: (H, W) variance of the lens's disc along one axis, in pixels squared.
+        soft: () variance of its Gaussian.
     """
 
     camera: Camera
@@ -36,7 +40,13 @@ class OpticalBlur:
     turns: Tensor
     shifts: Tensor
     weights: Tensor
-    variance: Tensor
+    disc: Tensor
+    soft: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """(H, W) variance of the lens's blur along one axis, in pixels squared."""
+        return self.disc + self.soft
 
     @property
     def kind(self) -> Kind:
@@ -88,18 +98,27 @@ class OpticalBlur:
         return places_of(points, ways) - torch.stack([columns, rows], dim=-1)
 
     def path_length(self) -> float:
-        """Length in pixels, from end to end, of the longest path of a point on a coarse grid."""
+        """Length in pixels, from end to end, of the longest path of a point on a coarse grid; NaN counts as 0."""
         offsets = self._offsets(*self._grid())
-        return float((offsets.amax(0) - offsets.amin(0)).norm(dim=-1).max())
+        return float((offsets.amax(0) - offsets.amin(0)).norm(dim=-1).nan_to_num().max())
+
+    def largest_around(self, values: Tensor) -> Tensor:
+        """(H, W) largest of ``values`` (H, W) within the radius of the largest disc: those whose light may arrive."""
+        reach = round(min(LARGEST, 2 * float(self.disc.nan_to_num().max()) ** 0.5))
+        for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
+            values = max_pool2d(values[None], window, stride=1, padding=(window[0] // 2, window[1] // 2))[0]
+        return values
 
     def kernels_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(P, K, K) kernels at the given pixels: each point's path, spread by the lens and sampled at whole pixels."""
         reach = self.reach
         axis = torch.arange(-reach, reach + 1).to(self.distance)
         away = (axis - self._offsets(rows, columns).clamp(-reach, reach)[..., None]).square()  # (T, P, 2, K)
-        wide = 2 * (self.variance[rows, columns] + PIXEL)[:, None]
+        small, large = shared_out(self.disc[rows, columns])
+        wide = 2 * (self.soft + small + PIXEL)[:, None]
         across, down = (torch.exp(-away[:, :, which] / wide) for which in (0, 1))
         kernels = torch.einsum("t,tpi,tpj->pij", self.weights, down, across)
+        kernels = conv2d(kernels[None], disc_kernels(large, reach)[:, None], padding=reach, groups=len(rows))[0]
         return kernels / kernels.sum(dim=(1, 2), keepdim=True)
 
     def _path_moments(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,13 +141,19 @@ class OpticalBlur:
         """An uninitialised blur of the whole photo, of which this one is a part; ``take`` fills it."""
         (left, top), camera = self.camera.corner, self.camera
         whole = camera.cropped(-left, -top, width, height)
-        distance, variance = (self.distance.new_empty(height, width) for _ in range(2))
-        return replace(self, camera=whole, distance=distance, variance=variance)
+        distance, disc = (self.distance.new_empty(height, width) for _ in range(2))
+        return replace(self, camera=whole, distance=distance, disc=disc)
 
     def take(self, part: OpticalBlur, window: Window) -> None:
-        """Copy distance and variance of ``part``, the pixels in ``window``, in place."""
+        """Copy distance and disc of ``part``, the pixels in ``window``, in place."""
         window.of(self.distance).copy_(part.distance)
-        window.of(self.variance).copy_(part.variance)
+        window.of(self.disc).copy_(part.disc)
+
+
+def shared_out(disc: Tensor) -> tuple[Tensor, Tensor]:
+    """The variance of a lens's discs as that of small ones, which ``spread`` draws, and of large ones (``defocus``)."""
+    small = disc.clamp(max=SMALL)
+    return small, disc - small
 
 
 def points_seen(camera: Camera, distance: Tensor) -> Tensor:

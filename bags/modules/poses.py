@@ -8,7 +8,6 @@ component of the offsets that is such a transform, to first order, is subtracted
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +42,7 @@ class Poses(nn.Module):
     def of(self, view: int, camera: Camera) -> Camera:
         """``camera`` of a training view with its refined pose, which carries gradients to the offset."""
         turn, shift = (self.free(view) * self.pixel).split(3)
-        rotation = rotation_matrices(turn)
-        return replace(
-            camera,
-            rotation=rotation @ camera.rotation,
-            translation=rotation @ camera.translation + shift * self.extent,
-        )
+        return camera.moved(rotation_matrices(turn), shift * self.extent)
 
     def free(self, view: int) -> Tensor:
         """(6,) offset of a view, without the similarity transform that all offsets contain.

@@ -30,6 +30,11 @@ def instants(count: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(nodes / 2, dtype=torch.float32), torch.tensor(weights / 2, dtype=torch.float32)
 
 
+def mean_power(k: int) -> float:
+    """Mean over the exposure of the k-th power of the time, u from -1/2 to 1/2."""
+    return 0.0 if k % 2 else 0.5**k / (k + 1)
+
+
 class Paths(nn.Module):
     """The paths of all training photos' cameras.
 
@@ -48,9 +53,11 @@ class Paths(nn.Module):
             pose, 1 for the end and -1 for the beginning of the path without its bend. None: the settings say so for
             all.
         learned: (), whether the moments are in use; else all known poses are means. See ``settle``.
+        used: (order,) 1 for the powers of time that are in use, else 0: at first, paths are straight. See ``settle``.
     """
 
     learned: Tensor
+    used: Tensor
 
     def __init__(self, num_views: int, settings: TrajectorySettings, extent: float, seed: int, pixel: float) -> None:
         super().__init__()
@@ -59,6 +66,7 @@ class Paths(nn.Module):
         self.coefficients = nn.Parameter(start * settings.start)
         self.moments = nn.Parameter(torch.zeros(num_views)) if settings.pose == "learned" else None
         self.register_buffer("learned", torch.tensor(settings.pose == "learned"))
+        self.register_buffer("used", torch.arange(settings.order).eq(0).float())
 
     def motion(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
@@ -69,8 +77,31 @@ class Paths(nn.Module):
         of the known pose is at ``turn x + shift`` at that time.
         """
         u = times.to(self.coefficients)
-        powers = [u**k - self._known_power(k, view) for k in range(1, self.coefficients.shape[1] + 1)]
-        turns, shifts = (torch.stack(powers, dim=1) @ self.coefficients[view] * self.pixel).split(3, dim=1)
+        powers = [u**k - self._known_power(k, view) for k in self._orders()]
+        return self._moved(view, torch.stack(powers, dim=1))
+
+    @torch.no_grad()
+    def mean_pose(self, view: int) -> tuple[Tensor, Tensor]:
+        """Turn (3, 3) and shift (3,) from the known pose to the mean over the exposure; see ``motion``."""
+        mean = self.coefficients.new_tensor([mean_power(k) for k in self._orders()])
+        known = torch.stack([mean.new_zeros(()) + self._known_power(k, view) for k in self._orders()])
+        turns, shifts = self._moved(view, (mean - known)[None])
+        return turns[0], shifts[0]
+
+    def motion_from_mean(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``motion``, but from the axes of ``mean_pose``, which gets no gradient."""
+        turn, shift = self.mean_pose(view)
+        turns, shifts = self.motion(view, times)
+        turns = turns @ turn.mT
+        return turns, shifts - turns @ shift
+
+    def _orders(self) -> range:
+        """The powers of time."""
+        return range(1, self.coefficients.shape[1] + 1)
+
+    def _moved(self, view: int, powers: Tensor) -> tuple[Tensor, Tensor]:
+        """Turns (T, 3, 3) and shifts (T, 3) for ``powers`` (T, order) of the time, minus those of the known pose."""
+        turns, shifts = (powers * self.used @ self.coefficients[view] * self.pixel).split(3, dim=1)
         return rotation_matrices(turns), shifts * self.extent
 
     @torch.no_grad()
@@ -81,8 +112,8 @@ class Paths(nn.Module):
             distances: (num_views,) of what the photos show there, in scene units.
         """
         times, weights = (part.to(self.coefficients) for part in instants(5))
-        powers = torch.stack([times**k for k in range(1, self.coefficients.shape[1] + 1)], dim=1)
-        turns, shifts = torch.einsum("tk,nkc->tnc", powers, self.coefficients).split(3, dim=2)
+        powers = torch.stack([times**k for k in self._orders()], dim=1)
+        turns, shifts = torch.einsum("tk,nkc->tnc", powers * self.used, self.coefficients).split(3, dim=2)
         shifts = shifts * (self.extent / distances)[:, None]  # seen from the camera
         seen = torch.stack([turns[..., 1] + shifts[..., 0], shifts[..., 1] - turns[..., 0]], dim=-1)
         seen = seen - torch.einsum("t,tnc->nc", weights, seen)
@@ -90,18 +121,23 @@ class Paths(nn.Module):
 
     def _known_power(self, k: int, view: int) -> Tensor | float:
         """p_k of the view's path."""
-        mean = 0.0 if k % 2 else 0.5**k / (k + 1)
+        mean = mean_power(k)
         if self.moments is None:
             return 0.5**k if self.pose == "end" else mean
         return self.moments[view].sin() * self.learned * 0.5**k if k % 2 else mean
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Decide whether moments are learned on: if more of them are near an end of the exposure than in between.
+        """Let paths bend, and decide whether moments are learned on.
 
-        A pose that was found from the blurred photo itself is near the mean, but not exact. Its moment then explains
-        some of the error, lies anywhere, and the scene would drift with it.
+        Paths are straight until then. One that learns its length and its bend at the same time may end up folded, out
+        and back again, instead of straight and twice as long. That explains the blur nearly as well, and it stays.
+
+        Moments are learned on if more of them are near an end of the exposure than in between. A pose that was found
+        from the blurred photo itself is near the mean, but not exact. Its moment then explains some of the error, lies
+        anywhere, and the scene would drift with it.
         """
+        self.used.fill_(1)
         if self.moments is not None:
             away = self.moments.sin().abs()
             ends, between = away > NEAR_END, (away > NEAR_MEAN) & (away <= NEAR_END)

@@ -13,40 +13,63 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import pad
+from torch.utils.checkpoint import checkpoint
 
 from bags.ops.threads import run_pieces, thread_count
 
 NEAREST = 1e-6  # view-space z, scene units
+AT_ONCE = 4_000_000  # pixels times instants that are looked up at once without the kernels; about 1 GB with gradients
 
 
 def path_blur(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
-    """``B(x) = sum_t w_t I(P_t p(x))``: the image, sampled bilinearly where the points are seen.
+    """``B(x) = sum_t w_t I(P_t p(x))``: the image where the points are seen, by cubic convolution (Keys 1981).
+
+    Bilinear interpolation would blur the image, by 1/6 of a pixel squared on average, and the scene would become too
+    sharp to make up for it. Cubic convolution reproduces images that are quadratic in x and y.
 
     Gradients (first order) reach ``image`` and ``projections``. On the CPU in float32 with Numba, elsewhere with
-    PyTorch's ``grid_sample``.
+    PyTorch, a few instants at a time.
 
     Args:
         image: (3, H', W') at least 2 pixels wide and high; its borders are replicated.
-        points: (H, W, 3) points that the pixels show, in the camera's axes; gets no gradient.
+        points: (H, W, 3) points that the pixels show, in the camera's axes; gets no gradient. NaN is looked up in the
+            image's first pixel.
         projections: (T, 3, 4) from those points to homogeneous pixels of ``image`` (``projections_along``).
         weights: (T,) of the instants; gets no gradient.
 
     Returns:
         (3, H, W).
     """
+    image, points, weights = pad(image[None], (1, 1, 1, 1), mode="replicate")[0], points.detach(), weights.detach()
     if image.device.type == "cpu" and image.dtype == torch.float32:
-        return _PathBlur.apply(image, points.detach(), projections, weights.detach())
-    return path_blur_reference(image, points.detach(), projections, weights.detach())
+        return _PathBlur.apply(image, points, projections, weights)
+    some = max(1, AT_ONCE // points[..., 0].numel())
+    if len(weights) <= some:
+        return path_blur_reference(image, points, projections, weights)
+    parts = zip(projections.split(some), weights.split(some), strict=True)
+    blurred = [checkpoint(path_blur_reference, image, points, *part, use_reentrant=False) for part in parts]
+    return torch.stack(blurred).sum(0)
 
 
 def path_blur_reference(image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
-    """The same in plain PyTorch, for any device and dtype; keeps the images of all instants in memory."""
-    size = image.new_tensor([image.shape[2] - 1, image.shape[1] - 1])
-    places = places_of(points, projections)
-    images = image.expand(len(weights), *image.shape)
-    found = grid_sample(images, 2 * places / size - 1, padding_mode="border", align_corners=True)
-    return torch.einsum("t,tcyx->cyx", weights, found)
+    """The same in plain PyTorch, for any device and dtype; ``image`` (3, H' + 2, W' + 2) has its borders already."""
+    height, width = image.shape[1] - 2, image.shape[2] - 2
+    columns, rows = places_of(points, projections).nan_to_num().unbind(-1)  # NaN is no index
+    columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
+    left, up = columns.detach().long().clamp(max=width - 2), rows.detach().long().clamp(max=height - 2)
+    across, down = cubic_weights(columns - left), cubic_weights(rows - up)
+    found = torch.zeros((), dtype=image.dtype, device=image.device)
+    for j, of_row in enumerate(down):
+        for i, of_column in enumerate(across):
+            found = found + of_row * of_column * image[:, up + j, left + i]
+    return torch.einsum("t,ctyx->cyx", weights, found)
+
+
+def cubic_weights(u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Weights of the four pixels in a row around places that lie ``u`` in [0, 1] beyond the second of them."""
+    v = 1 - u
+    return -u * v * v / 2, (1.5 * u - 2.5) * u * u + 1, (1.5 * v - 2.5) * v * v + 1, -v * u * u / 2
 
 
 def places_of(points: Tensor, projections: Tensor) -> Tensor:
@@ -75,7 +98,7 @@ def projections_along(turns: Tensor, shifts: Tensor, focal: tuple[float, float],
 
 
 class _PathBlur(torch.autograd.Function):
-    """The Numba kernels; each thread computes bands of rows."""
+    """The Numba kernels, for an image with its borders; each thread computes bands of rows."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, points: Tensor, projections: Tensor, weights: Tensor) -> Tensor:
@@ -83,7 +106,7 @@ class _PathBlur(torch.autograd.Function):
 
         inputs = (_side_by_side(image), points.movedim(2, 1).contiguous(), projections.contiguous(), weights)
         ctx.save_for_backward(*inputs)
-        ctx.size = tuple(image.shape[1:])
+        ctx.size = image.shape[1] - 2, image.shape[2] - 2
         blurred = image.new_zeros(*points.shape[:2], 4)
         colours, *others = (part.detach().numpy() for part in (*inputs, blurred))
         run_pieces(forward_piece, min(len(points), 4 * thread_count()), colours, ctx.size, *others)
@@ -104,7 +127,7 @@ class _PathBlur(torch.autograd.Function):
             part.detach().numpy() for part in (image, points, projections, weights, back, of_image, of_projections)
         )
         run_pieces(backward_piece, bands, colours, ctx.size, *others)
-        image_gradient = of_image.sum(0)[:, :3].T.reshape(3, *ctx.size)
+        image_gradient = of_image.sum(0)[:, :3].T.reshape(3, ctx.size[0] + 2, ctx.size[1] + 2)
         return image_gradient, None, of_projections.sum(0).to(projections.dtype), None
 
 

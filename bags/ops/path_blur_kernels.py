@@ -15,6 +15,7 @@ from bags.ops.numba_cache import njit
 _F = np.float32
 _U = np.uint64
 _FLAGS = {"cache": True, "nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
+_INLINED = {**_FLAGS, "cache": False, "forceinline": True}
 _SUMS = {**_FLAGS, "fastmath": {"contract", "nsz", "arcp", "reassoc"}}  # else no sum is vectorised
 NEAREST = _F(1e-6)  # view-space z, scene units; ``bags.ops.path_blur`` has the same
 
@@ -28,10 +29,10 @@ def _find(points, matrix, height, width, pixel, places):
         matrix: (3, 4) to homogeneous pixels.
         height: of the image.
         width: of the image.
-        pixel: (W,) int32, is filled: index of the pixel above and to the left.
-        places: (5, W), is filled: how far the place lies to the right of that pixel, in [0, 1], and below it; 1 / z, or
-            0 for z up to ``NEAREST``, where the gradient is zero; column and row of the place, or 0 beyond the image,
-            where the gradient is zero.
+        pixel: (W,) int32, is filled: index, in the image with its borders, of the first of 16 pixels around the place.
+        places: (5, W), is filled: how far the place lies to the right of the second of their columns, in [0, 1], and
+            below the second of their rows; 1 / z, or 0 for z up to ``NEAREST``, where the gradient is zero; column and
+            row of the place, or 0 beyond the image, where the gradient is zero.
     """
     right, down, inverse, across, below = places[0], places[1], places[2], places[3], places[4]
     x, y, z = points[0], points[1], points[2]
@@ -45,10 +46,10 @@ def _find(points, matrix, height, width, pixel, places):
         once = _F(1.0) / max(depth, NEAREST)
         column = (a * x[n] + b * y[n] + c * z[n] + d) * once
         row = (e * x[n] + f * y[n] + g * z[n] + h) * once
-        held_column = min(max(column, _F(0.0)), last_column)
-        held_row = min(max(row, _F(0.0)), last_row)
+        held_column = min(column, last_column) if column > _F(0.0) else _F(0.0)  # NaN too: as an index it would crash
+        held_row = min(row, last_row) if row > _F(0.0) else _F(0.0)
         left, up = min(np.int32(held_column), most_left), min(np.int32(held_row), most_up)
-        pixel[n] = up * np.int32(width) + left
+        pixel[n] = up * np.int32(width + 2) + left
         right[n] = held_column - _F(left)
         down[n] = held_row - _F(up)
         inverse[n] = once if depth > NEAREST else _F(0.0)
@@ -56,45 +57,72 @@ def _find(points, matrix, height, width, pixel, places):
         below[n] = row if row == held_row else _F(0.0)
 
 
+@njit(**_INLINED)
+def _cubic(u):
+    """The weights ``bags.ops.path_blur.cubic_weights``."""
+    v = _F(1.0) - u
+    second, third = (_F(1.5) * u - _F(2.5)) * u * u + _F(1.0), (_F(1.5) * v - _F(2.5)) * v * v + _F(1.0)
+    return _F(-0.5) * u * v * v, second, third, _F(-0.5) * v * u * u
+
+
+@njit(**_INLINED)
+def _cubic_slope(u):
+    """Derivatives of ``_cubic``."""
+    v = _F(1.0) - u
+    second, third = (_F(4.5) * u - _F(5.0)) * u, -(_F(4.5) * v - _F(5.0)) * v
+    return _F(-0.5) * v * (v - _F(2.0) * u), second, third, _F(-0.5) * u * (_F(2.0) * v - u)
+
+
 @njit(**_FLAGS)
 def _look_up(image, width, pixel, places, weight, out):
     """Add ``weight`` times the image at the places of ``_find`` to the row ``out`` (W, 4)."""
     right, down = places[0], places[1]
+    line = width + 2
     for n in range(pixel.size):
-        first, u, v = pixel[n], right[n], down[n]
-        p, q, k, m = image[first], image[first + 1], image[first + width], image[first + width + 1]
-        a, c = weight * (_F(1.0) - v) * (_F(1.0) - u), weight * (_F(1.0) - v) * u
-        d, e = weight * v * (_F(1.0) - u), weight * v * u
-        into = out[n]
-        for i in range(4):
-            into[i] += a * p[i] + c * q[i] + d * k[i] + e * m[i]
+        a, b, c, d = _cubic(right[n])
+        e, f, g, h = _cubic(down[n])
+        into, at = out[n], pixel[n]
+        for factor in (weight * e, weight * f, weight * g, weight * h):
+            p, q, k, m = image[at], image[at + 1], image[at + 2], image[at + 3]
+            for i in range(4):
+                into[i] += factor * (a * p[i] + b * q[i] + c * k[i] + d * m[i])
+            at += line
 
 
 @njit(**_FLAGS)
 def _look_back(image, width, pixel, places, weight, gradient, of_image, of_places):
     """The backward pass of ``_look_up``: adds to ``of_image``, and fills ``of_places`` (2, W), columns and rows."""
     right, down, of_across, of_below = places[0], places[1], of_places[0], of_places[1]
+    line = width + 2
     for n in range(pixel.size):
-        first, u, v = pixel[n], right[n], down[n]
-        p, q, k, m = image[first], image[first + 1], image[first + width], image[first + width + 1]
-        back = gradient[n]
-        one = back[0] * p[0] + back[1] * p[1] + back[2] * p[2]
-        two = back[0] * q[0] + back[1] * q[1] + back[2] * q[2]
-        three = back[0] * k[0] + back[1] * k[1] + back[2] * k[2]
-        four = back[0] * m[0] + back[1] * m[1] + back[2] * m[2]
-        of_across[n] = weight * ((_F(1.0) - v) * (two - one) + v * (four - three))
-        of_below[n] = weight * ((_F(1.0) - u) * (three - one) + u * (four - two))
-        a, c = weight * (_F(1.0) - v) * (_F(1.0) - u), weight * (_F(1.0) - v) * u
-        d, e = weight * v * (_F(1.0) - u), weight * v * u
-        p, q, k, m = of_image[first], of_image[first + 1], of_image[first + width], of_image[first + width + 1]
-        for i in range(4):
-            p[i] += a * back[i]
-        for i in range(4):
-            q[i] += c * back[i]
-        for i in range(4):
-            k[i] += d * back[i]
-        for i in range(4):
-            m[i] += e * back[i]
+        a, b, c, d = _cubic(right[n])
+        e, f, g, h = _cubic(down[n])
+        a_slope, b_slope, c_slope, d_slope = _cubic_slope(right[n])
+        e_slope, f_slope, g_slope, h_slope = _cubic_slope(down[n])
+        back, at = gradient[n], pixel[n]
+        across, below = _F(0.0), _F(0.0)
+        for factor, slope in ((e, e_slope), (f, f_slope), (g, g_slope), (h, h_slope)):
+            p, q, k, m = image[at], image[at + 1], image[at + 2], image[at + 3]
+            one = back[0] * p[0] + back[1] * p[1] + back[2] * p[2]
+            two = back[0] * q[0] + back[1] * q[1] + back[2] * q[2]
+            three = back[0] * k[0] + back[1] * k[1] + back[2] * k[2]
+            four = back[0] * m[0] + back[1] * m[1] + back[2] * m[2]
+            across += factor * (a_slope * one + b_slope * two + c_slope * three + d_slope * four)
+            below += slope * (a * one + b * two + c * three + d * four)
+            p, q, k, m = of_image[at], of_image[at + 1], of_image[at + 2], of_image[at + 3]
+            one, two = weight * factor * a, weight * factor * b
+            three, four = weight * factor * c, weight * factor * d
+            for i in range(4):
+                p[i] += one * back[i]
+            for i in range(4):
+                q[i] += two * back[i]
+            for i in range(4):
+                k[i] += three * back[i]
+            for i in range(4):
+                m[i] += four * back[i]
+            at += line
+        of_across[n] = weight * across
+        of_below[n] = weight * below
 
 
 @njit(**_SUMS)
@@ -135,7 +163,7 @@ def forward_piece(piece, pieces, image, size, points, projections, weights, blur
     Args:
         piece: its number.
         pieces: how many there are.
-        image: (H' * W', 4), at least 2 pixels wide and high.
+        image: ((H' + 2) * (W' + 2), 4), with its borders; at least 2 pixels wide and high without them.
         size: H' and W'.
         points: (H, 3, W) in the camera's axes.
         projections: (T, 3, 4).
@@ -158,13 +186,13 @@ def backward_piece(piece, pieces, image, size, points, projections, weights, gra
     Args:
         piece: its number.
         pieces: how many there are.
-        image: (H' * W', 4), at least 2 pixels wide and high.
+        image: ((H' + 2) * (W' + 2), 4), with its borders; at least 2 pixels wide and high without them.
         size: H' and W'.
         points: (H, 3, W) in the camera's axes.
         projections: (T, 3, 4).
         weights: (T,).
         gradient: (H, W, 4) of the blurred image.
-        of_image: (pieces, H' * W', 4) of the image, zeros; the piece's share is filled.
+        of_image: (pieces, (H' + 2) * (W' + 2), 4) of the image, zeros; the piece's share is filled.
         of_projections: (pieces, T, 3, 4), float64, zeros; the piece's share is filled.
     """
     (height, width), count = size, points.shape[2]

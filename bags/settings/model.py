@@ -167,9 +167,9 @@ class ModelSettings(Section, key="model"):
             have the photos' mean exposure.
         refine_poses: learn small corrections of the training photos' poses (``bags.modules.poses``; not part of the
             published method).
-        sharp_weight: how far sharper photos count more, once they are trained on at full resolution: a photo whose path
-            and lens spread light by a variance of v pixels squared counts (1 + v) to the power of minus this, relative
-            to the mean (not part of the published method; without effect on kernels).
+        sharp_weight: how far sharper photos, and sharper parts of them, count more, once they are trained on at full
+            resolution: a pixel whose light path and lens spread by a variance of v pixels squared counts (1 + v) to the
+            power of minus this, relative to the mean (not part of the published method; without effect on kernels).
         ray_jitter: shift the pixel grid by a random sub-pixel offset (uniform in +-0.5 px) at every training step.
     """
 

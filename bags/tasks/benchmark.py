@@ -15,6 +15,7 @@ from bags.benchmark.blur_step import camera_blur_row
 from bags.benchmark.rows import (
     convolution_memory_row,
     convolution_row,
+    defocus_row,
     interpolated_row,
     path_blur_row,
     projection_row,
@@ -59,6 +60,8 @@ def cases(settings: BenchmarkSettings) -> list[Case]:
         lambda: interpolated_row(17, 600, 400, 4, n),
         lambda: path_blur_row(300, 200, 5, n),
         lambda: path_blur_row(600, 400, 13, n),
+        lambda: defocus_row(300, 200, 4, n),
+        lambda: defocus_row(600, 400, 8, n),
         lambda: convolution_memory_row(17, 2400, 1600),
         lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n),
         lambda: step_row(300, 200, 20_000, pixels=2.0, kernel=9, repeats=n, compare=False, spacing=1),

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from bags.datamodules.view_loader import view_at
 from bags.modules.auto_blur import BLURRED, SHARP, SHARP_EDGES, Choices
 from bags.run import build
 from bags.run.start import decide
+from bags.schedule import Phase
 from tests.integration.test_training import assert_same, resumed_and_whole, run, settings_of, state_of
 from tests.integration.test_windows import WINDOWED
 
@@ -46,19 +49,40 @@ def test_resumed_run_equals_uninterrupted_run(model: str, tmp_path: Path, monkey
         assert {row["mask"] for row in rows} == {""} and not (whole.folder / "train_views" / "mask").exists()
 
 
-def test_sharper_photos_count_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sharper_photos_and_parts_of_them_count_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datamodule, module = build.build(decide(settings_of(tmp_path, "model=hybrid")))
+    module.paths.settle()
     module.paths.coefficients.data.zero_()
     module.lenses.numbers.data.zero_()
     module.lenses.numbers.data[0, 2] = 3.0  # pixels
     early, late = (module.schedule.at(step) for step in (1, module.schedule.total))
-    weights = [float(module.weight_of(view, late)) for view in range(6)]
-    assert sum(weights) == pytest.approx(6) and weights[1:] == pytest.approx([10 * weights[0]] * 5)
-    assert module.weight_of(0, early) == 1
-    batch = view_at(datamodule.train, 0, 0)
-    loss = module.training_step(replace(batch, step=1), 0).item()
-    monkeypatch.setattr(module, "weight_of", lambda view, phase: 2.0)
-    assert module.training_step(replace(batch, step=1), 0).item() == pytest.approx(2 * loss)
+
+    def weights_of(view: int, phase: Phase = late) -> tuple[Tensor | None, Tensor | float]:
+        return module.weights_of(module.explain(view_at(datamodule.train, view, phase.scale), phase))
+
+    products = [float((weights * weight).mean()) for weights, weight in map(weights_of, range(6))]
+    assert sum(products) == pytest.approx(6) and products[1:] == pytest.approx([10 * products[0]] * 5)
+    assert weights_of(0, early) == (None, 1.0)
+
+    module.lenses.numbers.data[0] = torch.tensor([2.0, 0.5, 0.0])
+    module.paths.coefficients.data[0, 0, 3] = 1.5  # across
+    weights, weight = weights_of(0)
+    blur = module.explain(view_at(datamodule.train, 0, late.scale), late).proposal
+    near = module.distances[0] / blur.distance
+    path = (1.5 * module.gaussians.extent / module.distances[0]) ** 2 / 24
+    variance = path + blur.largest_around((2 * (near - 1) + 0.5) ** 2)
+    sharpest = 1 + variance.min()  # below, focal lengths are rounded to pixels
+    torch.testing.assert_close(weights, sharpest / (1 + variance), rtol=2e-3, atol=0)
+    assert float(weights.min()) < 0.8 * float(weights.max())
+    middle = 1 / (1 + 0.5**2 + path)
+    assert float(weight * sharpest) == pytest.approx(6 / (5 + float(middle)), rel=2e-3)
+
+    batch = replace(view_at(datamodule.train, 0, late.scale), step=module.schedule.total)
+    loss = {}
+    for factors in ((None, 1.0), (None, 2.0), (0.0, 1.0)):
+        monkeypatch.setattr(module, "weights_of", lambda output, factors=factors: factors)
+        loss[factors] = module.training_step(batch, 0).item()
+    assert loss[None, 2.0] == pytest.approx(2 * loss[None, 1.0]) and loss[0.0, 1.0] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ PHASE = Phase(step=1, clock=1, multi_scale=False, scale=0, divisor=1, blur=True)
 
 def paths(order: int = 2, **coefficients: list[float]) -> Paths:
     found = Paths(1, TrajectorySettings(order=order, start=0.0), extent=2.0, seed=0, pixel=1.0)
+    found.used.fill_(1)
     for power, values in coefficients.items():
         found.coefficients.data[0, int(power[1:]) - 1] = torch.tensor(values)
     return found
@@ -64,6 +65,7 @@ def test_the_known_pose_is_the_mean_of_the_path(subtests: pytest.Subtests) -> No
     for order in [1, 2, 3]:
         with subtests.test(order=order):
             found = Paths(3, TrajectorySettings(order=order, start=0.01), extent=2.0, seed=4, pixel=1.0)
+            found.used.fill_(1)
             assert found.moments is not None and not found.moments.any()
             for count in (3, 7):
                 times, weights = instants(count)
@@ -84,9 +86,9 @@ def test_the_same_numbers_blur_as_many_pixels_whatever_the_focal_length(focal: f
     optics.numbers.data[0] = torch.tensor([0.0, 0.0, 2.0])
     model = CameraBlur(path, optics, TrajectorySettings(), linear_light=True)
     view, distance = ViewBatch(camera, torch.zeros(3, 32, 48), 0, "a.png", step=1), torch.full((32, 48), 4.0)
-    variance = optics.variance(0, distance, camera).detach()
-    torch.testing.assert_close(variance.sqrt(), torch.full((32, 48), 2.0))
-    covariance = model.blur_of(view, distance, variance).moments()[1]
+    disc, soft = (part.detach() for part in optics.variance(0, distance, camera))
+    torch.testing.assert_close(soft.sqrt(), torch.tensor(2.0))
+    covariance = model.blur_of(view, distance, disc, soft).moments()[1]
     assert float(covariance[0, 16, 24]) == pytest.approx(9 / 12 + 4, rel=0.02)  # of a streak, and of the lens
 
 
@@ -102,6 +104,7 @@ def test_the_known_pose_may_be_at_an_end_of_the_path(subtests: pytest.Subtests) 
         with subtests.test(order=order, pose=pose, moment=moment):
             settings = {"order": order, "start": 0.01}
             mean, end = (Paths(3, TrajectorySettings(**settings, pose=name), 2.0, 4, 1.0) for name in ("mean", pose))
+            mean.used.fill_(1), end.used.fill_(1)
             if end.moments is not None:
                 end.moments.data[1] = moment
             (turns, shifts), (turns_of_mean, shifts_of_mean) = end.motion(1, times), mean.motion(1, times)
@@ -125,9 +128,43 @@ def test_poses_count_as_the_mean_unless_the_photos_tell_clearly() -> None:
         found.settle()
         assert bool(found.learned) == learned
         mean = Paths(4, TrajectorySettings(pose="mean"), 1.0, 0, 1.0)
+        mean.settle()
         for view in range(4):
             same = torch.equal(found.motion(view, torch.zeros(1))[1], mean.motion(view, torch.zeros(1))[1])
             assert same != learned
+
+
+def test_paths_are_straight_until_they_are_settled() -> None:
+    found, times = Paths(2, TrajectorySettings(start=0.01), 1.0, 0, 1.0), torch.tensor([-0.5, 0.0, 0.5])
+    for bends in (False, True):
+        turns, shifts = found.motion(0, times)
+        middle = (shifts[0] + shifts[2]) / 2 - shifts[1]
+        assert bool(middle.abs().max() > 1e-4) == bends
+        path = turns.sum() + shifts.sum() + found.variances(torch.ones(2)).sum()
+        (gradient,) = torch.autograd.grad(path, found.coefficients)
+        assert bool(gradient[0, 1].any()) == bends
+        assert gradient[0, 0].any()
+        found.settle()
+    curved = found.coefficients.detach()[:, 1]
+    found.coefficients.data[:, 0] = 0
+    assert curved.any() and (found.variances(torch.ones(2)) > 0).all()
+
+
+@pytest.mark.parametrize("pose, moment", [("end", 0.0), ("learned", 1.1), ("learned", -0.4), ("mean", 0.0)])
+def test_motion_from_the_mean_pose_is_the_same_motion(pose: str, moment: float) -> None:
+    """Seen from elsewhere: it has no mean, and from the known pose it goes where it did."""
+    found, (times, weights) = Paths(2, TrajectorySettings(pose=pose, start=0.1), 2.0, 3, 0.1), instants(5)
+    found.settle()
+    if found.moments is not None:
+        found.moments.data[1], found.learned = moment, torch.tensor(True)
+    turn, shift = found.mean_pose(1)
+    turns, shifts = found.motion_from_mean(1, times)
+    expected_turns, expected_shifts = found.motion(1, times)
+    torch.testing.assert_close(turns @ turn, expected_turns)
+    torch.testing.assert_close(turns @ shift + shifts, expected_shifts)
+    torch.testing.assert_close(weights @ shifts, torch.zeros(3), atol=2e-3, rtol=0)  # exact but for the turns
+    assert float(shift.abs().max()) > 5e-3 or pose == "mean"
+    assert not turn.requires_grad and shifts.requires_grad
 
 
 def test_few_poses_have_the_variance_of_the_whole_exposure(subtests: pytest.Subtests) -> None:
@@ -142,10 +179,13 @@ def test_few_poses_have_the_variance_of_the_whole_exposure(subtests: pytest.Subt
 
 @pytest.mark.parametrize("linear_light", [False, True])
 @pytest.mark.parametrize("path", [[0.08, -0.1, 0.2, 0, 0, 0], [0, 0, 0, 0.2, 0.1, 0], [0, 0, 0.1, 0.15, 0, 0.2]])
+@pytest.mark.parametrize("moment", [0.0, 1.5])
 @torch.no_grad()
-def test_the_photo_is_the_mean_of_what_the_poses_see(path: list[float], linear_light: bool) -> None:
-    """Turned, shifted and both, in front of a wall: one render is as good as one from every pose."""
+def test_the_photo_is_the_mean_of_what_the_poses_see(moment: float, path: list[float], linear_light: bool) -> None:
+    """Turned, shifted and both, in front of a wall: one render is as good as one from every pose, and it is taken from
+    the mean pose, wherever the known one is."""
     gaussians, moving = wall(600, 1), paths(order=1, c1=path)
+    moving.moments.data[0] = moment  # type: ignore[union-attr]
     draw = draw_with(gaussians)
     view = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
     seen = CameraBlur(moving, None, TrajectorySettings(), linear_light).expose(view, CAMERA, PHASE, draw)
@@ -154,7 +194,8 @@ def test_the_photo_is_the_mean_of_what_the_poses_see(path: list[float], linear_l
     images = torch.stack([draw(pose).rgb for pose in poses])
     mixed = torch.einsum("t,tcij->cij", weights, to_linear(images) if linear_light else images)
     expected = to_srgb(mixed) if linear_light else mixed
-    torch.testing.assert_close(seen.sharp, draw(CAMERA).rgb, atol=1e-2, rtol=0)  # but for tiles that lie otherwise
+    sharp = draw(CAMERA.moved(*moving.mean_pose(0))).rgb
+    torch.testing.assert_close(seen.sharp, sharp, atol=1e-2, rtol=0)  # but for tiles that lie otherwise
     assert len(seen.renders) == 1
     blur, error = (expected - seen.sharp).abs().mean(), (expected - seen.prediction).abs().mean()
     assert float(blur) > 2e-3
@@ -216,7 +257,8 @@ def even_blur(camera: Camera = CAMERA, distance: float = 4.0, **coefficients: li
     rays = torch.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, torch.ones(rows.shape)])
     times, weights = instants(INSTANTS)
     motion = paths(**coefficients).motion(0, times)
-    return OpticalBlur(camera, distance * rays.norm(dim=0), *motion, weights, torch.zeros(rays.shape[1:]))
+    sharp = torch.zeros(rays.shape[1:]), torch.zeros(())
+    return OpticalBlur(camera, distance * rays.norm(dim=0), *motion, weights, *sharp)
 
 
 def test_a_shift_across_makes_streaks_of_the_length_that_the_lens_and_the_distance_say() -> None:
@@ -318,12 +360,16 @@ def lens(*numbers: float) -> Lenses:
 def test_a_lens_is_sharp_where_it_is_in_focus_and_spreads_by_the_distance_in_dioptres() -> None:
     distance = torch.tensor([[2.0, 4.0, 8.0]])
     one = lens(0.1, -0.1, 0.0)
-    variance = one.variance(0, distance, CAMERA)  # the scene's centre is at 4, the focus at 2
-    torch.testing.assert_close(variance.sqrt(), 40 * 0.1 * (4 / distance - 2).abs(), atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(one.variance(0, distance[:, :1], CAMERA), variance[:, :1])  # a part of it alike
-    torch.testing.assert_close(lens(0.1, -0.1, 0.0).variance(0, distance[:, :1], CAMERA), variance[:, :1])  # also first
-    even = lens(0.0, 0.0, 0.03).variance(0, distance, CAMERA)
-    torch.testing.assert_close(even.sqrt(), torch.full((1, 3), 40 * 0.03))
+    disc, soft = (
+        part.detach() for part in one.variance(0, distance, CAMERA)
+    )  # the scene's centre is at 4, the focus at 2
+    torch.testing.assert_close(disc.sqrt(), 40 * 0.1 * (4 / distance - 2).abs(), atol=1e-6, rtol=1e-5)
+    assert float(soft) == 0
+    torch.testing.assert_close(one.variance(0, distance[:, :1], CAMERA)[0], disc[:, :1])  # a part of it alike
+    torch.testing.assert_close(lens(0.1, -0.1, 0.0).variance(0, distance[:, :1], CAMERA)[0], disc[:, :1])  # also first
+    disc, soft = (part.detach() for part in lens(0.0, 0.0, 0.03).variance(0, distance, CAMERA))
+    assert not disc.any()
+    assert float(soft.sqrt()) == pytest.approx(40 * 0.03)
 
 
 def test_a_lens_follows_its_formula_whatever_its_numbers(subtests: pytest.Subtests) -> None:
@@ -337,10 +383,11 @@ def test_a_lens_follows_its_formula_whatever_its_numbers(subtests: pytest.Subtes
             camera = replace(CAMERA, fx=30.0, fy=55.0, translation=-center)
             middle = math.dist(center.tolist(), (0.0, 0.0, 4.0))
             near = [min(middle / each, 10) for each in distance.flatten().tolist()]
-            expected = [30 * 55 * ((a * (each - 1) + b) ** 2 + c**2) for each in near]
+            expected = [30 * 55 * (a * (each - 1) + b) ** 2 for each in near]
             assert (middle / distance > 10).any() and (middle / distance < 10).any()
-            found = lens(a, b, c).variance(0, distance, camera).flatten()
-            torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-6)
+            disc, soft = (part.detach() for part in lens(a, b, c).variance(0, distance, camera))
+            torch.testing.assert_close(disc.flatten(), torch.tensor(expected), rtol=1e-4, atol=1e-6)
+            assert float(soft) == pytest.approx(30 * 55 * c**2, rel=1e-4)
 
 
 def test_what_lies_behind_a_thin_veil_is_as_far_as_it_is() -> None:
@@ -376,8 +423,8 @@ def test_the_kind_of_blur_follows_from_the_shape_of_path_and_lens_together(
     model = CameraBlur(paths(**path), lens(*numbers), TrajectorySettings(), linear_light=True)
     distance = torch.linspace(2.5, 8, 32 * 48).reshape(32, 48)
     view = ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
-    variance = lens(*numbers).variance(0, distance, CAMERA).detach()
-    assert estimate_blur(model.blur_of(view, distance, variance), torch.rand(3, 32, 48), distance).kind == kind
+    blur = model.blur_of(view, distance, *(part.detach() for part in lens(*numbers).variance(0, distance, CAMERA)))
+    assert estimate_blur(blur, torch.rand(3, 32, 48), distance).kind == kind
 
 
 def test_the_variance_in_the_middle_of_a_photo_follows_from_path_and_lens_alone() -> None:
@@ -387,16 +434,17 @@ def test_the_variance_in_the_middle_of_a_photo_follows_from_path_and_lens_alone(
     distance = torch.full((33, 49), float((CAMERA.center - optics.centre).norm()))
     camera = replace(CAMERA, width=49, height=33)
     view = ViewBatch(camera, torch.zeros(3, 33, 49), 0, "a.png", step=1)
-    _, covariance = blur.blur_of(view, distance, optics.variance(0, distance, camera)).moments()
+    _, covariance = blur.blur_of(view, distance, *optics.variance(0, distance, camera)).moments()
     expected = (covariance[0] + covariance[2])[int(CAMERA.cy), int(CAMERA.cx)] / 2
     in_pixels = camera.fx**2  # the unit of these path and lens is a radian
     found = (path.variances(distance[:1, 0]) + optics.variances()) * in_pixels
     torch.testing.assert_close(found[0], expected, rtol=0.02, atol=0)
 
 
-def test_path_and_lens_add_up_and_their_kernels_agree() -> None:
+@pytest.mark.parametrize("disc, soft", [(0.0, 2.0), (2.0, 0.0), (0.1, 1.9), (1.5, 0.5)])
+def test_path_and_lens_add_up_and_their_kernels_agree(disc: float, soft: float) -> None:
     blur = even_blur(c1=[0, 0, 0, 0.2, 0, 0])
-    both = OpticalBlur(**{**vars(blur), "variance": torch.full((32, 48), 2.0)})
+    both = replace(blur, disc=torch.full((32, 48), disc), soft=torch.tensor(soft))
     _, covariance = both.moments()
     alone = blur.moments()[1]
     torch.testing.assert_close(covariance - alone, torch.tensor([2.0, 0, 2.0])[:, None, None].expand(3, 32, 48))
@@ -406,6 +454,17 @@ def test_path_and_lens_add_up_and_their_kernels_agree() -> None:
     pixel = 1 / 6
     assert float(across @ axis**2) == pytest.approx(float(covariance[0, 16, 24]) + pixel, rel=0.02)
     assert float(down @ axis**2) == pytest.approx(2 + pixel, rel=0.02)
+
+
+def test_around_a_pixel_the_largest_value_within_the_largest_disc_is_found() -> None:
+    disc = torch.zeros(32, 48)
+    disc[10, 20] = 2.0  # a radius of 2.8 pixels
+    blur = replace(even_blur(), disc=disc)
+    expected = torch.zeros(32, 48)
+    expected[7:14, 17:24] = 2.0
+    assert torch.equal(blur.largest_around(disc), expected)
+    sharp = replace(blur, disc=torch.zeros(32, 48))
+    assert torch.equal(sharp.largest_around(disc), disc)
 
 
 @pytest.mark.parametrize("length, count", [(0.0, 3), (0.2, 3), (0.4, 5), (0.6, 7), (4.0, 7)])
@@ -435,6 +494,21 @@ def test_pixels_that_show_nothing_do_not_count_as_close_to_the_camera() -> None:
     assert 0 < float(found.coefficients.grad.abs().max()) < 1
 
 
+def test_a_render_that_is_not_a_number_stops_nothing() -> None:
+    """The step has a loss that is NaN, and is skipped."""
+    draw, view = draw_with(cloud(40, 3)), ViewBatch(CAMERA, torch.zeros(3, 32, 48), 0, "a.png", step=1)
+
+    def broken(camera: Camera) -> RenderOutput:
+        render = draw(camera)
+        return replace(render, rgb=render.rgb * math.nan, depth=render.depth * math.nan)
+
+    model = CameraBlur(paths(c1=[0, 0.1, 0, 0, 0, 0]), lens(0.1, 0.1, 0.0), TrajectorySettings(), True)
+    seen = model.expose(view, CAMERA, PHASE, broken)
+    assert seen.prediction.isnan().all()
+    assert isinstance(seen.blur, OpticalBlur) and seen.blur.path_length() == 0
+    seen.blur.largest_around(seen.blur.variance)
+
+
 def test_a_lens_is_learned_from_the_photo() -> None:
     gaussians = cloud(200, 3)
     draw, true = draw_with(gaussians), lens(0.0, 0.0, 0.04)
@@ -447,5 +521,5 @@ def test_a_lens_is_learned_from_the_photo() -> None:
         adam.zero_grad()
         (model.expose(view, CAMERA, PHASE, draw).prediction - photo).abs().mean().backward()
         adam.step()
-    variance = learned.variance(0, torch.full((1, 1), 3.0), CAMERA)
-    assert float(variance.detach().sqrt()) == pytest.approx(40 * 0.04, rel=0.1)
+    disc, soft = learned.variance(0, torch.full((1, 1), 3.0), CAMERA)
+    assert float((disc + soft).detach().sqrt()) == pytest.approx(40 * 0.04, rel=0.1)

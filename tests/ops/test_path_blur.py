@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
+from bags.ops import path_blur as module
 from bags.ops.geometry import rotation_matrices
-from bags.ops.path_blur import path_blur, path_blur_reference, projections_along
+from bags.ops.path_blur import path_blur, projections_along
 
 
 def scene(
@@ -76,10 +78,43 @@ def test_points_at_or_behind_the_camera_do_no_harm() -> None:
     image.requires_grad_()
     shifts.requires_grad_()
     ways = projections_along(rotation_matrices(turns), shifts, (37, 37), (21.5, 14.5))
-    for blur in (path_blur, path_blur_reference):
-        blurred = blur(image, points, ways, weights)
+    for dtype in (torch.float32, torch.float64):  # the kernel, and its reference
+        blurred = path_blur(image.to(dtype), points.to(dtype), ways.to(dtype), weights.to(dtype))
         gradients = torch.autograd.grad(blurred.sum(), (image, shifts), retain_graph=True)
         assert all(torch.isfinite(part).all() for part in (blurred, *gradients))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_point_that_is_not_a_number_is_no_index(dtype: torch.dtype) -> None:
+    image, points, turns, shifts, weights = (part.to(dtype) for part in scene(8))
+    points[2, 5] = math.nan
+    ways = projections_along(rotation_matrices(turns), shifts, (37, 37), (21.5, 14.5)).requires_grad_()
+    blurred = path_blur(image.requires_grad_(), points, ways, weights)
+    torch.testing.assert_close(blurred[:, 2, 5], image[:, 0, 0])
+    torch.autograd.grad(blurred.sum(), (image, ways))
+
+
+def test_without_the_kernel_instants_are_looked_up_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory does not grow with their number."""
+    at_once = both(7, torch.float64)
+    monkeypatch.setattr(module, "AT_ONCE", 2 * 23 * 37)  # of 5 instants
+    for ours, true in zip(both(7, torch.float64), at_once, strict=True):
+        torch.testing.assert_close(ours, true)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_image_between_its_pixels_is_not_blurred(dtype: torch.dtype) -> None:
+    """Cubic convolution is exact for quadratic images; bilinear interpolation adds up to an eighth of the curvature."""
+    rows, columns = torch.meshgrid(*(torch.arange(side, dtype=dtype) for side in (29, 43)), indexing="ij")
+    image = torch.stack([rows**2, columns**2 - rows * columns, 3 * columns * rows]) / 500
+    rays = torch.stack([(columns - 21) / 40, (rows - 14) / 40, torch.ones_like(rows)], dim=-1)[3:-3, 3:-3]
+    right, down = 0.3, 0.75  # pixels: the camera moves at distance 2
+    ways = projections_along(
+        torch.eye(3)[None].to(dtype), torch.tensor([[-right, -down, 0]]).to(dtype) / 20, (40, 40), (21, 14)
+    )
+    x, y = columns[3:-3, 3:-3] + right, rows[3:-3, 3:-3] + down
+    expected = torch.stack([y**2, x**2 - x * y, 3 * x * y]) / 500
+    torch.testing.assert_close(path_blur(image, 2 * rays, ways, torch.ones(1).to(dtype)), expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
