@@ -25,6 +25,7 @@ def test_the_checks_pass_on_the_cpu_and_are_written(tmp_path: Path) -> None:
     checks = {check["name"]: check for check in result["checks"]}
     assert checks["numba against the reference"]["passed"] is True
     assert checks["per-pixel convolution against the reference"]["passed"] is True
+    assert checks["blur of path and lens against the reference"]["passed"] is True
     assert checks["short training of the built-in scene"]["figures"]["steps"] == 20
     assert any(name.startswith("step ") for name in checks) and any(name.startswith("convolution ") for name in checks)
     assert "numba against the reference" in (tmp_path / "check" / "gpu_check.md").read_text()
@@ -35,13 +36,20 @@ def test_a_wrong_kernel_and_a_broken_part_fail_and_the_others_go_on(
 ) -> None:
     right = gpu_checks.per_pixel_conv
     monkeypatch.setattr(gpu_checks, "per_pixel_conv", lambda *x, **more: 1.001 * right(*x, **more))
+    blur = gpu_checks.defocus
+    monkeypatch.setattr(
+        gpu_checks, "defocus", lambda image, *maps: blur(image, *maps) * (1 + (image.dtype == torch.float32))
+    )
 
     def broken(*_: object) -> list[gpu_checks.Check]:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(gpu_checks, "steps", broken)
     monkeypatch.setattr(gpu_check, "short_training", lambda *_: gpu_checks.Check("training", None))
-    with pytest.raises(BagsError, match="per-pixel convolution against the reference, steps"):
+    with pytest.raises(
+        BagsError,
+        match="per-pixel convolution against the reference, blur of path and lens against the reference, steps",
+    ):
         gpu_check.run(small_settings(tmp_path))
     checks = json.loads((tmp_path / "check" / "gpu_check.json").read_text())["checks"]
     assert [check["passed"] for check in checks if check["name"].startswith("numba")] == [True, True]

@@ -13,9 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bags.benchmark.blur_step import camera_blur_row
+from bags.benchmark.inputs import front_camera
 from bags.benchmark.rows import convolution_row
 from bags.benchmark.step import step_row
+from bags.modules.optical_blur import points_seen
+from bags.modules.trajectory import instants
+from bags.ops.defocus import defocus
+from bags.ops.geometry import rotation_matrices
 from bags.ops.interpolated_conv import interpolated_conv, interpolated_conv_reference, node_kernels
+from bags.ops.path_blur import path_blur, projections_along
 from bags.ops.per_pixel_conv import per_pixel_conv, per_pixel_conv_reference
 from bags.rendering.choice import DEVICES, make_rasterizer
 from bags.rendering.parity import Contender, compare, random_scene
@@ -25,6 +32,7 @@ VALUES, GRADIENTS = 1e-3, 1e-2  # largest relative difference of two rasterisers
 # The same for opaque Gaussians: gsplat caps alpha at 0.999, others at 0.99. Measured: 2e-3, and 0.5 for opacities.
 OPAQUE_VALUES, OPAQUE_GRADIENTS = 5e-3, 0.75
 CONVOLUTION = 1e-4  # largest relative difference of the convolution from its float64 reference
+CAMERA_BLUR = 1e-3  # the same of path and lens; gradients jump where a pixel lies on the edge of a disc
 SPEED = 1.0  # least speed-up of the convolution over unfold at 600x400; its main purpose is to save memory
 
 
@@ -89,6 +97,41 @@ def convolution_is_right(device: str) -> list[Check]:
     return [Check("per-pixel convolution against the reference", max(worst.values()) <= CONVOLUTION, worst, limit)]
 
 
+def camera_blur_is_right(device: str) -> list[Check]:
+    """Compare the blur of path and lens, values and gradients, with their references in float64 on the CPU."""
+    generator = torch.Generator().manual_seed(0)
+    camera, margin = front_camera(90, 60), 8  # beyond the image, gradients are cut off
+    image = torch.rand(3, 60 + 2 * margin, 90 + 2 * margin, generator=generator)
+    distance, spread = torch.rand(2, 60, 90, generator=generator)
+    times, weights = instants(7)
+    turns = rotation_matrices(times[:, None] * torch.tensor([0.02, 0.05, 0.03]))
+    middle = camera.cx + margin, camera.cy + margin
+    ways = projections_along(turns, 0.1 * times[:, None].expand(7, 3), (camera.fx, camera.fy), middle)
+    points = points_seen(camera, 2 + 3 * distance)
+
+    def path(image: Tensor, ways: Tensor) -> Tensor:
+        return path_blur(image, points.to(image), ways, weights.to(image))
+
+    def lens(image: Tensor, variance: Tensor) -> Tensor:
+        return defocus(image, variance, 1 + distance.to(image))
+
+    figures = {}
+    for name, blur, inputs in (
+        ("path", path, (image, ways)),
+        ("lens", lens, (image[:, margin:-margin, margin:-margin], 6 * spread)),
+    ):
+        results = []
+        for where, dtype in ((device, torch.float32), ("cpu", torch.float64)):
+            leaves = [tensor.detach().to(where, dtype).requires_grad_() for tensor in inputs]
+            result = blur(*leaves)
+            back = torch.linspace(-1, 1, result.numel()).view(result.shape).to(result)
+            results.append([result.detach(), *torch.autograd.grad((result * back).sum(), leaves)])
+        error = max(float((a.cpu().double() - b).norm() / b.norm()) for a, b in zip(*results, strict=True))
+        figures[name] = float(f"{error:.2g}")
+    limit = f"{CAMERA_BLUR:g} relative, values and gradients"
+    return [Check("blur of path and lens against the reference", max(figures.values()) <= CAMERA_BLUR, figures, limit)]
+
+
 def _interpolated(spacing: int) -> tuple[Callable[..., Tensor], ...]:
     """The interpolated convolution and its reference, with the signature of the one with a kernel at every pixel."""
 
@@ -126,6 +169,7 @@ def steps(device: str, small: bool) -> list[Check]:
         _measured(step_row(600, 400, 100_000, 2.0, 17, 5, device, compare=False, spacing=1)),
         _measured(step_row(600, 400, 100_000, 2.0, None, 5, device, compare=False)),
         _measured(step_row(2400, 1600, 500_000, 4.0, 17, 3, device, compare=False)),
+        _measured(camera_blur_row(600, 400, 100_000, 12.0, True, 5, device)),
     ]
 
 

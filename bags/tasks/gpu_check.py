@@ -58,6 +58,7 @@ def parts(settings: Settings, device: str, small: bool) -> dict[str, Callable[[]
     return {
         "rasterisers": lambda: gpu_checks.rasterizers(device, small),
         "convolution, figures": lambda: gpu_checks.convolution_is_right(device),
+        "path and lens, figures": lambda: gpu_checks.camera_blur_is_right(device),
         "convolution, speed": lambda: gpu_checks.convolution_is_fast(device, small),
         "training": lambda: [short_training(settings, small)],
         "steps": lambda: gpu_checks.steps(device, small),
