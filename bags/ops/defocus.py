@@ -115,7 +115,7 @@ def discs(variance: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (...,) radii in pixels, and (...,) shares; both differentiable.
     """
-    variances, *columns = (column.to(variance) for column in _table())
+    variances, *columns = _table(variance.dtype, variance.device)
     above = torch.searchsorted(variances, variance.detach().contiguous()).clamp(1, STEPS - 1)
     part = ((variance - variances[above - 1]) / (variances[above] - variances[above - 1])).clamp(0, 1)
     radius, share = (torch.lerp(column[above - 1], column[above], part) for column in columns)
@@ -123,14 +123,15 @@ def discs(variance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def _table() -> tuple[Tensor, Tensor, Tensor]:
-    """(STEPS,) variances, radii and shares of discs, float64."""
+def _table(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """(STEPS,) variances, radii and shares of discs; computed in float64."""
     radii = torch.linspace(SOFT, LARGEST, STEPS, dtype=torch.float64)
     side = torch.arange(-math.ceil(LARGEST), math.ceil(LARGEST) + 1)
     away = torch.hypot(*torch.meshgrid(side.double(), side.double(), indexing="ij")).flatten()
     heights = _height(radii[:, None], away)
     areas = heights.sum(1)
-    return heights @ away.square() / areas / 2, radii, 1 / areas
+    variances, shares = heights @ away.square() / areas / 2, 1 / areas
+    return variances.to(device, dtype), radii.to(device, dtype), shares.to(device, dtype)
 
 
 def disc_kernels(variance: Tensor, reach: int) -> Tensor:
@@ -150,7 +151,8 @@ class _Defocus(torch.autograd.Function):
 
         height, width = image.shape[1] - 2 * reach, image.shape[2] - 2 * reach
         light, total = image.new_zeros(3, height, width), image.new_zeros(height, width)
-        tensors = (image.contiguous(), maps.contiguous(), light, total)
+        edges = maps[0].nan_to_num().amax(1).unfold(0, 2 * reach + 1, 1).amax(1) + SOFT
+        tensors = (edges, image.contiguous(), maps.contiguous(), light, total)
         arrays = (tensor.detach().numpy() for tensor in tensors)
         run_pieces(forward_piece, min(height, 4 * thread_count()), reach, *arrays)
         ctx.save_for_backward(*tensors)
@@ -162,10 +164,10 @@ class _Defocus(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from bags.ops.defocus_kernels import backward_piece
 
-        image, maps, light, total = ctx.saved_tensors
+        edges, image, maps, light, total = ctx.saved_tensors
         bands = min(len(total), thread_count())  # each has maps of its own to add to
         of_image, of_discs = image.new_zeros(bands, *image.shape), maps.new_zeros(bands, 2, *maps.shape[1:])
         back = gradient / total
-        tensors = (image, maps, back, (back * light).sum(0), of_image, of_discs)
+        tensors = (edges, image, maps, back, (back * light).sum(0), of_image, of_discs)
         run_pieces(backward_piece, bands, ctx.reach, *(tensor.detach().numpy() for tensor in tensors))
         return of_image.sum(0), pad(of_discs.sum(0), (0, 0, 0, 0, 0, 1)), None

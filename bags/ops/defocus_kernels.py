@@ -20,13 +20,19 @@ NEARER, SOFT = _F(0.97), _F(0.5)  # ``bags.ops.defocus`` has the same
 
 
 @njit(**_FLAGS)
-def _edge(radius, row, reach):
-    """How far the light of any pixel spreads that may arrive at ``row``."""
-    largest = _F(0.0)
-    for y in range(row, row + 2 * reach + 1):
-        for x in range(_U(radius.shape[1])):
-            largest = max(largest, radius[y, x])
-    return largest + SOFT
+def _pixels(image, row, begin, end):
+    """The pixels ``begin`` to ``end`` of a row of ``image`` (3, H, W), by channel."""
+    return image[0, row, begin:end], image[1, row, begin:end], image[2, row, begin:end]
+
+
+@njit(**_FLAGS)
+def _own(maps, row, reach, limit):
+    """Radius and share of the pixels of a row without its border, and ``limit`` filled for them."""
+    end = maps.shape[2] - reach
+    radius, share, distance = _pixels(maps, row, reach, end)
+    for x in range(_U(limit.size)):
+        limit[x] = NEARER * distance[x]
+    return radius, share, limit
 
 
 @njit(**_FLAGS)
@@ -55,13 +61,14 @@ def _add(away, neighbour, own, red, green, blue, total):
 
 
 @njit(**_FLAGS)
-def forward_piece(piece, pieces, reach, image, maps, light, total):
+def forward_piece(piece, pieces, reach, edges, image, maps, light, total):
     """One of ``pieces`` bands of rows.
 
     Args:
         piece: its number.
         pieces: how many there are.
         reach: width of the border, pixels.
+        edges: (H,) how far the light spreads of any pixel whose light may arrive at the row.
         image: (3, H + 2 reach, W + 2 reach).
         maps: of the same size: radius, share and distance.
         light: (3, H, W) zeros; is filled with the blurred image.
@@ -70,18 +77,15 @@ def forward_piece(piece, pieces, reach, image, maps, light, total):
     rows, width = total.shape
     limit = np.empty(width, _F)
     for y in range(rows * piece // pieces, rows * (piece + 1) // pieces):
-        red, green, blue, sums, here = light[0, y], light[1, y], light[2, y], total[y], y + reach
-        for x in range(_U(width)):
-            limit[x] = NEARER * maps[2, here, x + reach]
-        own = maps[0, here, reach : reach + width], maps[1, here, reach : reach + width], limit
-        edge = _edge(maps[0], y, reach)
+        red, green, blue = _pixels(light, y, 0, width)
+        sums, here = total[y], y + reach
+        own = _own(maps, here, reach, limit)
         for j in range(-reach, reach + 1):
             for i in range(-reach, reach + 1):
                 away, row, a, b = _F(math.sqrt(i * i + j * j)), here + j, reach + i, reach + i + width
-                if away < edge:
-                    colours = image[0, row, a:b], image[1, row, a:b], image[2, row, a:b]
-                    disc = maps[0, row, a:b], maps[1, row, a:b], maps[2, row, a:b]
-                    _add(away - SOFT, colours + disc, own, red, green, blue, sums)
+                if away < edges[y]:
+                    neighbour = _pixels(image, row, a, b) + _pixels(maps, row, a, b)
+                    _add(away - SOFT, neighbour, own, red, green, blue, sums)
         for x in range(_U(width)):
             once = _F(1.0) / sums[x]
             red[x] *= once
@@ -125,13 +129,14 @@ def _add_back(away, neighbour, own, back, of_neighbour, of_own):
 
 
 @njit(**_FLAGS)
-def backward_piece(piece, pieces, reach, image, maps, back, rest, of_image, of_discs):
+def backward_piece(piece, pieces, reach, edges, image, maps, back, rest, of_image, of_discs):
     """One of ``pieces`` bands of rows.
 
     Args:
         piece: its number.
         pieces: how many there are.
         reach: width of the border, pixels.
+        edges: (H,) how far the light spreads of any pixel whose light may arrive at the row.
         image: (3, H + 2 reach, W + 2 reach).
         maps: of the same size: radius, share and distance.
         back: (3, H, W) gradient of the blurred image over the sums of the weights.
@@ -144,21 +149,17 @@ def backward_piece(piece, pieces, reach, image, maps, back, rest, of_image, of_d
     into_image, into_discs = of_image[piece], of_discs[piece]
     for y in range(rows * piece // pieces, rows * (piece + 1) // pieces):
         here = y + reach
-        for x in range(_U(width)):
-            limit[x] = NEARER * maps[2, here, x + reach]
-            of_radius[x] = of_share[x] = _F(0.0)
-        own = maps[0, here, reach : reach + width], maps[1, here, reach : reach + width], limit
-        light = back[0, y], back[1, y], back[2, y], rest[y]
-        edge = _edge(maps[0], y, reach)
+        of_radius[:], of_share[:] = _F(0.0), _F(0.0)
+        own = _own(maps, here, reach, limit)
+        light = _pixels(back, y, 0, width) + (rest[y],)
         for j in range(-reach, reach + 1):
             for i in range(-reach, reach + 1):
                 away, row, a, b = _F(math.sqrt(i * i + j * j)), here + j, reach + i, reach + i + width
-                if away < edge:
-                    colours = image[0, row, a:b], image[1, row, a:b], image[2, row, a:b]
-                    disc = maps[0, row, a:b], maps[1, row, a:b], maps[2, row, a:b]
-                    of_colours = into_image[0, row, a:b], into_image[1, row, a:b], into_image[2, row, a:b]
+                if away < edges[y]:
+                    neighbour = _pixels(image, row, a, b) + _pixels(maps, row, a, b)
                     of_disc = into_discs[0, row, a:b], into_discs[1, row, a:b]
-                    _add_back(away - SOFT, colours + disc, own, light, of_colours + of_disc, (of_radius, of_share))
+                    of_neighbour = _pixels(into_image, row, a, b) + of_disc
+                    _add_back(away - SOFT, neighbour, own, light, of_neighbour, (of_radius, of_share))
         for x in range(_U(width)):
             into_discs[0, here, x + reach] += of_radius[x]
             into_discs[1, here, x + reach] += of_share[x]
