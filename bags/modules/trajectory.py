@@ -30,11 +30,6 @@ def instants(count: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(nodes / 2, dtype=torch.float32), torch.tensor(weights / 2, dtype=torch.float32)
 
 
-def mean_power(k: int) -> float:
-    """Mean over the exposure of the k-th power of the time, u from -1/2 to 1/2."""
-    return 0.0 if k % 2 else 0.5**k / (k + 1)
-
-
 class Paths(nn.Module):
     """The paths of all training photos' cameras.
 
@@ -54,10 +49,14 @@ class Paths(nn.Module):
             all.
         learned: (), whether the moments are in use; else all known poses are means. See ``settle``.
         used: (order,) 1 for the powers of time that are in use, else 0: at first, paths are straight. See ``settle``.
+        mean_powers: (order,) mean over the exposure of ``u^k``, the powers of time from 1 on, u from -1/2 to 1/2.
+        end_powers: (order,) those at the end of the exposure.
     """
 
     learned: Tensor
     used: Tensor
+    mean_powers: Tensor
+    end_powers: Tensor
 
     def __init__(self, num_views: int, settings: TrajectorySettings, extent: float, seed: int, pixel: float) -> None:
         super().__init__()
@@ -67,6 +66,10 @@ class Paths(nn.Module):
         self.moments = nn.Parameter(torch.zeros(num_views)) if settings.pose == "learned" else None
         self.register_buffer("learned", torch.tensor(settings.pose == "learned"))
         self.register_buffer("used", torch.arange(settings.order).eq(0).float())
+        orders = torch.arange(1, settings.order + 1)
+        ends = 0.5**orders
+        self.register_buffer("end_powers", ends, persistent=False)
+        self.register_buffer("mean_powers", torch.where(orders % 2 == 1, 0, ends / (orders + 1)), persistent=False)
 
     def motion(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
         """Turns (T, 3, 3) and shifts (T, 3) of the camera, in its own axes, at ``times`` (T,) of the exposure.
@@ -76,32 +79,37 @@ class Paths(nn.Module):
         only: the bend of a path could move the pose in any direction, and the scene with it. A point at x in the axes
         of the known pose is at ``turn x + shift`` at that time.
         """
-        u = times.to(self.coefficients)
-        powers = [u**k - self._known_power(k, view) for k in self._orders()]
-        return self._moved(view, torch.stack(powers, dim=1))
+        return self._moved(view, self._powers(times))
 
     @torch.no_grad()
     def mean_pose(self, view: int) -> tuple[Tensor, Tensor]:
         """Turn (3, 3) and shift (3,) from the known pose to the mean over the exposure; see ``motion``."""
-        mean = self.coefficients.new_tensor([mean_power(k) for k in self._orders()])
-        known = torch.stack([mean.new_zeros(()) + self._known_power(k, view) for k in self._orders()])
-        turns, shifts = self._moved(view, (mean - known)[None])
+        turns, shifts = self._moved(view, self.mean_powers[None])
         return turns[0], shifts[0]
 
     def motion_from_mean(self, view: int, times: Tensor) -> tuple[Tensor, Tensor]:
         """As ``motion``, but from the axes of ``mean_pose``, which gets no gradient."""
-        turn, shift = self.mean_pose(view)
-        turns, shifts = self.motion(view, times)
-        turns = turns @ turn.mT
-        return turns, shifts - turns @ shift
+        turns, shifts = self._moved(view, torch.cat([self._powers(times), self.mean_powers[None]]))
+        turn, shift = turns[-1].detach(), shifts[-1].detach()
+        turns = turns[:-1] @ turn.mT
+        return turns, shifts[:-1] - turns @ shift
 
-    def _orders(self) -> range:
-        """The powers of time."""
-        return range(1, self.coefficients.shape[1] + 1)
+    def _powers(self, times: Tensor) -> Tensor:
+        """(T, order) powers of ``times`` (T,)."""
+        orders = range(1, self.coefficients.shape[1] + 1)
+        return torch.stack([times.to(self.coefficients) ** k for k in orders], dim=1)
+
+    def _known_powers(self, view: int) -> Tensor:
+        """(order,) p_k of the view's path; see ``motion``."""
+        if self.moments is None:
+            return self.end_powers if self.pose == "end" else self.mean_powers
+        odd = self.mean_powers == 0
+        return torch.where(odd, self.moments[view].sin() * self.learned * self.end_powers, self.mean_powers)
 
     def _moved(self, view: int, powers: Tensor) -> tuple[Tensor, Tensor]:
-        """Turns (T, 3, 3) and shifts (T, 3) for ``powers`` (T, order) of the time, minus those of the known pose."""
-        turns, shifts = (powers * self.used @ self.coefficients[view] * self.pixel).split(3, dim=1)
+        """Turns (T, 3, 3) and shifts (T, 3) from the known pose to those with ``powers`` (T, order) of the time."""
+        away = (powers - self._known_powers(view)) * self.used
+        turns, shifts = (away @ self.coefficients[view] * self.pixel).split(3, dim=1)
         return rotation_matrices(turns), shifts * self.extent
 
     @torch.no_grad()
@@ -112,19 +120,11 @@ class Paths(nn.Module):
             distances: (num_views,) of what the photos show there, in scene units.
         """
         times, weights = (part.to(self.coefficients) for part in instants(5))
-        powers = torch.stack([times**k for k in self._orders()], dim=1)
-        turns, shifts = torch.einsum("tk,nkc->tnc", powers * self.used, self.coefficients).split(3, dim=2)
+        turns, shifts = torch.einsum("tk,nkc->tnc", self._powers(times) * self.used, self.coefficients).split(3, dim=2)
         shifts = shifts * (self.extent / distances)[:, None]  # seen from the camera
         seen = torch.stack([turns[..., 1] + shifts[..., 0], shifts[..., 1] - turns[..., 0]], dim=-1)
         seen = seen - torch.einsum("t,tnc->nc", weights, seen)
         return torch.einsum("t,tnc->n", weights, seen.square()) / 2
-
-    def _known_power(self, k: int, view: int) -> Tensor | float:
-        """p_k of the view's path."""
-        mean = mean_power(k)
-        if self.moments is None:
-            return 0.5**k if self.pose == "end" else mean
-        return self.moments[view].sin() * self.learned * 0.5**k if k % 2 else mean
 
     @torch.no_grad()
     def settle(self) -> None:

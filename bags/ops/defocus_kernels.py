@@ -151,7 +151,7 @@ def backward_piece(piece, pieces, reach, edges, image, maps, back, rest, of_imag
         here = y + reach
         of_radius[:], of_share[:] = _F(0.0), _F(0.0)
         own = _own(maps, here, reach, limit)
-        light = _pixels(back, y, 0, width) + (rest[y],)
+        light = (*_pixels(back, y, 0, width), rest[y])
         for j in range(-reach, reach + 1):
             for i in range(-reach, reach + 1):
                 away, row, a, b = _F(math.sqrt(i * i + j * j)), here + j, reach + i, reach + i + width
