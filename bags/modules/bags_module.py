@@ -238,6 +238,8 @@ class BagsModule(LightningModule):
         blur, view = output.proposal, output.batch.index
         if not isinstance(blur, OpticalBlur) or not self.blurs(view, output.phase):
             return None, relative
+        if self.lenses is None:  # all parts of the photo count alike
+            return None, relative * (1 + of_paths[view]) ** power
         broad = 1 + of_paths[view] + blur.largest_around(blur.variance)
         sharpest = broad.min()
         return (broad / sharpest) ** power, relative * sharpest**power

@@ -85,6 +85,19 @@ def test_sharper_photos_and_parts_of_them_count_more(tmp_path: Path, monkeypatch
     assert loss[None, 2.0] == pytest.approx(2 * loss[None, 1.0]) and loss[0.0, 1.0] == pytest.approx(0, abs=1e-6)
 
 
+def test_without_a_lens_all_parts_of_a_photo_count_alike(tmp_path: Path) -> None:
+    datamodule, module = build.build(decide(settings_of(tmp_path, "model=trajectory")))
+    module.paths.settle()
+    module.paths.coefficients.data.zero_()
+    module.paths.coefficients.data[0, 0, 3] = 3.0  # across, pixels times extents
+    late = module.schedule.at(module.schedule.total)
+    found = [module.weights_of(module.explain(view_at(datamodule.train, view, 1), late)) for view in range(6)]
+    assert all(weights is None for weights, _ in found)
+    sharp = 6 / (5 + 1 / (1 + 3**2 / 12 / 2 * float(module.gaussians.extent / module.distances[0]) ** 2))
+    shaken = 6 - 5 * sharp
+    assert [float(weight) for _, weight in found] == pytest.approx([shaken] + [sharp] * 5, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     "model, terms", [("mip_splatting", {"photo"}), ("bags", {"photo"}), ("hybrid", {"photo", "edges"})]
 )
