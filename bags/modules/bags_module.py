@@ -297,5 +297,6 @@ class BagsModule(LightningModule):
             numbers = [self.corrections.numbers]
             groups.append({"name": "exposure", "params": numbers, "lr": optim.exposure, "rate": optim.exposure})
         if self.poses is not None:
-            groups.append({"name": "poses", "params": [self.poses.offsets], "lr": optim.pose, "rate": optim.pose})
+            falling = {"lr": optim.pose, "rate": optim.pose, "final": optim.pose * optim.camera_final}
+            groups.append({"name": "poses", "params": [self.poses.offsets], **falling})
         return torch.optim.Adam(groups, eps=optim.eps, fused=True)

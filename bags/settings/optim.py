@@ -21,9 +21,9 @@ class OptimSettings(Section, key="optim"):
         trajectory: rate of the cameras' paths at the start, in pixels.
         moment: rate of the moments of the known poses at the start, in radians (``model.trajectory.pose=learned``).
         lens: rate of the lenses' numbers at the start, in pixels.
-        camera_final: what these three rates have been multiplied by at the end of the run; log-linear in between.
+        pose: rate of the corrections of the photos' poses at the start, in pixels (``model.refine_poses``).
+        camera_final: what these four rates have been multiplied by at the end of the run; log-linear in between.
         exposure: rate of the photos' exposures in stops, or of the entries of their colour matrices.
-        pose: rate of the corrections of the photos' poses, in pixels (``model.refine_poses``).
         eps: Adam's epsilon, for all parameters.
         most_skipped: the run ends after this many skipped steps in a row; steps with NaN or infinity in the loss or its
             gradient are skipped.
@@ -40,9 +40,9 @@ class OptimSettings(Section, key="optim"):
     trajectory: float = setting(0.1, at_least(0))
     moment: float = setting(0.04, at_least(0))
     lens: float = setting(0.06, at_least(0))
+    pose: float = setting(0.01, at_least(0))
     camera_final: float = setting(0.05, positive())
     exposure: float = setting(5e-3, at_least(0))
-    pose: float = setting(0.01, at_least(0))
     eps: float = setting(1e-15, positive())
     most_skipped: int = setting(5, at_least(1))
 
