@@ -80,7 +80,7 @@ def test_export_leaves_out_what_is_said(finished: Settings, tmp_path: Path, caps
 
 def test_cameras_are_exported_and_photos_drawn_with_the_poses_that_the_gaussians_fit(tmp_path: Path) -> None:
     words = ("schedule.steps=4", "output.report=false", "model=mip_splatting", "model.refine_poses=true")
-    settings = settings_of(tmp_path, *words, "optim.pose=0.5", "export.formats=[ply]", "render.split=train")
+    settings = settings_of(tmp_path, *words, "optim.pose=10", "export.formats=[ply]", "render.split=train")
     train.run(settings)
     run = trained(settings)
     batches = [view_at(run.datamodule.train, index, run.module.schedule.finest) for index in range(6)]
