@@ -70,7 +70,8 @@ def test_any_numbers_in_a_gaussian(name: str, damage: list[tuple[str, list[float
         for image, other in zip(images(out), images(expected), strict=True):
             torch.testing.assert_close(image, other)
         for each in NAMES:
-            torch.testing.assert_close(getattr(splats, each).grad[1:], getattr(whole, each).grad)
+            # A sum over 12 instead of 11 Gaussians is rounded in another order: up to 4e-6 of the gradient were seen.
+            torch.testing.assert_close(getattr(splats, each).grad[1:], getattr(whole, each).grad, rtol=4e-5, atol=1e-5)
             assert bool((getattr(splats, each).grad[0] == 0).all()), each
     else:
         assert all(bool(image.isfinite().all()) for image in images(out))
